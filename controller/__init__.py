@@ -1,0 +1,1 @@
+"""The acquisition loop, its session files and the command line."""

@@ -1,0 +1,1 @@
+"""Reconstruction of orientation maps from sparse EBSD and polarized light."""

@@ -1,0 +1,1 @@
+"""What crosses a process boundary: messages, codec, request/reply core, thin shells, and the driver interface."""

@@ -1,0 +1,76 @@
+"""The experiment as a value: a frozen plan, stored with the session, that with the replies decides every step.
+
+Loading it from TOML and checking it against an instrument is the controller's business.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, model_validator
+
+from protocols.values import FramePreset, Value
+
+Fraction = Annotated[float, Field(gt=0, le=1)]
+
+
+class Budget(Value):
+    """Hard limits of a run; the first one reached ends it.
+
+    Attributes:
+        fraction: share of the pixels of the grid that may be measured.
+        points: number of points, if smaller.
+        instrument_s: time on the instrument clock, PL included.
+    """
+
+    fraction: Fraction = 0.06
+    points: Annotated[int, Field(ge=1)] | None = None
+    instrument_s: Annotated[float, Field(gt=0)] | None = None
+
+    def max_points(self, grid_size: int) -> int:
+        """The number of points that this budget allows on a grid of `grid_size` pixels (at least 1)."""
+        by_fraction = max(1, round(self.fraction * grid_size))
+        return by_fraction if self.points is None else min(self.points, by_fraction)
+
+
+class RunPlan(Value):
+    """What to measure and how to decide.
+
+    Attributes:
+        section: which section of the instrument.
+        first_pass: share of the budget spent on the coarse regular grid.
+        batches: number of adaptive batches that the rest of the budget is divided into.
+        light_angles_deg: stage angles of the PL stack.
+        use_light: take and use PL images where the instrument can.
+        dwell_s: exposure per point, or the instrument's default.
+        method: reconstruction method, or the model service's default.
+        policy: acquisition policy, or the model service's default.
+        exploration_share: share of picks made regardless of the posterior.
+        n_samples: posterior samples per reconstruction.
+        stop_below: stop when the predicted share of wrong pixels is below this; 0 never stops early.
+        frame: overrides the frame preset that the instrument declares.
+        seed: of every random decision.
+        model_deadline_s: after this long without an answer the space-filling fallback decides.
+    """
+
+    section: Annotated[int, Field(ge=0)] = 0
+    budget: Budget = Budget()
+    first_pass: Fraction = 0.5
+    batches: Annotated[int, Field(ge=1, le=10_000)] = 8
+    use_light: bool = True
+    light_angles_deg: tuple[float, ...] = tuple(float(a) for a in range(0, 180, 10))
+    dwell_s: Annotated[float, Field(gt=0)] | None = None
+    method: str | None = None
+    policy: str | None = None
+    exploration_share: Annotated[float, Field(ge=0, le=1)] = 0.1
+    n_samples: Annotated[int, Field(ge=1, le=256)] = 8
+    stop_below: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    frame: FramePreset | None = None
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    model_deadline_s: Annotated[float, Field(gt=0)] = 60.0
+
+    @model_validator(mode="after")
+    def _angles_when_light(self) -> RunPlan:
+        if len(set(self.light_angles_deg)) != len(self.light_angles_deg):
+            raise ValueError("light_angles_deg holds an angle twice")
+        return self
