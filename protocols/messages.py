@@ -77,12 +77,12 @@ class LightRequest(Value):
 
 
 class LightTaken(Value):
-    """The PL images and the instrument clock when they were done."""
+    """The PL images and how long they took on the instrument clock."""
 
     kind: Literal["light_taken"] = "light_taken"
     section: int
     light: LightImages
-    time_s: Seconds
+    seconds: Seconds
 
 
 class ScanRequest(Value):
