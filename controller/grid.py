@@ -1,0 +1,110 @@
+"""Where to measure when nothing is known: the coarse regular grid of the first pass, and space-filling points.
+
+Space filling is the declared fallback that decides when the model service does not. All functions are pure and
+deterministic; positions are (N, 2) int32 (row, column).
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+Pixels = NDArray[np.int32]
+Mask = NDArray[np.bool_]
+
+
+def coarse_grid(shape_px: tuple[int, int], count: int) -> Pixels:
+    """A regular grid of at most `count` points over the section, as many as equal spacing allows.
+
+    Rows and columns are spread evenly, each point in the middle of its cell; the two spacings are as alike as
+    possible. With `count` = all pixels it holds every pixel.
+    """
+    height, width = shape_px
+    count = min(count, height * width)
+    rows, columns = _grid_counts(height, width, count)
+    r = ((np.arange(rows) + 0.5) * height / rows).astype(np.int32)
+    c = ((np.arange(columns) + 0.5) * width / columns).astype(np.int32)
+    return np.stack(np.meshgrid(r, c, indexing="ij"), axis=-1).reshape(-1, 2).astype(np.int32)
+
+
+def _grid_counts(height: int, width: int, count: int) -> tuple[int, int]:
+    """Rows and columns of a grid of at most `count` points whose cells are nearly square and few points are lost."""
+    ideal = math.sqrt(count * height / width)
+
+    def score(rows: int) -> float:
+        columns = min(width, count // rows)
+        return rows * columns / count - 0.5 * abs(math.log(rows / height * width / columns))
+
+    candidates = {min(height, max(1, math.floor(ideal * f))) for f in (0.9, 0.95, 1.0, 1.05, 1.1)}
+    candidates |= {min(height, max(1, math.ceil(ideal))), min(height, count)}
+    rows = max((r for r in candidates if r <= count), key=lambda r: (score(r), -r))
+    return rows, min(width, count // rows)
+
+
+def spread_apart(points: Pixels, count: int) -> Mask:
+    """(N,) bool mask of `count` of the points that lie far from each other: farthest first, from the one in the middle.
+
+    Used to hold part of the first pass back, so that the instrument has work while the model thinks.
+    """
+    picked = np.zeros(len(points), np.bool_)
+    if count >= len(points):
+        return ~picked
+    where = points.astype(np.float64)
+    distance = -((where - where.mean(axis=0)) ** 2).sum(axis=1)
+    for i in range(count):
+        pick = int(np.argmax(np.where(picked, -np.inf, distance)))
+        picked[pick] = True
+        here = ((where - where[pick]) ** 2).sum(axis=1)
+        distance = np.minimum(distance, here) if i else here
+    return picked
+
+
+def space_filling(taken: Mask, count: int) -> Pixels:
+    """Up to `count` free pixels, each the farthest from all pixels taken or picked before it (ties: first in the map).
+
+    Args:
+        taken: (h, w) pixels that are measured, queued or forbidden.
+        count: how many to pick; fewer come back when fewer are free.
+
+    Source: Gonzalez 1985 (farthest-first traversal); Eldar et al. 1997 (farthest-point sampling).
+    """
+    free = np.argwhere(~taken).astype(np.int32)
+    if count >= len(free):
+        return free
+    rows, columns = np.ogrid[: taken.shape[0], : taken.shape[1]]
+    distance = _squared_distance(taken)
+    picks = np.empty((count, 2), np.int32)
+    for i in range(count):
+        r, c = divmod(int(np.argmax(distance)), taken.shape[1])
+        picks[i] = r, c
+        np.minimum(distance, (rows - r) ** 2 + (columns - c) ** 2, out=distance)
+        distance[r, c] = -1
+    return picks
+
+
+def around(pixels: Pixels, radius_px: float, shape_px: tuple[int, int]) -> Mask:
+    """(h, w) bool mask of everything within `radius_px` of `pixels`."""
+    mask = np.zeros(shape_px, np.bool_)
+    if len(pixels) == 0:
+        return mask
+    reach = int(radius_px)
+    offsets = np.argwhere(np.hypot(*np.mgrid[-reach : reach + 1, -reach : reach + 1]) <= radius_px) - reach
+    near = (pixels[:, None, :] + offsets[None]).reshape(-1, 2)
+    near = near[((near >= 0) & (near < shape_px)).all(axis=1)]
+    mask[near[:, 0], near[:, 1]] = True
+    return mask
+
+
+def _squared_distance(taken: Mask) -> NDArray[np.int64]:
+    """Squared distance to the nearest taken pixel, −1 on taken ones; with none taken, largest in the middle."""
+    height, width = taken.shape
+    if not taken.any():
+        rows, columns = np.ogrid[:height, :width]
+        return -((rows - height // 2) ** 2 + (columns - width // 2) ** 2) + height**2 + width**2
+    from scipy.ndimage import distance_transform_edt
+
+    distance = np.rint(np.asarray(distance_transform_edt(~taken)) ** 2).astype(np.int64)
+    distance[taken] = -1
+    return distance

@@ -1,0 +1,143 @@
+"""Loading a plan from TOML and checking it against an instrument and a model before anything is measured.
+
+Every fault is one sentence that names the file, the field and the value. Nothing here talks to a service.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from protocols.capabilities import Capabilities
+from protocols.errors import BadInput, OutOfLimits
+from protocols.messages import ModelDescription
+from protocols.plan import RunPlan
+from protocols.values import LightKind
+
+_FEWEST_ANGLES = 3
+
+
+def load_plan(path: Path) -> RunPlan:
+    """The plan in a TOML file.
+
+    Raises:
+        BadInput: the file cannot be read, is no TOML, or holds a field that no plan has or a value out of range.
+    """
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise BadInput(f"The plan {path} cannot be read: {error.strerror}.", field="plan", value=path) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BadInput(f"The plan {path} is not valid TOML: {error}.", field="plan", value=path) from error
+    return make_plan(content, str(path))
+
+
+def make_plan(content: dict[str, Any], source: str) -> RunPlan:
+    """The plan that `content` describes.
+
+    Raises:
+        BadInput: a field that no plan has, or a value out of range; the sentence names `source`, field and value.
+    """
+    try:
+        return RunPlan.model_validate(content)
+    except ValidationError as error:
+        fault = error.errors(include_url=False)[0]
+        field = ".".join(str(part) for part in fault["loc"]) or "plan"
+        value = fault["input"] if fault["loc"] else ""
+        sentence = f"In {source}, {field} = {value!r} cannot be used: {_plain(fault['msg'])}."
+        raise BadInput(sentence, field=field, value=value) from None
+
+
+def check_plan(plan: RunPlan, capabilities: Capabilities) -> None:
+    """Refuse a plan that the instrument cannot carry out.
+
+    Raises:
+        OutOfLimits: section, exposure, PL angles or budget outside what the instrument declares.
+    """
+    _check_section(plan, capabilities)
+    _check_dwell(plan, capabilities)
+    if uses_light(plan, capabilities):
+        _check_light(plan, capabilities)
+    _check_time(plan, capabilities)
+
+
+def check_model(plan: RunPlan, model: ModelDescription) -> None:
+    """Refuse a plan that names a method or policy that the model service does not have.
+
+    Raises:
+        OutOfLimits: with the names that exist.
+    """
+    for field, asked, known in (("method", plan.method, model.methods), ("policy", plan.policy, model.policies)):
+        if asked is not None and asked not in known:
+            message = f"The model service has no {field} '{asked}'; it has: {', '.join(known) or 'none'}."
+            raise OutOfLimits(message, field=field, value=asked)
+
+
+def uses_light(plan: RunPlan, capabilities: Capabilities) -> bool:
+    """Whether PL images will be taken."""
+    return plan.use_light and capabilities.light is not None
+
+
+def light_angles(plan: RunPlan, capabilities: Capabilities) -> tuple[float, ...]:
+    """The stage angles to ask for: those of the plan, none for an RGB camera."""
+    rotates = capabilities.light is not None and capabilities.light.kind is LightKind.ROTATION_STACK
+    return plan.light_angles_deg if rotates else ()
+
+
+def light_seconds(plan: RunPlan, capabilities: Capabilities) -> float:
+    """Declared duration of the PL images of this plan."""
+    if not uses_light(plan, capabilities) or capabilities.light is None:
+        return 0.0
+    return capabilities.light.seconds_per_image * max(1, len(light_angles(plan, capabilities)))
+
+
+def dwell_s(plan: RunPlan, capabilities: Capabilities) -> float:
+    """Exposure of a point: the plan's, or the instrument's default."""
+    return capabilities.default_dwell_s if plan.dwell_s is None else plan.dwell_s
+
+
+def _plain(message: str) -> str:
+    message = message.removeprefix("Value error, ").rstrip(".")
+    return message[:1].lower() + message[1:]
+
+
+def _check_section(plan: RunPlan, capabilities: Capabilities) -> None:
+    if plan.section >= capabilities.sections:
+        have = f"has {capabilities.sections}, numbered from 0"
+        message = f"The plan asks for section {plan.section}, but {capabilities.name} {have}."
+        raise OutOfLimits(message, field="section", value=plan.section)
+
+
+def _check_dwell(plan: RunPlan, capabilities: Capabilities) -> None:
+    low, high = capabilities.dwell_range_s
+    if plan.dwell_s is not None and not low <= plan.dwell_s <= high:
+        message = f"The plan's dwell_s = {plan.dwell_s:g} s is outside the {low:g}–{high:g} s of {capabilities.name}."
+        raise OutOfLimits(message, field="dwell_s", value=plan.dwell_s)
+
+
+def _check_light(plan: RunPlan, capabilities: Capabilities) -> None:
+    light = capabilities.light
+    if light is None or light.kind is not LightKind.ROTATION_STACK:
+        return
+    count = len(plan.light_angles_deg)
+    if not _FEWEST_ANGLES <= count <= light.max_images:
+        message = (
+            f"The plan's light_angles_deg holds {count} angles; {capabilities.name} takes "
+            f"{_FEWEST_ANGLES} to {light.max_images} PL images (or set use_light = false)."
+        )
+        raise OutOfLimits(message, field="light_angles_deg", value=count)
+
+
+def _check_time(plan: RunPlan, capabilities: Capabilities) -> None:
+    limit = plan.budget.instrument_s
+    timing = capabilities.timing
+    needed = light_seconds(plan, capabilities) + timing.batch_overhead_s + timing.settle_s + dwell_s(plan, capabilities)
+    if limit is not None and limit < needed:
+        message = (
+            f"The plan's budget.instrument_s = {limit:g} s is too short on {capabilities.name}: "
+            f"the PL images and one scan point take {needed:.3g} s."
+        )
+        raise OutOfLimits(message, field="budget.instrument_s", value=limit)
