@@ -1,0 +1,84 @@
+"""Crystal geometry: orientations, symmetry, disorientation, grains, the isometric embedding, frames, scores.
+
+Needs numpy, and numba once a map is computed; orix only for colours (`ipf`). Imports nothing else of grainloop.
+"""
+
+from model.crystal.disorientation import (
+    c_axis_error_deg,
+    disorientation_deg,
+    reduce_to_fundamental_zone,
+    rotation_about_c_error_deg,
+)
+from model.crystal.embedding import chord_for_degrees, decode, degrees_per_chord, embed, embedding_of
+from model.crystal.errors import (
+    BadOrientation,
+    CrystalError,
+    ShapeMismatch,
+    UnknownFrame,
+    UnknownPointGroup,
+    UnsupportedSymmetry,
+)
+from model.crystal.grains import segment_grains
+from model.crystal.neighbours import boundaries_between, boundary_map, neighbour_disorientation_deg
+from model.crystal.quaternions import (
+    azimuth_deg,
+    c_axis,
+    check_orientations,
+    conjugate,
+    euler_from_quaternion,
+    matrix_from_quaternion,
+    multiply,
+    normalise,
+    quaternion_from_axis_angle,
+    quaternion_from_euler,
+    random_quaternions,
+    rotate_vectors,
+    tilt_deg,
+)
+from model.crystal.symmetry import (
+    LAUE_GROUP_NAMES,
+    LaueGroup,
+    laue_group,
+    laue_group_from_ctf,
+    laue_group_from_tsl,
+)
+
+__all__ = [
+    "LAUE_GROUP_NAMES",
+    "BadOrientation",
+    "CrystalError",
+    "LaueGroup",
+    "ShapeMismatch",
+    "UnknownFrame",
+    "UnknownPointGroup",
+    "UnsupportedSymmetry",
+    "azimuth_deg",
+    "boundaries_between",
+    "boundary_map",
+    "c_axis",
+    "c_axis_error_deg",
+    "check_orientations",
+    "chord_for_degrees",
+    "conjugate",
+    "decode",
+    "degrees_per_chord",
+    "disorientation_deg",
+    "embed",
+    "embedding_of",
+    "euler_from_quaternion",
+    "laue_group",
+    "laue_group_from_ctf",
+    "laue_group_from_tsl",
+    "matrix_from_quaternion",
+    "multiply",
+    "neighbour_disorientation_deg",
+    "normalise",
+    "quaternion_from_axis_angle",
+    "quaternion_from_euler",
+    "random_quaternions",
+    "reduce_to_fundamental_zone",
+    "rotate_vectors",
+    "rotation_about_c_error_deg",
+    "segment_grains",
+    "tilt_deg",
+]
