@@ -1,0 +1,34 @@
+"""EBSD map files: one reader for .ang, .ctf and .cpr/.crc, writers for .ang and .ctf; numpy and model.crystal only."""
+
+from __future__ import annotations
+
+from os import PathLike
+from pathlib import Path
+
+from model.maps.ang import read_ang, write_ang
+from model.maps.crc import read_crc
+from model.maps.ctf import read_ctf, write_ctf
+from model.maps.errors import MapFileError
+from model.maps.orientation_map import MapPhase, OrientationMap
+
+__all__ = ["MapFileError", "MapPhase", "OrientationMap", "read_map", "write_ang", "write_ctf"]
+
+_READERS = {".ang": read_ang, ".ctf": read_ctf, ".cpr": read_crc, ".crc": read_crc}
+
+
+def read_map(path: str | PathLike[str], frame: str | None = None) -> OrientationMap:
+    """The map in a file, by its suffix: .ang, .ctf, .cpr or .crc.
+
+    Args:
+        path: the file (either one of a .cpr/.crc pair).
+        frame: declared relation of the Euler frame to the map frame ("identity", "edax-2", "oxford", …). It is carried
+            along, nothing is turned. By default what a file written by grainloop says, else "identity".
+
+    Raises:
+        MapFileError: unknown suffix, or a file that cannot be read.
+    """
+    file = Path(path)
+    reader = _READERS.get(file.suffix.lower())
+    if reader is None:
+        raise MapFileError(file, f"files of type {file.suffix!r} cannot be read; known: {', '.join(_READERS)}.")
+    return reader(file, frame)
