@@ -1,0 +1,47 @@
+"""Reconstructors: from sparse points and registered PL to a full map with its uncertainty.
+
+`METHODS` holds them by name. Services, sections of several phases and acquisition build on this.
+"""
+
+from model.reconstruct.methods import NearestNeighbour, PLCandidates
+from model.reconstruct.problem import (
+    WRONG_DEG,
+    Candidates,
+    IsCancelled,
+    Options,
+    Posterior,
+    Problem,
+    Reconstructor,
+    RegisteredLight,
+    Report,
+    SparsePoints,
+    never,
+    no_report,
+)
+from model.reconstruct.watershed import PLWatershed
+
+METHODS: dict[str, Reconstructor] = {
+    method.name: method for method in (PLCandidates(), PLWatershed(), NearestNeighbour())
+}
+"""Every method by name, the default first."""
+DEFAULT_METHOD = PLCandidates().name
+
+__all__ = [
+    "DEFAULT_METHOD",
+    "METHODS",
+    "WRONG_DEG",
+    "Candidates",
+    "IsCancelled",
+    "NearestNeighbour",
+    "Options",
+    "PLCandidates",
+    "PLWatershed",
+    "Posterior",
+    "Problem",
+    "Reconstructor",
+    "RegisteredLight",
+    "Report",
+    "SparsePoints",
+    "never",
+    "no_report",
+]

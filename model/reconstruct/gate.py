@@ -1,0 +1,178 @@
+"""What each pixel may belong to: the nearest seed of each group nearby, weighted by distance, PL and neighbourhood.
+
+The posterior at a pixel is nearly discrete: it belongs to one of the grains measured nearby, or to one never hit.
+Weights are log-odds against the latter:
+
+- distance d: P(same grain) = exp(−d/L), hence odds 1 / (exp(d/L) − 1), with L fitted to the section's own points;
+- PL: Gaussian misfit between the PL seen and the PL predicted from the seed's orientation, tempered because
+  calibration, blur and registration errors are shared by neighbours and channels, and capped because of dust; a grain
+  never hit is expected to look like any grain of the section;
+- neighbourhood: a Potts coupling (`smooth`), loosened where PL shows an edge.
+
+Reading a map off the weights is the business of `readout`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+from scipy.spatial import KDTree
+
+from model.light.predict import predict_light
+from model.reconstruct.problem import RegisteredLight
+from model.reconstruct.seeds import Seeds
+from model.reconstruct.smooth import OFFSETS, mean_field
+
+GROUPS = 10
+"""Candidates of a pixel, at most."""
+NEAR_SEEDS = 32
+"""Nearest seeds among which the groups of a pixel are looked for."""
+MIN_DISTANCE_PX = 0.35
+"""Distance given to the measured pixel itself, so that it can be doubted where everything contradicts it."""
+TEMPER = 0.3
+MISFIT_CAP = 8.0
+COUPLING = 0.4
+SWEEPS = 8
+EDGE_FADE = 0.5
+REFERENCE_SEEDS = 128
+"""Seeds that stand for the section when the PL of an unknown grain is judged."""
+
+
+@dataclass(frozen=True, eq=False)
+class Gate:
+    """Candidates of each pixel of an (h, w) grid.
+
+    Attributes:
+        seed: (h, w, K) int32 nearest seed of each group nearby, nearest first; −1 is none.
+        weight: (h, w, K) float32 probabilities.
+        free: (h, w) float32 probability of a grain never hit.
+    """
+
+    seed: NDArray[np.int32]
+    weight: NDArray[np.float32]
+    free: NDArray[np.float32]
+
+
+def open_gate(shape: tuple[int, int], seeds: Seeds, light: RegisteredLight | None) -> Gate:
+    """The candidates of each pixel and their posterior weights, from at least one seed."""
+    seed, distance = nearest_of_each_group(shape, seeds)
+    log_odds = distance_log_odds(distance, seeds.length_px)
+    if light is not None:
+        log_odds += light_log_likelihood(light, seeds, seed)
+    label = np.where(seed >= 0, seeds.group[seed], np.int32(-1))
+    belief = mean_field(log_odds, label, bonds(shape, light), SWEEPS)
+    return Gate(seed, belief[..., :-1], belief[..., -1])
+
+
+def nearest_of_each_group(
+    shape: tuple[int, int], seeds: Seeds, groups: int = GROUPS
+) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """(h, w, K) nearest seed of each of the `groups` nearest groups (−1: none), and its distance in pixels (∞)."""
+    pixels = np.indices(shape).reshape(2, -1).T
+    distance, near = KDTree(seeds.position).query(pixels, k=min(NEAR_SEEDS, len(seeds)))
+    seed, length = _first_of_each(_as_columns(near), _as_columns(distance), seeds.group, groups)
+    return seed.reshape(*shape, groups), length.reshape(*shape, groups)
+
+
+def _as_columns(neighbours: Any) -> NDArray[Any]:
+    """(n, k) neighbours; scipy leaves out the second axis for one."""
+    return np.asarray(neighbours).reshape(len(neighbours), -1)
+
+
+@njit(cache=True, nogil=True)
+def _first_of_each(
+    near: NDArray[np.intp], distance: NDArray[np.float64], group: NDArray[np.int32], groups: int
+) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    count = len(near)
+    seed = np.full((count, groups), -1, np.int32)
+    length = np.full((count, groups), np.inf, np.float32)
+    for x in range(count):
+        found = 0
+        for s in range(near.shape[1]):
+            known = False
+            for k in range(found):
+                known = known or group[seed[x, k]] == group[near[x, s]]
+            if not known and found < groups:
+                seed[x, found] = near[x, s]
+                length[x, found] = distance[x, s]
+                found += 1
+    return seed, length
+
+
+def distance_log_odds(distance: NDArray[np.float32], length_px: float) -> NDArray[np.float32]:
+    """(h, w, K + 1) log-odds of each candidate against a grain never hit, which comes last with 0."""
+    ratio = np.minimum(np.maximum(distance, MIN_DISTANCE_PX) / length_px, 50.0)
+    odds = np.where(np.isfinite(distance), -np.log(np.expm1(ratio)), -np.inf)
+    return np.concatenate([odds, np.zeros((*odds.shape[:2], 1))], axis=-1).astype(np.float32)
+
+
+def light_log_likelihood(light: RegisteredLight, seeds: Seeds, seed: NDArray[np.int32]) -> NDArray[np.float32]:
+    """(h, w, K + 1) log-likelihood of the PL seen under each candidate and, last, under a grain never hit."""
+    features, weight = _trusted(light)
+    expected = predict_light(seeds.orientation).astype(np.float32)
+    reference = expected[np.linspace(0, len(seeds) - 1, min(len(seeds), REFERENCE_SEEDS)).astype(np.intp)]
+    flat = _misfit(features, weight, expected, seed.reshape(-1, seed.shape[-1]), reference, np.float32(MISFIT_CAP))
+    return flat.reshape(*seed.shape[:2], -1)
+
+
+def _trusted(light: RegisteredLight) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """(n, 5) features without NaN, and (n,) tempered inverse variance, 0 where PL is not trusted."""
+    finite = np.isfinite(light.features).all(axis=0) & np.isfinite(light.sigma) & (light.sigma > 0)
+    features = np.where(finite, light.features, 0).reshape(len(light.features), -1).T
+    weight = TEMPER / np.where(finite, light.sigma, np.inf) ** 2
+    return np.ascontiguousarray(features, dtype=np.float32), weight.ravel().astype(np.float32)
+
+
+@njit(cache=True, nogil=True)
+def _misfit(
+    features: NDArray[np.float32],
+    weight: NDArray[np.float32],
+    expected: NDArray[np.float32],
+    seed: NDArray[np.int32],
+    reference: NDArray[np.float32],
+    cap: np.float32,
+) -> NDArray[np.float32]:
+    count, groups = seed.shape
+    out = np.zeros((count, groups + 1), np.float32)
+    for x in range(count):
+        if weight[x] == 0:
+            continue
+        for k in range(groups):
+            if seed[x, k] >= 0:
+                out[x, k] = -min(cap, weight[x] * _half_square(features[x], expected[seed[x, k]]))
+        likelihood = 0.0
+        for r in range(len(reference)):
+            likelihood += np.exp(-min(cap, weight[x] * _half_square(features[x], reference[r])))
+        out[x, groups] = np.log(likelihood / len(reference))
+    return out
+
+
+@njit(cache=True, nogil=True)
+def _half_square(a: NDArray[np.float32], b: NDArray[np.float32]) -> np.float32:
+    total = np.float32(0)
+    for c in range(len(a)):
+        total += np.float32(0.5) * (a[c] - b[c]) ** 2
+    return total
+
+
+def bonds(shape: tuple[int, int], light: RegisteredLight | None) -> NDArray[np.float32]:
+    """(h, w, 8) Potts coupling to each neighbour: by distance, and loosened where PL shows an edge above its noise."""
+    h, w = shape
+    reach = np.array([1 / np.hypot(*offset) for offset in OFFSETS], dtype=np.float32)
+    bond = np.broadcast_to(COUPLING * reach, (h, w, 8)).copy()
+    if light is None:
+        return bond
+    features, weight = _trusted(light)
+    image = np.pad(features.reshape(h, w, -1), ((1, 1), (1, 1), (0, 0)), mode="edge")
+    precision = np.pad(weight.reshape(h, w) / TEMPER, 1)
+    middle = slice(1, -1)
+    for n, (dr, dc) in enumerate(OFFSETS):
+        there = (slice(1 + dr, 1 + dr + h), slice(1 + dc, 1 + dc + w))
+        both = np.minimum(precision[middle, middle], precision[there])
+        step = both * np.mean((image[middle, middle] - image[there]) ** 2, axis=-1) / 2
+        bond[..., n] *= np.exp(-EDGE_FADE * np.maximum(step - 1, 0))
+    return bond

@@ -1,0 +1,100 @@
+"""Two classical methods that read their map off the gate: nearest neighbour, and candidates weighed by PL.
+
+Both give what the gate says of uncertainty; the PL-guided watershed is in `watershed`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from model.crystal import laue_group
+from model.reconstruct.gate import open_gate
+from model.reconstruct.problem import (
+    IsCancelled,
+    Options,
+    Posterior,
+    Problem,
+    RegisteredLight,
+    Report,
+    check,
+    checkpoint,
+)
+from model.reconstruct.readout import read_out
+from model.reconstruct.seeds import find_seeds
+
+NOTHING_INDEXED = "No measured point is indexed: the map holds no orientation and every pixel counts as wrong."
+UNKNOWN_ERROR_DEG = 90.0
+
+
+@dataclass(frozen=True)
+class NearestNeighbour:
+    """Each pixel takes the orientation of the nearest measured point; its uncertainty does not look at PL either."""
+
+    name: str = "nn"
+
+    def __call__(self, problem: Problem, options: Options, report: Report, cancelled: IsCancelled) -> Posterior:
+        """See `Reconstructor`."""
+        del options
+        check(problem)
+        checkpoint(report, cancelled, 0.0, "seeds")
+        seeds, notes = find_seeds(problem)
+        if not len(seeds):
+            return nothing_known(problem.shape)
+        checkpoint(report, cancelled, 0.2, "candidates")
+        gate = open_gate(problem.shape, seeds, None)
+        checkpoint(report, cancelled, 0.7, "map")
+        return read_out(problem, seeds, gate.seed, gate.weight, choice=gate.seed[..., 0], degraded=notes)
+
+
+@dataclass(frozen=True)
+class PLCandidates:
+    """Each pixel takes the likeliest of the grains measured nearby, by distance, PL and its neighbours.
+
+    Without usable PL it is a smoothed nearest neighbour, and says so.
+    """
+
+    name: str = "pl_candidates"
+
+    def __call__(self, problem: Problem, options: Options, report: Report, cancelled: IsCancelled) -> Posterior:
+        """See `Reconstructor`."""
+        del options
+        check(problem)
+        checkpoint(report, cancelled, 0.0, "seeds")
+        seeds, notes = find_seeds(problem)
+        if not len(seeds):
+            return nothing_known(problem.shape)
+        light, reason = usable_light(problem)
+        checkpoint(report, cancelled, 0.2, "candidates")
+        gate = open_gate(problem.shape, seeds, light)
+        checkpoint(report, cancelled, 0.7, "map")
+        return read_out(
+            problem, seeds, gate.seed, gate.weight, light_used=light is not None, degraded=(*notes, *reason)
+        )
+
+
+def usable_light(problem: Problem) -> tuple[RegisteredLight | None, tuple[str, ...]]:
+    """The PL of a problem if it can say anything of its orientations, or None and the reason as a sentence."""
+    group = laue_group(problem.laue_group)
+    if group.uniaxial_fold == 0:
+        return None, (f"Crystals of Laue group {group.name} are given no PL contrast: EBSD alone is used.",)
+    if problem.light is None:
+        return None, (f"{problem.light_missing} EBSD alone is used.",)
+    if not np.isfinite(problem.light.sigma).any():
+        return None, ("PL is trusted nowhere on this section. EBSD alone is used.",)
+    return problem.light, ()
+
+
+def nothing_known(shape: tuple[int, int]) -> Posterior:
+    """The declared result where no point carries an orientation: identity everywhere, wrong everywhere, no grain."""
+    identity = np.zeros((*shape, 4), dtype=np.float32)
+    identity[..., 0] = 1
+    return Posterior(
+        orientation=identity,
+        expected_error_deg=np.full(shape, UNKNOWN_ERROR_DEG, dtype=np.float32),
+        p_wrong=np.ones(shape, dtype=np.float32),
+        boundary=np.zeros(shape, dtype=np.float32),
+        grain=np.zeros(shape, dtype=np.int32),
+        degraded=(NOTHING_INDEXED,),
+    )

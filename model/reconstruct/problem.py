@@ -1,0 +1,199 @@
+"""What a reconstructor is given and what it gives back, as plain frozen values of one phase of one section.
+
+Nothing here computes; messages, sections and phases of a section belong to `model.service`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from protocols.errors import BadInput, Cancelled
+
+WRONG_DEG = 5.0
+"""A pixel further than this from the truth is wrong; grains are told apart by the same angle."""
+
+Report = Callable[[float, str], None]
+"""Called with the fraction done (0 … 1) and the stage that begins."""
+IsCancelled = Callable[[], bool]
+
+
+@dataclass(frozen=True, eq=False)
+class SparsePoints:
+    """Measured points in the order of measurement.
+
+    Attributes:
+        position_px: (N, 2) int32 row, column.
+        orientation: (N, 4) float32 unit quaternions, crystal → sample; ignored where not indexed.
+        indexed: (N,) bool.
+    """
+
+    position_px: NDArray[np.int32]
+    orientation: NDArray[np.float32]
+    indexed: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.position_px)
+
+    def select(self, index: NDArray[np.bool_] | NDArray[np.intp]) -> SparsePoints:
+        """The points that a numpy index picks."""
+        return SparsePoints(self.position_px[index], self.orientation[index], self.indexed[index])
+
+
+@dataclass(frozen=True, eq=False)
+class RegisteredLight:
+    """PL in the EBSD frame, in the units of `model.light.predict_light`.
+
+    Attributes:
+        features: (5, h, w) float32: m, C4, S4, C2, S2; NaN where PL does not reach.
+        sigma: (h, w) float32 noise level per feature; infinite where PL is not trusted.
+        residual_px: estimated rms misregistration left.
+    """
+
+    features: NDArray[np.float32]
+    sigma: NDArray[np.float32]
+    residual_px: float = 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """One phase of a section to reconstruct.
+
+    Attributes:
+        shape: rows, columns of the scan grid.
+        laue_group: symmetry of the phase, e.g. `6/mmm`.
+        light: registered PL, or None.
+        light_missing: why there is no `light`, as a sentence.
+    """
+
+    shape: tuple[int, int]
+    laue_group: str
+    points: SparsePoints
+    light: RegisteredLight | None = None
+    light_missing: str = "There is no PL of this section."
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to reconstruct.
+
+    Attributes:
+        members: posterior samples or ensemble members.
+        steps: sampler steps, where the method has such.
+        seed: of every random decision.
+    """
+
+    members: int = 8
+    steps: int | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Candidates:
+    """What each pixel may belong to.
+
+    Attributes:
+        point: (h, w, K) int32 measured points, as indices into `Problem.points`, heaviest first; −1 is none.
+        weight: (h, w, K) float32 probabilities.
+        free: (h, w) float32 probability of belonging to none of them: a grain never hit.
+    """
+
+    point: NDArray[np.int32]
+    weight: NDArray[np.float32]
+    free: NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class Posterior:
+    """One phase of a section as a reconstructor sees it.
+
+    Attributes:
+        orientation: (h, w, 4) float32 unit quaternions; measured pixels keep their measured orientation.
+        expected_error_deg: (h, w) float32.
+        p_wrong: (h, w) float32 probability of being off by more than `WRONG_DEG`.
+        boundary: (h, w) float32 probability of a grain boundary towards the right or lower neighbour.
+        grain: (h, w) int32 labels from 1; 0 where nothing is known.
+        candidates: what the pixels may belong to, for acquisition, where the method knows.
+        light_used: whether PL took part.
+        degraded: sentences on what was left out or replaced.
+    """
+
+    orientation: NDArray[np.float32]
+    expected_error_deg: NDArray[np.float32]
+    p_wrong: NDArray[np.float32]
+    boundary: NDArray[np.float32]
+    grain: NDArray[np.int32]
+    candidates: Candidates | None = None
+    light_used: bool = False
+    degraded: tuple[str, ...] = ()
+
+
+class Reconstructor(Protocol):
+    """A method: deterministic for a problem and options, seed included."""
+
+    @property
+    def name(self) -> str:
+        """What requests call the method."""
+        ...
+
+    def __call__(self, problem: Problem, options: Options, report: Report, cancelled: IsCancelled) -> Posterior:
+        """Reconstruct, reporting stages and looking at `cancelled` between them.
+
+        Raises:
+            BadInput: points that contradict the grid or each other's columns.
+            Cancelled: `cancelled` said so.
+        """
+        ...
+
+
+def no_report(fraction: float, stage: str) -> None:
+    """A `Report` for callers that need none."""
+    del fraction, stage
+
+
+def never() -> bool:
+    """An `IsCancelled` for callers that never cancel."""
+    return False
+
+
+def checkpoint(report: Report, cancelled: IsCancelled, fraction: float, stage: str) -> None:
+    """Report that `stage` begins, unless the caller withdrew.
+
+    Raises:
+        Cancelled: the caller withdrew.
+    """
+    if cancelled():
+        raise Cancelled(f"The reconstruction was cancelled before the stage '{stage}'.")
+    report(fraction, stage)
+
+
+def check(problem: Problem) -> None:
+    """Refuse what no method could use.
+
+    Raises:
+        BadInput: columns of different length, positions off the grid, quaternions that are not unit or not finite,
+            or PL of another shape than the grid.
+    """
+    points, (h, w) = problem.points, problem.shape
+    lengths = {len(points.position_px), len(points.orientation), len(points.indexed)}
+    if len(lengths) > 1:
+        raise BadInput(f"The columns of the measured points differ in length: {sorted(lengths)}.", field="points")
+    outside = ((points.position_px < 0) | (points.position_px >= (h, w))).any(axis=1)
+    if outside.any():
+        where = tuple(int(v) for v in points.position_px[outside.argmax()])
+        raise BadInput(f"The point at pixel {where} is off the {h}×{w} grid.", field="position_px", value=where)
+    norm = np.linalg.norm(points.orientation[points.indexed].astype(np.float64), axis=1)
+    if not (np.abs(norm - 1) < 1e-3).all():
+        worst = norm[(~(np.abs(norm - 1) < 1e-3)).argmax()]
+        raise BadInput(
+            f"An indexed point has a quaternion of norm {worst:.4g}, not 1.", field="orientation", value=worst
+        )
+    if problem.light is not None and problem.light.features.shape[1:] != problem.shape:
+        have = problem.light.features.shape[1:]
+        raise BadInput(
+            f"The registered PL has {have[0]}×{have[1]} pixels, the grid {h}×{w}.", field="light", value=have
+        )
