@@ -1,0 +1,36 @@
+"""Rotation builders that specimens need beyond `model.crystal`: rotation vectors, axis onto axis, small scatter.
+
+Quaternions are (w, x, y, z), active, crystal → sample.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+
+def unit(v: Floats) -> Floats:
+    """Vectors (..., n) scaled to length one."""
+    return v / np.linalg.norm(v, axis=-1, keepdims=True)
+
+
+def from_vector(vector: Floats) -> Floats:
+    """(..., 4) quaternions of (..., 3) rotation vectors in radians."""
+    angle = np.linalg.norm(vector, axis=-1, keepdims=True)
+    return np.concatenate([np.cos(angle / 2), vector * (0.5 * np.sinc(angle / (2 * np.pi)))], axis=-1)
+
+
+def scatter(rng: np.random.Generator, n: int, rms_deg: float) -> Floats:
+    """(n, 4) small rotations about random axes with `rms_deg` as root mean square angle."""
+    return from_vector(rng.standard_normal((n, 3)) * np.radians(rms_deg) / np.sqrt(3))
+
+
+def onto(source: Floats, target: Floats) -> Floats:
+    """(..., 4) shortest rotations of unit vectors `source` onto `target`; half a turn where they are opposite."""
+    source, target = np.broadcast_arrays(source, target)
+    scalar = 1 + np.sum(source * target, axis=-1, keepdims=True)
+    aside = np.where(np.abs(source[..., :1]) < 0.9, [1.0, 0.0, 0.0], [0.0, 1.0, 0.0])
+    axis = np.where(scalar < 1e-9, np.cross(source, aside), np.cross(source, target))
+    return unit(np.concatenate([scalar, axis], axis=-1))

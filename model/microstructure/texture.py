@@ -1,0 +1,70 @@
+"""Orientations of grains: random, fibre, component and macrozone textures, all drawn from zones with a preferred axis.
+
+In a macrozone neighbouring grains share nearly the same c-axis while the rotation about c is free or clustered, so that
+PL shows no boundary between them. Grain shapes belong to `tessellation`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.crystal.quaternions import multiply, quaternion_from_axis_angle, random_quaternions, rotate_vectors
+from model.microstructure.recipe import Texture, draw, draw_log
+from model.microstructure.rotations import from_vector, onto, unit
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+_CUBIC_AXES = unit(np.array([[0.0, 0, 1], [0, 1, 1], [1, 1, 1]]))
+_IDENTITY = np.array([1.0, 0.0, 0.0, 0.0])
+
+
+def grain_orientations(
+    rng: np.random.Generator, texture: Texture, centre: Floats, diameter_px: float, cubic: bool
+) -> Floats:
+    """(n, 4) orientations of grains at `centre` (n, 3) in px, crystal → sample."""
+    n = len(centre)
+    zone = _zones(rng, texture, centre, diameter_px)
+    preferred, axis = _components(rng, texture, cubic)
+    component = rng.integers(len(preferred), size=zone.max() + 1)
+    free = rng.random(len(component)) < texture.free_rotation
+    spread = np.radians([draw_log(rng, texture.rotation_spread_deg) for _ in component])
+    turn = np.where(free[zone], rng.uniform(-np.pi, np.pi, n), rng.standard_normal(n) * spread[zone])
+    about_axis = quaternion_from_axis_angle(axis, turn)
+    q = multiply(preferred[component[zone]], about_axis)
+    off = np.radians(draw_log(rng, texture.axis_spread_deg)) / np.sqrt(2)
+    q = multiply(from_vector(rng.standard_normal((n, 3)) * off), q)
+    outsider = rng.random(n) < draw(rng, texture.outsiders)
+    return np.where(outsider[:, None], random_quaternions(n, rng), q)
+
+
+def _components(rng: np.random.Generator, texture: Texture, cubic: bool) -> tuple[Floats, Floats]:
+    """Preferred orientations (k, 4) and the crystal axis that the grains of a zone share."""
+    k = int(rng.integers(texture.components[0], texture.components[1] + 1))
+    axis = _CUBIC_AXES[rng.integers(3)] if cubic else _CUBIC_AXES[0]
+    if cubic and rng.random() < texture.cube:
+        return _IDENTITY[None], _CUBIC_AXES[0]
+    preferred = random_quaternions(k, rng)
+    if texture.tilt_deg is None:
+        return preferred, axis
+    tilt, azimuth = np.radians(draw(rng, texture.tilt_deg)), rng.uniform(0, 2 * np.pi, k)
+    wanted = np.stack(
+        [np.sin(tilt) * np.cos(azimuth), np.sin(tilt) * np.sin(azimuth), np.full(k, np.cos(tilt))], axis=-1
+    )
+    now = np.asarray(rotate_vectors(preferred, axis), np.float64)
+    return np.asarray(multiply(onto(now, wanted), preferred), np.float64), axis
+
+
+def _zones(rng: np.random.Generator, texture: Texture, centre: Floats, diameter_px: float) -> Ints:
+    """(n,) zone of each grain: cells of a coarse, elongated Voronoi tessellation."""
+    n = len(centre)
+    if texture.zone_grains is None:
+        return np.zeros(n, np.int64)
+    width = draw_log(rng, texture.zone_grains) * diameter_px
+    aspect = draw(rng, texture.zone_aspect)
+    q = random_quaternions(1, rng)[0]
+    p = np.asarray(rotate_vectors(q, centre), np.float64) / (width * np.array([aspect, 1.0, 1.0]))
+    low, high = p.min(axis=0) - 0.5, p.max(axis=0) + 0.5
+    seeds = low + (high - low) * rng.random((max(2, round(float(np.prod(high - low)))), 3))
+    return np.argmin(np.sum((p[:, None] - seeds) ** 2, axis=-1), axis=1)
