@@ -17,6 +17,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from model.crystal import c_axis
+
 Reals = NDArray[np.float64]
 Complexes = NDArray[np.complex128]
 
@@ -80,12 +82,6 @@ def retarder(retardance_rad: float, axis_deg: float) -> Reals:
     c, s = np.cos(retardance_rad), np.sin(retardance_rad)
     aligned = np.array([[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, c, s], [0, 0, -s, c]], dtype=np.float64)
     return rotation(axis_deg) @ aligned @ rotation(-axis_deg)
-
-
-def c_axis(orientation: ArrayLike) -> Reals:
-    """(..., 3) unit c-axis in the sample frame of quaternions (..., 4), crystal → sample."""
-    w, x, y, z = np.moveaxis(np.asarray(orientation, dtype=np.float64), -1, 0)
-    return np.stack([2 * (x * z + w * y), 2 * (y * z - w * x), w * w - x * x - y * y + z * z], axis=-1)
 
 
 def reflection_coefficients(cos_tilt: ArrayLike, dielectric: Dielectric) -> tuple[complex, Complexes]:

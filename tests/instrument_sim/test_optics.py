@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from instrument_sim import optics
 from instrument_sim.optics import ALPHA_TITANIUM, ISOTROPIC, MAGNESIUM, ZIRCONIUM, Dielectric, Optics
+from model.crystal import quaternion_from_euler
 
 ANGLES = np.arange(0.0, 180.0, 10.0)
 
@@ -88,13 +89,12 @@ def test_rotation_about_c_and_reversal_of_c_are_invisible(seed, turn):
     np.testing.assert_allclose(optics.render_light(reversed_c, everywhere, ANGLES, Optics()), ideal, atol=1e-8)
 
 
-def test_c_axis_follows_bunge_angles():
-    phi1, big_phi = 0.7, 1.1
-    half = np.array([phi1 / 2, big_phi / 2])
-    c, s = np.cos(half), np.sin(half)
-    quaternion = [c[0] * c[1], c[0] * s[1], s[0] * s[1], s[0] * c[1]]  # Rz(φ1) · Rx(Φ)
-    expected = [np.sin(big_phi) * np.sin(phi1), -np.sin(big_phi) * np.cos(phi1), np.cos(big_phi)]
-    np.testing.assert_allclose(optics.c_axis(quaternion), expected, atol=1e-12)
+def test_azimuth_is_that_of_the_c_axis_in_the_sample_frame():
+    phi1, tilt = 0.7, 1.1
+    q = quaternion_from_euler(np.array([[[phi1, tilt, 0.4]]]))
+    expected = optics.chain_intensity(np.cos(tilt), phi1 - np.pi / 2, ANGLES, Optics())
+    image = optics.render_light(q, np.ones((1, 1), bool), ANGLES, Optics())
+    np.testing.assert_allclose(image[:, 0, 0], expected, atol=1e-9)
 
 
 @pytest.mark.parametrize("dielectric", [ALPHA_TITANIUM, MAGNESIUM, ZIRCONIUM])
