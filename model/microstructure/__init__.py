@@ -3,18 +3,30 @@
 Needs numpy, scipy, numba and `model.crystal`; knows nothing of networks, services or the simulated instrument.
 """
 
+from model.microstructure.ebsd import EbsdMap, EbsdNuisances, measure
 from model.microstructure.errors import MicrostructureError
+from model.microstructure.example import Example, draw_example, observe
+from model.microstructure.light import Light, LightNuisances, polynomial_light
 from model.microstructure.recipe import RECIPES, TRAINING_WEIGHTS, Recipe, mixture, recipe_named
 from model.microstructure.specimen import Specimen, make_specimen, make_stack
 
 __all__ = [
     "RECIPES",
     "TRAINING_WEIGHTS",
+    "EbsdMap",
+    "EbsdNuisances",
+    "Example",
+    "Light",
+    "LightNuisances",
     "MicrostructureError",
     "Recipe",
     "Specimen",
+    "draw_example",
     "make_specimen",
     "make_stack",
+    "measure",
     "mixture",
+    "observe",
+    "polynomial_light",
     "recipe_named",
 ]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from model.crystal.symmetry import laue_group
+from model.crystal import laue_group
 from model.microstructure.errors import MicrostructureError
 from model.microstructure.recipe import Recipe
 from model.microstructure.volume import Section, draw_volume

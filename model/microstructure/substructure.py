@@ -13,7 +13,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from model.crystal.quaternions import multiply, rotate_vectors
+from model.crystal import multiply, rotate_vectors
 from model.microstructure.recipe import Laths, Twins, draw, draw_log
 from model.microstructure.rotations import scatter, unit
 from model.microstructure.tessellation import Cells, pack_cells

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from model.crystal.quaternions import multiply, quaternion_from_axis_angle, random_quaternions, rotate_vectors
+from model.crystal import multiply, quaternion_from_axis_angle, random_quaternions, rotate_vectors
 from model.microstructure.recipe import Texture, draw, draw_log
 from model.microstructure.rotations import from_vector, onto, unit
 

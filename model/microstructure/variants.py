@@ -14,7 +14,7 @@ from itertools import permutations, product
 import numpy as np
 from numpy.typing import NDArray
 
-from model.crystal.quaternions import conjugate, multiply, quaternion_from_axis_angle
+from model.crystal import conjugate, multiply, quaternion_from_axis_angle
 from model.microstructure.errors import MicrostructureError
 from model.microstructure.rotations import unit
 

@@ -15,7 +15,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from model.crystal.quaternions import matrix_from_quaternion, random_quaternions
+from model.crystal import matrix_from_quaternion, random_quaternions
 from model.microstructure.defects import Flaws, draw_flaws
 from model.microstructure.fields import SmoothField, smooth_field
 from model.microstructure.recipe import Recipe, Strain, draw, draw_log
