@@ -18,7 +18,18 @@ from model.crystal.errors import (
     UnknownPointGroup,
     UnsupportedSymmetry,
 )
+from model.crystal.frame_check import AmbiguousFrame, FrameCheck, Refusal, azimuth_features, check_frame
+from model.crystal.frames import (
+    CANDIDATE_FRAMES,
+    FRAME_PRESETS,
+    AzimuthFrame,
+    convert_hexagonal_axis,
+    presets_that_fit,
+    to_euler_frame,
+    to_map_frame,
+)
 from model.crystal.grains import segment_grains
+from model.crystal.ipf import add_ipf_key, ipf_colours, ipf_key_figure
 from model.crystal.neighbours import boundaries_between, boundary_map, neighbour_disorientation_deg
 from model.crystal.quaternions import (
     azimuth_deg,
@@ -35,6 +46,7 @@ from model.crystal.quaternions import (
     rotate_vectors,
     tilt_deg,
 )
+from model.crystal.score import BoundaryScore, MapScore, NothingToScore, score_boundaries, score_map, split_boundaries
 from model.crystal.symmetry import (
     LAUE_GROUP_NAMES,
     LaueGroup,
@@ -44,28 +56,43 @@ from model.crystal.symmetry import (
 )
 
 __all__ = [
+    "CANDIDATE_FRAMES",
+    "FRAME_PRESETS",
     "LAUE_GROUP_NAMES",
+    "AmbiguousFrame",
+    "AzimuthFrame",
     "BadOrientation",
+    "BoundaryScore",
     "CrystalError",
+    "FrameCheck",
     "LaueGroup",
+    "MapScore",
+    "NothingToScore",
+    "Refusal",
     "ShapeMismatch",
     "UnknownFrame",
     "UnknownPointGroup",
     "UnsupportedSymmetry",
+    "add_ipf_key",
     "azimuth_deg",
+    "azimuth_features",
     "boundaries_between",
     "boundary_map",
     "c_axis",
     "c_axis_error_deg",
+    "check_frame",
     "check_orientations",
     "chord_for_degrees",
     "conjugate",
+    "convert_hexagonal_axis",
     "decode",
     "degrees_per_chord",
     "disorientation_deg",
     "embed",
     "embedding_of",
     "euler_from_quaternion",
+    "ipf_colours",
+    "ipf_key_figure",
     "laue_group",
     "laue_group_from_ctf",
     "laue_group_from_tsl",
@@ -73,12 +100,18 @@ __all__ = [
     "multiply",
     "neighbour_disorientation_deg",
     "normalise",
+    "presets_that_fit",
     "quaternion_from_axis_angle",
     "quaternion_from_euler",
     "random_quaternions",
     "reduce_to_fundamental_zone",
     "rotate_vectors",
     "rotation_about_c_error_deg",
+    "score_boundaries",
+    "score_map",
     "segment_grains",
+    "split_boundaries",
     "tilt_deg",
+    "to_euler_frame",
+    "to_map_frame",
 ]

@@ -207,7 +207,10 @@ def _cube_axis(h: Floats) -> Vector:
 
 @inlined
 def _turn_about_z(h: Floats, w: float, x: float, y: float) -> float:
-    """Angle t for which R0 Rz(t), R0 = (w, x, y, 0), has its x-axis on a maximum of F: F is 3/4 + cos(4(t − t0))/4 there."""
+    """Angle t for which R0 Rz(t), R0 = (w, x, y, 0), has its x-axis on a maximum of F.
+
+    In the plane across the axis found first, F is 3/4 + cos(4(t − t0))/4.
+    """
     ux, uy, uz = 1 - 2 * y * y, 2 * x * y, -2 * w * y
     vx, vy, vz = 2 * x * y, 1 - 2 * x * x, 2 * w * x
     real, imaginary = 0.0, 0.0

@@ -1,7 +1,8 @@
 """The isometric embedding of orientations: a vector without symmetry jumps whose small distances are angles.
 
-For 622 (18 channels): e(R) = √54 (√(11/36) h2(c), h6(R)/6), with h2 the five l = 2 harmonics of the c-axis (xy, yz, zz, xz,
-xx − yy) and h6 the thirteen real components (m = 0, then √2 Re, √2 Im for m = 1 … 6) of the rotated (|6, 6⟩ + |6, −6⟩)/√2.
+For 622 (18 channels): e(R) = √54 (√(11/36) h2(c), h6(R)/6), with h2 the five l = 2 harmonics of the c-axis (xy, yz, zz,
+xz, xx − yy) and h6 the thirteen real components (m = 0, then √2 Re, √2 Im for m = 1 … 6) of the rotated state
+(|6, 6⟩ + |6, −6⟩)/√2.
 For 432 (9 channels): e(R) = √60 √(3/20) h4(R), the l = 4 harmonics summed over the cube axes and scaled to unit length.
 The weights make the map locally isometric; the scales √54 and √60 give a random orientation a mean square of 1 per
 channel. Source: Hielscher & Lippert, J. Multivariate Anal. 185 (2021) 104764. Further groups are added to `_REGISTRY`.
@@ -77,9 +78,9 @@ def embed(q: ArrayLike, group: LaueGroup | str) -> FloatArray:
 def decode(e: ArrayLike, group: LaueGroup | str) -> FloatArray:
     """An orientation (..., 4) whose embedding is near `e` (..., C), whatever the length of `e`.
 
-    The inverse of `embed` up to symmetry, within 1e-5°. For 6/mmm closed: c is the principal axis of the l = 2 part, the
-    angle about c the phase of the l = 6 part. For m-3m a cube axis comes from the tensor power method. A vector that
-    says nothing (zero) gives some rotation.
+    The inverse of `embed` up to symmetry, within 1e-5°. For 6/mmm in closed form: c is the principal axis of the l = 2
+    part, the angle about c the phase of the l = 6 part. For m-3m a cube axis comes from the tensor power method. A
+    vector that says nothing (zero) gives some rotation.
 
     Raises:
         ShapeMismatch: the last axis is not C.
