@@ -8,6 +8,7 @@ the timing. Running the requests, files and operators is the shell's business (`
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -78,14 +79,19 @@ class _Picks:
 class Core:
     """What to measure next.
 
+    Args:
+        plan: what to measure and how to decide.
+        capabilities: of the instrument.
+        run: a name that no other run of the instrument has; also names the section at the model service.
+
     Attributes:
         ledger: points, budget and clock.
         rounds: adaptive batches decided so far.
     """
 
-    def __init__(self, plan: RunPlan, capabilities: Capabilities, section_key: str) -> None:
-        self.plan, self.capabilities, self.section_key = plan, capabilities, section_key
-        self.ledger = Ledger(plan, capabilities)
+    def __init__(self, plan: RunPlan, capabilities: Capabilities, run: str) -> None:
+        self.plan, self.capabilities, self.run = plan, capabilities, run
+        self.ledger = Ledger(plan, capabilities, run)
         self.rounds = 0
         self._decisions = 0
         self._decided_s = 0.0
@@ -101,7 +107,7 @@ class Core:
         while self._first_pass:
             part = self._first_pass.pop(0)
             gain, reason = np.zeros(len(part), np.float32), _reasons(len(part), ProposalReason.FIRST_PASS)
-            batch = self._make(_Picks(part, gain, reason), BY_PLAN)
+            batch = self._make(_Picks(part, gain, reason), BY_PLAN, lambda: 0.0)
             if batch is not None:
                 return batch
         return None
@@ -120,14 +126,13 @@ class Core:
         """What to ask the model when everything is measured."""
         return self._ask(None)
 
-    def decide(self, answer: Reconstruction | None, seconds: float) -> Batch | Enough:
+    def decide(self, answer: Reconstruction | None, elapsed_s: Callable[[], float]) -> Batch | Enough:
         """The next batch.
 
         Args:
             answer: of the model to `question`, or nothing when it gave none: then space filling decides.
-            seconds: wall time that the decision took so far.
+            elapsed_s: wall time that the decision has taken when called.
         """
-        self._decided_s = max(self.ledger.clock_s, self._decided_s) + seconds
         if answer is not None and answer.predicted_wrong < self.plan.stop_below:
             predicted = f"{answer.predicted_wrong:.2%} of the pixels"
             return Enough(f"the predicted share of wrong pixels, {predicted}, is below {self.plan.stop_below:.2%}")
@@ -136,7 +141,7 @@ class Core:
         decided_by = (
             answer.proposals.policy if answer is not None and answer.proposals and len(picks) else SPACE_FILLING
         )
-        batch = self._make(picks.then(self._fill(picks, count - len(picks))), decided_by)
+        batch = self._make(picks.then(self._fill(picks, count - len(picks))), decided_by, elapsed_s)
         if batch is None:
             return Enough("the budget is spent" if self.ledger.points_left == 0 else "no instrument time is left")
         self.rounds += 1
@@ -160,7 +165,7 @@ class Core:
     def _ask(self, propose: ProposalRequest | None) -> ReconstructRequest:
         self._decisions += 1
         return ReconstructRequest(
-            section_key=self.section_key,
+            section_key=self.run,
             points=self.ledger.points.block(),
             method=self.plan.method,
             n_samples=self.plan.n_samples,
@@ -182,7 +187,7 @@ class Core:
             return _no_picks()
         picks = _Picks(proposals.position_px, proposals.gain, proposals.reason)
         shape = self.ledger.asked.shape
-        picks = picks.take(((picks.position_px >= 0) & (picks.position_px < shape)).all(axis=1))
+        picks = picks.take(np.all((picks.position_px >= 0) & (picks.position_px < shape), axis=1))
         picks = picks.take(np.asarray(~self.ledger.asked[tuple(picks.position_px.T)]))
         _, first = np.unique(picks.position_px, axis=0, return_index=True)
         return picks.take(np.sort(first)[:count])
@@ -195,17 +200,19 @@ class Core:
         more = space_filling(taken, missing)
         return _Picks(more, np.zeros(len(more), np.float32), _reasons(len(more), ProposalReason.SPACE_FILLING))
 
-    def _make(self, picks: _Picks, decided_by: str) -> Batch | None:
+    def _make(self, picks: _Picks, decided_by: str, elapsed_s: Callable[[], float]) -> Batch | None:
         """A batch along a short path, cut down (worst picks first) to the points and the time that are left."""
+        newest_s = max(self.ledger.clock_s, self._decided_s)
         picks = picks.take(slice(self.ledger.points_left))
-        time_left = self.ledger.time_left_s(self._decided_s)
         while len(picks):
             path = picks.take(short_path(picks.position_px, self.ledger.beam_px))
-            expected = self.ledger.expected_s(path.position_px)
-            if expected <= time_left:
-                request = self.ledger.order(path.position_px, self._decided_s)
+            decided_s = newest_s + elapsed_s()
+            expected, left = self.ledger.expected_s(path.position_px), self.ledger.time_left_s(decided_s)
+            if expected <= left:
+                self._decided_s = decided_s
+                request = self.ledger.order(path.position_px, decided_s)
                 return Batch(request, path.gain, path.reason, decided_by)
-            picks = picks.take(slice(min(len(picks) - 1, math.floor(len(picks) * max(0.0, time_left) / expected))))
+            picks = picks.take(slice(min(len(picks) - 1, math.floor(len(picks) * max(0.0, left) / expected))))
         return None
 
 

@@ -78,14 +78,15 @@ class Ledger:
         asked: (h, w) bool, pixels that were asked for.
         points: what the finished batches brought, in order.
         clock_s: instrument clock at the newest finished batch.
+        idle_s: how long the instrument had nothing to do, by its own account.
     """
 
-    def __init__(self, plan: RunPlan, capabilities: Capabilities) -> None:
-        self.plan, self.capabilities = plan, capabilities
+    def __init__(self, plan: RunPlan, capabilities: Capabilities, run: str) -> None:
+        self.plan, self.capabilities, self.run = plan, capabilities, run
         self.max_points = plan.budget.max_points(capabilities.grid.size)
         self.asked: NDArray[np.bool_] = np.zeros(capabilities.grid.shape_px, np.bool_)
         self.points = PointStore()
-        self.clock_s = 0.0
+        self.clock_s = self.idle_s = 0.0
         self._orders: dict[int, _Order] = {}
         self._next_id = self._next_batch = 0
         self._beam_px: Pixels | None = None
@@ -138,10 +139,7 @@ class Ledger:
         limit = self.plan.budget.instrument_s
         if limit is None:
             return np.inf
-        ready = self.clock_s
-        for order in self._orders.values():
-            ready = max(ready, order.request.not_before_s) + self._pace * order.declared_s
-        return limit - max(ready, not_before_s)
+        return limit - max(self.clock_s + self.open_s(), not_before_s)
 
     def order(self, pixels: Pixels, not_before_s: float) -> ScanRequest:
         """The request for `pixels`, in this order; from now on they count as spent.
@@ -158,6 +156,7 @@ class Ledger:
         if int(self.asked.sum()) - before != count:
             raise ValueError("a batch that holds a pixel twice")
         request = ScanRequest(
+            run=self.run,
             section=self.plan.section,
             batch=self._next_batch,
             point_id=np.arange(self._next_id, self._next_id + count, dtype=np.int64),
@@ -197,11 +196,15 @@ class Ledger:
         ends = [float(block.time_s.max())] if len(block) else []
         if done is not None:
             ends.append(done.finished_s)
-            if order.declared_s > 0:
-                self._pace = max(self._pace, (done.finished_s - done.started_s) / order.declared_s)
+            self.idle_s += done.idle_s
+            took_s = done.finished_s - max(self.clock_s, order.request.not_before_s)
+            self._pace = max(self._pace, took_s / order.declared_s)
         self.clock_s = max([self.clock_s, *ends])
         return block
 
-    def open_batches(self) -> tuple[int, ...]:
-        """Numbers of the batches that are out, oldest first."""
-        return tuple(self._orders)
+    def open_s(self) -> float:
+        """Expected duration of all batches that are out, waiting included."""
+        ready = self.clock_s
+        for order in self._orders.values():
+            ready = max(ready, order.request.not_before_s) + self._pace * order.declared_s
+        return ready - self.clock_s

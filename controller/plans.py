@@ -18,6 +18,7 @@ from protocols.plan import RunPlan
 from protocols.values import LightKind
 
 _FEWEST_ANGLES = 3
+_CUBIC = frozenset({"23", "m-3", "432", "-43m", "m-3m"})
 
 
 def load_plan(path: Path) -> RunPlan:
@@ -59,7 +60,7 @@ def check_plan(plan: RunPlan, capabilities: Capabilities) -> None:
     """
     _check_section(plan, capabilities)
     _check_dwell(plan, capabilities)
-    if uses_light(plan, capabilities):
+    if why_no_light(plan, capabilities) is None:
         _check_light(plan, capabilities)
     _check_time(plan, capabilities)
 
@@ -76,9 +77,16 @@ def check_model(plan: RunPlan, model: ModelDescription) -> None:
             raise OutOfLimits(message, field=field, value=asked)
 
 
-def uses_light(plan: RunPlan, capabilities: Capabilities) -> bool:
-    """Whether PL images will be taken."""
-    return plan.use_light and capabilities.light is not None
+def why_no_light(plan: RunPlan, capabilities: Capabilities) -> str | None:
+    """The sentence that says why no PL images are taken; nothing when they are."""
+    if not plan.use_light:
+        return "The plan takes no PL images: EBSD alone."
+    if capabilities.light is None:
+        return f"{capabilities.name} has no PL camera: EBSD alone."
+    if all(phase.point_group in _CUBIC for phase in capabilities.phases):
+        names = ", ".join(f"{phase.name} ({phase.point_group})" for phase in capabilities.phases)
+        return f"{names} is cubic and shows no PL contrast: EBSD alone."
+    return None
 
 
 def light_angles(plan: RunPlan, capabilities: Capabilities) -> tuple[float, ...]:
@@ -89,7 +97,7 @@ def light_angles(plan: RunPlan, capabilities: Capabilities) -> tuple[float, ...]
 
 def light_seconds(plan: RunPlan, capabilities: Capabilities) -> float:
     """Declared duration of the PL images of this plan."""
-    if not uses_light(plan, capabilities) or capabilities.light is None:
+    if capabilities.light is None or why_no_light(plan, capabilities) is not None:
         return 0.0
     return capabilities.light.seconds_per_image * max(1, len(light_angles(plan, capabilities)))
 

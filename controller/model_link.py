@@ -1,0 +1,92 @@
+"""Asking the model service with patience that ends: opening sections, reopening forgotten ones, refusing odd answers.
+
+Every trouble surfaces as a `GrainloopError`; what to do without an answer is the loop's business.
+"""
+
+from __future__ import annotations
+
+from controller.asking import Asks, expect
+from protocols.errors import BadMessage, ErrorCode, GrainloopError
+from protocols.messages import (
+    CheckHealth,
+    CloseSection,
+    DescribeModel,
+    ModelDescription,
+    OpenSection,
+    Reconstruction,
+    ReconstructRequest,
+    SectionOpened,
+)
+
+_PROBE_S = 5.0
+
+
+class ModelLink:
+    """One section at the model service.
+
+    Args:
+        model: connection to the service.
+        section: what to open, and to open again when the service has forgotten it.
+        deadline_s: how long a reconstruction may take.
+    """
+
+    def __init__(self, model: Asks, section: OpenSection, deadline_s: float) -> None:
+        self._model, self._section, self._deadline_s = model, section, deadline_s
+        self._open = self._suspect = False
+
+    async def open(self) -> SectionOpened:
+        """Hand the section over."""
+        reply = await self._model.request(self._section, deadline_s=self._deadline_s)
+        self._open = True
+        return expect(reply, SectionOpened, "model")
+
+    async def reconstruct(self, question: ReconstructRequest) -> Reconstruction:
+        """The answer to `question`.
+
+        A service that failed the last time must first prove its health, so that a dead one costs seconds and not the
+        whole deadline at every decision.
+        """
+        if self._suspect:
+            await self._model.request(CheckHealth(), deadline_s=min(_PROBE_S, self._deadline_s))
+        try:
+            answer = await self._ask(question)
+        except GrainloopError:
+            self._suspect = True
+            raise
+        self._suspect = False
+        return answer
+
+    async def close(self) -> None:
+        """Let the service forget the section; trouble does not matter any more."""
+        if not self._open:
+            return
+        try:
+            await self._model.request(CloseSection(section_key=self._section.section_key), deadline_s=_PROBE_S)
+        except GrainloopError:
+            return
+
+    async def _ask(self, question: ReconstructRequest) -> Reconstruction:
+        if not self._open:
+            await self.open()
+        try:
+            reply = await self._model.request(question, deadline_s=self._deadline_s)
+        except GrainloopError as error:
+            if error.code is not ErrorCode.UNKNOWN_SECTION:
+                raise
+            await self.open()
+            reply = await self._model.request(question, deadline_s=self._deadline_s)
+        return self._checked(expect(reply, Reconstruction, "model"))
+
+    def _checked(self, answer: Reconstruction) -> Reconstruction:
+        """Refuse maps of another shape than the grid: they would be stored and trusted."""
+        for name in ("orientation", "phase_id", "expected_error_deg", "p_wrong", "boundary", "grain"):
+            shape = getattr(answer, name).shape[:2]
+            if shape != self._section.grid.shape_px:
+                message = f"The model service answered with {name} of {shape} px for {self._section.grid.shape_px} px."
+                raise BadMessage(message, field=name, value=shape)
+        return answer
+
+
+async def describe_model(model: Asks, deadline_s: float) -> ModelDescription:
+    """What the model service can do."""
+    return expect(await model.request(DescribeModel(), deadline_s=deadline_s), ModelDescription, "model")

@@ -1,0 +1,114 @@
+"""Everything before the first scan point: capabilities, checks, session file, PL images, the section at the model.
+
+Nothing is measured before the plan was checked and the session file exists. A model service that does not answer is no
+obstacle; an instrument that does not answer is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import uuid4
+
+from controller import plans
+from controller.asking import Asks, expect
+from controller.batches import Batches
+from controller.core import Core
+from controller.model_link import ModelLink, describe_model
+from controller.session import SessionFile
+from controller.standing import Standing
+from protocols.capabilities import Capabilities
+from protocols.errors import GrainloopError
+from protocols.messages import Describe, Description, LightRequest, LightTaken, OpenSection
+from protocols.plan import RunPlan
+from protocols.values import LightImages
+
+_ASK_S = 30.0
+_LIGHT_S = 600.0
+_LIGHT_FACTOR = 20.0
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What a run works with."""
+
+    core: Core
+    link: ModelLink
+    batches: Batches
+    session: SessionFile
+
+
+async def prepare(plan: RunPlan, path: Path, instrument: Asks, model: Asks, standing: Standing) -> Prepared:
+    """Get ready to measure; `standing` gets ledger and session as soon as they exist.
+
+    Raises:
+        GrainloopError: no instrument, a plan outside its limits, no session file, no PL images.
+    """
+    capabilities = expect(
+        await instrument.request(Describe(), deadline_s=_ASK_S), Description, "instrument"
+    ).capabilities
+    plans.check_plan(plan, capabilities)
+    software = await _known_model(plan, model)
+    core, session = Core(plan, capabilities, uuid4().hex), SessionFile(path, plan, capabilities)
+    standing.ledger, standing.session = core.ledger, session
+    session.add_software(software)
+    standing.say("described", _about(capabilities))
+    light = await _take_light(core, instrument, standing)
+    link = ModelLink(model, _section(core, light), plan.model_deadline_s)
+    await _open_section(link, standing)
+    return Prepared(core, link, Batches(instrument, core, session, standing), session)
+
+
+async def _known_model(plan: RunPlan, model: Asks) -> dict[str, str]:
+    """Check the plan against the model service, if that can be reached."""
+    try:
+        known = await describe_model(model, min(_ASK_S, plan.model_deadline_s))
+    except GrainloopError as error:
+        return {"model": f"unknown: {error}"}
+    plans.check_model(plan, known)
+    weights = {} if known.weights_sha256 is None else {"weights_sha256": known.weights_sha256}
+    return {"model": known.version} | weights
+
+
+async def _take_light(core: Core, instrument: Asks, standing: Standing) -> LightImages | None:
+    plan, capabilities = core.plan, core.capabilities
+    if (why := plans.why_no_light(plan, capabilities)) is not None:
+        core.begin(0.0)
+        standing.say("no_light", why)
+        return None
+    request = LightRequest(section=plan.section, angles_deg=plans.light_angles(plan, capabilities))
+    deadline_s = _LIGHT_S + _LIGHT_FACTOR * plans.light_seconds(plan, capabilities)
+    taken = expect(await instrument.request(request, deadline_s=deadline_s), LightTaken, "instrument")
+    core.begin(taken.seconds)
+    if standing.session is not None:
+        standing.session.add_light(taken.light, taken.seconds)
+    standing.say("light_taken", f"{len(taken.light.images)} PL images in {taken.seconds:.1f} s.")
+    return taken.light
+
+
+def _section(core: Core, light: LightImages | None) -> OpenSection:
+    capabilities = core.capabilities
+    return OpenSection(
+        section_key=core.run,
+        grid=capabilities.grid,
+        phases=capabilities.phases,
+        frame=core.plan.frame or capabilities.frame,
+        light=light,
+    )
+
+
+async def _open_section(link: ModelLink, standing: Standing) -> None:
+    try:
+        opened = await link.open()
+    except GrainloopError as error:
+        standing.say("model_failed", f"{error} Space filling decides until the model answers.")
+        return
+    for note in opened.notes:
+        standing.say("model_note", note)
+
+
+def _about(capabilities: Capabilities) -> str:
+    height, width = capabilities.grid.shape_px
+    phases = ", ".join(f"{phase.name} ({phase.point_group})" for phase in capabilities.phases)
+    kind = "simulated instrument" if capabilities.simulated else "instrument"
+    return f"{capabilities.name}, a {kind}: {height} × {width} px of {capabilities.grid.step_um:g} µm, {phases}."

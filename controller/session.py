@@ -1,0 +1,262 @@
+"""Writing `session.h5`: everything a run was told, asked, measured and inferred, flushed as it goes.
+
+The file is ordinary HDF5 in the default format (no SWMR, no newer library version), so that whatever was flushed can be
+read after the writer was killed. Layout, version 1:
+
+    /                   attributes: format, format_version, created, finish_reason, finish_detail
+    /plan, /capabilities, /software     JSON
+    /light/images, /light/angles_deg    PL as taken; attributes kind, pixel_um, seconds
+    /requested/…        columns, one row per point asked for: point_id, position_px, batch, reason, gain
+    /measured/…         columns, one row per point measured: those of `PointBlock`, and batch
+    /batches, /decisions, /events       one JSON text per row
+    /inferred/latest/…, /inferred/final/…   maps of the newest and of the last reconstruction
+
+What was measured and what was inferred never share a group. Reading is the business of `controller.session_reader`.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import wraps
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Concatenate, Final, ParamSpec, TypeVar
+
+import h5py
+import numpy as np
+
+from controller.core import Batch
+from protocols.capabilities import Capabilities
+from protocols.errors import BadInput, ErrorCode, GrainloopError
+from protocols.messages import REASON_CODES, Reconstruction, RunEvent, ScanDone
+from protocols.plan import RunPlan
+from protocols.states import FinishReason
+from protocols.values import LightImages, PointBlock
+
+Node = Any
+"""A file, group or dataset: h5py types them only in part."""
+
+FORMAT: Final = "grainloop-session"
+FORMAT_VERSION: Final = 1
+INFERRED_MAPS: Final = ("orientation", "phase_id", "expected_error_deg", "p_wrong", "boundary", "grain")
+_ROWS_PER_CHUNK = 4096
+_TEXTS_PER_CHUNK = 64
+_REQUESTED: Final[dict[str, tuple[str, tuple[int, ...]]]] = {
+    "point_id": ("i8", ()),
+    "position_px": ("i4", (2,)),
+    "batch": ("i4", ()),
+    "reason": ("u1", ()),
+    "gain": ("f4", ()),
+}
+_MEASURED: Final[dict[str, tuple[str, tuple[int, ...]]]] = {
+    "point_id": ("i8", ()),
+    "position_px": ("i4", (2,)),
+    "status": ("u1", ()),
+    "phase_id": ("u1", ()),
+    "orientation": ("f4", (4,)),
+    "confidence": ("f4", ()),
+    "fit_deg": ("f4", ()),
+    "time_s": ("f8", ()),
+    "dwell_s": ("f4", ()),
+    "batch": ("i4", ()),
+}
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+
+class CannotStore(GrainloopError):
+    """The session file cannot be written, so nothing more may be measured."""
+
+    code = ErrorCode.DEVICE_FAILED
+
+
+def software_versions() -> dict[str, str]:
+    """Versions of Python, grainloop and what touches the data."""
+    names = ("grainloop", "numpy", "h5py", "scipy", "numba", "pyzmq", "pydantic")
+    return {"python": platform.python_version()} | {name: _version(name) for name in names}
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "unknown"
+
+
+def _stored(method: Callable[Concatenate[SessionFile, _P], _R]) -> Callable[Concatenate[SessionFile, _P], _R]:
+    """Flush after the method, and tell a write error in one sentence."""
+
+    @wraps(method)
+    def wrapper(self: SessionFile, /, *args: _P.args, **kwargs: _P.kwargs) -> _R:
+        with _told(self.path):
+            result = method(self, *args, **kwargs)
+            self.flush()
+        return result
+
+    return wrapper
+
+
+@contextmanager
+def _told(path: Path) -> Generator[None]:
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        reason = str(error).partition("(")[2].rstrip(")") or str(error)
+        raise CannotStore(
+            f"The session file {path} cannot be written: {reason}.", field="session", value=path
+        ) from error
+
+
+class SessionFile:
+    """The open session file; every method has flushed what it wrote when it returns."""
+
+    def __init__(self, path: Path, plan: RunPlan, capabilities: Capabilities) -> None:
+        """Create the file.
+
+        Raises:
+            BadInput: there is a file of this name, or the folder cannot be written.
+        """
+        self.path = path
+        self._file = _create(path)
+        self._file.attrs.update(
+            format=FORMAT,
+            format_version=FORMAT_VERSION,
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+            finish_reason="",
+            finish_detail="",
+        )
+        for name, text in (("plan", plan.model_dump_json()), ("capabilities", capabilities.model_dump_json())):
+            self._file.create_dataset(name, data=text)
+        self._file.create_dataset("software", data=json.dumps(software_versions()))
+        self._requested = _columns(self._file.create_group("requested"), _REQUESTED)
+        self._measured = _columns(self._file.create_group("measured"), _MEASURED)
+        self._file["requested"].attrs["reasons"] = json.dumps([reason.value for reason in REASON_CODES])
+        self._texts = {name: _texts(self._file, name) for name in ("batches", "decisions", "events")}
+        self._file.create_group("inferred")
+        self.flush()
+
+    def flush(self) -> None:
+        """Hand everything to the operating system."""
+        self._file.flush()
+
+    @_stored
+    def add_light(self, light: LightImages, seconds: float) -> None:
+        """The PL images as taken."""
+        group = self._file.create_group("light")
+        group.create_dataset("images", data=light.images)
+        group.create_dataset("angles_deg", data=np.asarray(light.angles_deg, np.float64))
+        group.attrs.update(kind=light.kind.value, pixel_um=light.pixel_um, seconds=seconds)
+
+    @_stored
+    def add_decision(self, batch: Batch, about: Mapping[str, Any]) -> None:
+        """A decided batch with its reasons and gains, before it is sent."""
+        request = batch.request
+        rows = {
+            "point_id": request.point_id,
+            "position_px": request.position_px,
+            "batch": np.full(len(request.point_id), request.batch, np.int32),
+            "reason": batch.reason,
+            "gain": batch.gain,
+        }
+        _append(self._requested, rows)
+        sent = {"batch": request.batch, "points": len(request.point_id), "not_before_s": request.not_before_s}
+        _append_text(self._texts["decisions"], json.dumps(sent | {"decided_by": batch.decided_by} | dict(about)))
+
+    @_stored
+    def add_points(self, batch: int, block: PointBlock) -> None:
+        """Points as they come; when this returns they survive the death of this process."""
+        rows = {name: getattr(block, name) for name in PointBlock.model_fields}
+        _append(self._measured, rows | {"batch": np.full(len(block), batch, np.int32)})
+
+    @_stored
+    def close_batch(self, batch: int, asked: int, points: int, done: ScanDone | None, error: str | None) -> None:
+        """How a batch ended."""
+        times = {} if done is None else done.model_dump(include={"started_s", "finished_s", "idle_s"})
+        row = {"batch": batch, "asked": asked, "points": points, "ok": done is not None, "error": error} | times
+        _append_text(self._texts["batches"], json.dumps(row))
+
+    @_stored
+    def add_event(self, event: RunEvent) -> None:
+        """One line of the journal."""
+        _append_text(self._texts["events"], event.model_dump_json())
+
+    @_stored
+    def add_software(self, more: Mapping[str, str]) -> None:
+        """Versions known only when the services have answered."""
+        self._file["software"][()] = json.dumps(json.loads(self._file["software"][()]) | dict(more))
+
+    @_stored
+    def add_inferred(self, name: str, answer: Reconstruction, points: int) -> None:
+        """The maps of a reconstruction under /inferred/`name`, replacing what was there; `points` were its input."""
+        group = self._file["inferred"].require_group(name)
+        for field in INFERRED_MAPS:
+            _replace(group, field, getattr(answer, field))
+        if answer.light_features is not None:
+            _replace(group, "light_features", answer.light_features)
+        _replace(group, "light_diagnostics", answer.light.model_dump_json())
+        group.attrs.update(
+            method=answer.method,
+            predicted_wrong=answer.predicted_wrong,
+            seconds=answer.seconds,
+            points=points,
+            degraded=json.dumps(answer.degraded),
+        )
+
+    @_stored
+    def finish(self, reason: FinishReason, detail: str) -> None:
+        """Write down how the run ended."""
+        self._file.attrs.update(finish_reason=reason.value, finish_detail=detail)
+
+    def close(self) -> None:
+        """Close the file; closing twice does nothing."""
+        self._file.close()
+
+
+def _create(path: Path) -> Node:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return h5py.File(path, "x")
+    except FileExistsError as error:
+        message = f"The session file {path} exists already; choose another folder or move it away."
+        raise BadInput(message, field="session", value=path) from error
+    except OSError as error:
+        message = f"The session file {path} cannot be created: {error.strerror or error}."
+        raise BadInput(message, field="session", value=path) from error
+
+
+def _columns(group: Node, kinds: Mapping[str, tuple[str, tuple[int, ...]]]) -> dict[str, Node]:
+    return {
+        name: group.create_dataset(name, (0, *tail), dtype, maxshape=(None, *tail), chunks=(_ROWS_PER_CHUNK, *tail))
+        for name, (dtype, tail) in kinds.items()
+    }
+
+
+def _texts(file: Node, name: str) -> Node:
+    return file.create_dataset(name, (0,), h5py.string_dtype(), maxshape=(None,), chunks=(_TEXTS_PER_CHUNK,))
+
+
+def _append(columns: Mapping[str, Node], rows: Mapping[str, Any]) -> None:
+    begin = next(iter(columns.values())).shape[0]
+    for name, dataset in columns.items():
+        dataset.resize(begin + len(rows[name]), axis=0)
+        dataset[begin:] = rows[name]
+
+
+def _append_text(dataset: Node, text: str) -> None:
+    dataset.resize(dataset.shape[0] + 1, axis=0)
+    dataset[-1] = text
+
+
+def _replace(group: Node, name: str, value: Any) -> None:
+    """Write in place where it fits, so that a reader of a broken file finds the old values or the new."""
+    old = group.get(name)
+    if old is not None and old.shape == np.shape(value):
+        old[()] = value
+        return
+    if old is not None:
+        del group[name]
+    group.create_dataset(name, data=value)

@@ -1,0 +1,191 @@
+"""Reading `session.h5` back into values; works on the file of a run that was killed as well.
+
+Writing it is the business of `controller.session`, which documents the layout.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from controller.session import FORMAT, FORMAT_VERSION, INFERRED_MAPS
+from protocols.capabilities import Capabilities
+from protocols.errors import BadInput
+from protocols.messages import LightDiagnostics, RunEvent
+from protocols.plan import RunPlan
+from protocols.values import LightImages, LightKind, PointBlock
+
+Node = Any
+"""A file, group or dataset: h5py types them only in part."""
+
+
+@dataclass(frozen=True)
+class Requested:
+    """The points asked for, as columns of equal length N: id, (row, column), batch, reason code, gain in pixels."""
+
+    point_id: NDArray[np.int64]
+    position_px: NDArray[np.int32]
+    batch: NDArray[np.int32]
+    reason: NDArray[np.uint8]
+    gain: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Inferred:
+    """The maps of one reconstruction; fields as in `protocols.messages.Reconstruction`."""
+
+    orientation: NDArray[np.float32]
+    phase_id: NDArray[np.uint8]
+    expected_error_deg: NDArray[np.float32]
+    p_wrong: NDArray[np.float32]
+    boundary: NDArray[np.float32]
+    grain: NDArray[np.int32]
+    light_features: NDArray[np.float32] | None
+    light: LightDiagnostics
+    method: str
+    predicted_wrong: float
+    points: int
+    degraded: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Session:
+    """A session file in memory.
+
+    Attributes:
+        points: every acknowledged point, in the order of arrival.
+        batch: (N,) the batch of each point.
+        requested: what was asked for, with reasons and gains.
+        batches: one record per closed batch.
+        decisions: one record per decision.
+        latest: the newest reconstruction of a running loop, if any.
+        final: the one made when everything was measured, if any.
+        finish_reason: empty while running, or after a crash.
+    """
+
+    path: Path
+    plan: RunPlan
+    capabilities: Capabilities
+    software: dict[str, str]
+    created: str
+    light: LightImages | None
+    points: PointBlock
+    batch: NDArray[np.int32]
+    requested: Requested
+    batches: tuple[dict[str, Any], ...]
+    decisions: tuple[dict[str, Any], ...]
+    events: tuple[RunEvent, ...]
+    latest: Inferred | None
+    final: Inferred | None
+    finish_reason: str
+    finish_detail: str
+
+    @property
+    def result(self) -> Inferred | None:
+        """The best reconstruction in the file."""
+        return self.final or self.latest
+
+
+def load_session(path: Path) -> Session:
+    """Read a session file.
+
+    Raises:
+        BadInput: no such file, no HDF5, no session, or of a newer format.
+    """
+    try:
+        with h5py.File(path, "r") as file:
+            _check_format(file, path)
+            return _read(file, path)
+    except FileNotFoundError as error:
+        raise BadInput(f"There is no session file {path}.", field="session", value=path) from error
+    except OSError as error:
+        raise BadInput(
+            f"The session file {path} cannot be read as HDF5: {error}.", field="session", value=path
+        ) from error
+    except KeyError as error:
+        raise BadInput(
+            f"The session file {path} is incomplete: {error.args[0]}.", field="session", value=path
+        ) from error
+
+
+def _check_format(file: Node, path: Path) -> None:
+    if file.attrs.get("format") != FORMAT:
+        raise BadInput(f"{path} is HDF5, but not a grainloop session.", field="session", value=path)
+    if (found := int(file.attrs["format_version"])) > FORMAT_VERSION:
+        message = f"{path} is a session of format {found}; this grainloop reads up to format {FORMAT_VERSION}."
+        raise BadInput(message, field="format_version", value=found)
+
+
+def _read(file: Node, path: Path) -> Session:
+    points, batch = _read_points(file["measured"])
+    return Session(
+        path=path,
+        plan=RunPlan.model_validate_json(_text(file["plan"])),
+        capabilities=Capabilities.model_validate_json(_text(file["capabilities"])),
+        software=json.loads(_text(file["software"])),
+        created=str(file.attrs["created"]),
+        light=_read_light(file["light"]) if "light" in file else None,
+        points=points,
+        batch=batch,
+        requested=Requested(**_read_columns(file["requested"])),
+        batches=tuple(json.loads(row) for row in _rows(file["batches"])),
+        decisions=tuple(json.loads(row) for row in _rows(file["decisions"])),
+        events=tuple(RunEvent.model_validate_json(row) for row in _rows(file["events"])),
+        latest=_read_inferred(file["inferred"], "latest"),
+        final=_read_inferred(file["inferred"], "final"),
+        finish_reason=str(file.attrs["finish_reason"]),
+        finish_detail=str(file.attrs["finish_detail"]),
+    )
+
+
+def _text(dataset: Node) -> str:
+    return dataset.asstr()[()]
+
+
+def _rows(dataset: Node) -> list[str]:
+    return [row for row in dataset.asstr()[:] if row]
+
+
+def _read_columns(group: Node) -> dict[str, NDArray[Any]]:
+    """All columns, cut to the shortest: a writer that was killed may have lengthened only some of them."""
+    rows = min(column.shape[0] for column in group.values())
+    return {name: np.asarray(column[:rows]) for name, column in group.items()}
+
+
+def _read_points(group: Node) -> tuple[PointBlock, NDArray[np.int32]]:
+    columns = _read_columns(group)
+    whole = (columns["status"] > 0) & (np.linalg.norm(columns["orientation"], axis=1) > 0.5)  # others were cut off
+    columns = {name: column[whole] for name, column in columns.items()}
+    batch = columns.pop("batch")
+    return PointBlock(**columns), batch
+
+
+def _read_light(group: Node) -> LightImages:
+    return LightImages(
+        kind=LightKind(group.attrs["kind"]),
+        angles_deg=tuple(float(angle) for angle in group["angles_deg"][:]),
+        images=group["images"][:],
+        pixel_um=float(group.attrs["pixel_um"]),
+    )
+
+
+def _read_inferred(parent: Node, name: str) -> Inferred | None:
+    group = parent.get(name)
+    if group is None or "points" not in group.attrs:
+        return None
+    features = group.get("light_features")
+    return Inferred(
+        **{field: np.asarray(group[field][()]) for field in INFERRED_MAPS},
+        light_features=None if features is None else np.asarray(features[()]),
+        light=LightDiagnostics.model_validate_json(_text(group["light_diagnostics"])),
+        method=str(group.attrs["method"]),
+        predicted_wrong=float(group.attrs["predicted_wrong"]),
+        points=int(group.attrs["points"]),
+        degraded=tuple(json.loads(group.attrs["degraded"])),
+    )

@@ -1,0 +1,62 @@
+"""Where a run stands: its state, and its events, numbered, stored and told.
+
+An event is in the session file before anybody hears of it. Which moves are legal is `protocols.states`' business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from controller.ledger import Ledger
+from controller.session import SessionFile
+from protocols.messages import RunEvent
+from protocols.states import RunState, Trigger, move
+
+
+class Standing:
+    """State and events of one run.
+
+    Args:
+        on_event: told every event.
+
+    Attributes:
+        state: where the run stands.
+        last: the newest event.
+        session: where events are stored, once there is a file.
+        ledger: where the figures in events come from, once there is one.
+        predicted_wrong: newest predicted share of wrong pixels.
+    """
+
+    def __init__(self, on_event: Callable[[RunEvent], None]) -> None:
+        self.state = RunState.IDLE
+        self.last: RunEvent | None = None
+        self.session: SessionFile | None = None
+        self.ledger: Ledger | None = None
+        self.predicted_wrong: float | None = None
+        self._on_event = on_event
+
+    def move(self, trigger: Trigger) -> RunState:
+        """Make a move.
+
+        Raises:
+            IllegalState: the table does not hold it.
+        """
+        self.state = move(self.state, trigger)
+        return self.state
+
+    def say(self, event: str, text: str) -> None:
+        """Store and tell an event."""
+        ledger = self.ledger
+        self.last = RunEvent(
+            sequence=1 if self.last is None else self.last.sequence + 1,
+            state=self.state,
+            event=event,
+            text=text,
+            points_measured=0 if ledger is None else len(ledger.points),
+            points_budget=0 if ledger is None else ledger.max_points,
+            predicted_wrong=self.predicted_wrong,
+            instrument_s=0.0 if ledger is None else ledger.clock_s,
+        )
+        if self.session is not None:
+            self.session.add_event(self.last)
+        self._on_event(self.last)
