@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from model.crystal._jit import inlined, kernel
 
 Floats = NDArray[np.floating[Any]]
+Four = tuple[Any, Any, Any, Any]
 
 GENERIC, HEXAGONAL, CUBIC = 0, 1, 2
 
@@ -90,10 +91,10 @@ def _generic(w: float, x: float, y: float, z: float, operators: Floats) -> float
 
 
 @inlined
-def _relative(a: Floats, b: Floats, i: int, j: int) -> tuple[float, float, float, float]:
-    """conj(a[:, i])·b[:, j], scaled to unit length."""
-    aw, ax, ay, az = a[0, i], a[1, i], a[2, i], a[3, i]
-    bw, bx, by, bz = b[0, j], b[1, j], b[2, j], b[3, j]
+def _relative(a: Four, b: Four, i: int) -> Four:
+    """conj(a)·b of entry i, scaled to unit length."""
+    aw, ax, ay, az = a[0][i], a[1][i], a[2][i], a[3][i]
+    bw, bx, by, bz = b[0][i], b[1][i], b[2][i], b[3][i]
     w = aw * bw + ax * bx + ay * by + az * bz
     x = aw * bx - ax * bw - ay * bz + az * by
     y = aw * by - ay * bw - az * bx + ax * bz
@@ -104,19 +105,21 @@ def _relative(a: Floats, b: Floats, i: int, j: int) -> tuple[float, float, float
 
 @kernel
 def angles_deg(a: Floats, b: Floats, shift: int, kind: int, operators: Floats, out: Floats) -> None:
-    """Disorientation of a[:, i] and b[:, i + shift] into out[i]; planes (4, n) float64 so that the loop vectorises."""
-    # One loop per kind: a branch inside the loop would keep it from vectorising.
+    """Disorientation of a[:, i] and b[:, i + shift] into out[i]; planes (4, n) float64."""
+    # To vectorise, a loop needs contiguous rows, an index that is known to be positive, and no branch inside.
+    first = a[0], a[1], a[2], a[3]
+    second = b[0][shift:], b[1][shift:], b[2][shift:], b[3][shift:]
     if kind == HEXAGONAL:
         for i in range(out.size):
-            w, x, y, z = _relative(a, b, i, i + shift)
+            w, x, y, z = _relative(first, second, i)
             out[i] = _angle_deg(_hexagonal(w, x, y, z))
     elif kind == CUBIC:
         for i in range(out.size):
-            w, x, y, z = _relative(a, b, i, i + shift)
+            w, x, y, z = _relative(first, second, i)
             out[i] = _angle_deg(_cubic(w, x, y, z))
     else:
         for i in range(out.size):
-            w, x, y, z = _relative(a, b, i, i + shift)
+            w, x, y, z = _relative(first, second, i)
             out[i] = _angle_deg(_generic(w, x, y, z, operators))
 
 

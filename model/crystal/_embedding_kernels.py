@@ -6,7 +6,7 @@ has unit length on the unit sphere: h(u)·h(v) = P_l(u·v).
 
 from __future__ import annotations
 
-from math import atan2, comb, cos, pi, sin, sqrt
+from math import atan2, comb, cos, sin, sqrt
 from typing import Any
 
 import numpy as np
@@ -33,9 +33,6 @@ _H41, _H42, _H43, _H44 = sqrt(10) / 4, sqrt(5) / 4, sqrt(70) / 4, sqrt(35) / 8
 # Cube axes, face and body diagonals: one of them is well inside the basin of a maximum.
 _DIRECTIONS = [(x, y, z) for x in (-1, 0, 1) for y in (-1, 0, 1) for z in (-1, 0, 1) if (x, y, z) > (0, 0, 0)]
 _STARTS = np.array([[c / sqrt(x * x + y * y + z * z) for c in (x, y, z)] for x, y, z in _DIRECTIONS])
-_HALF_TURN = np.arange(8) * pi / 8
-_COS_HALF_TURN, _SIN_HALF_TURN = np.cos(_HALF_TURN), np.sin(_HALF_TURN)
-_COS_TWO_TURNS, _SIN_TWO_TURNS = np.cos(4 * _HALF_TURN), np.sin(4 * _HALF_TURN)
 
 
 @inlined
@@ -180,17 +177,13 @@ def _quartic_gradient(h: Floats, x: float, y: float, z: float) -> Vector:
 
 
 @inlined
-def _quartic(h: Floats, x: float, y: float, z: float) -> float:
-    gx, gy, gz = _quartic_gradient(h, x, y, z)
-    return (gx * x + gy * y + gz * z) / 4  # Euler's theorem for a form of degree 4
-
-
-@inlined
-def _cube_axis(h: Floats) -> Vector:
+def _cube_axis(h: Floats, start_harmonics: Floats) -> Vector:
     """A maximum of F by the tensor power method (cubic convergence: Kolda & Mayo, SIAM J. Matrix Anal. 32, 2011)."""
-    start, highest = 0, -1.0
+    start, highest = 0, -1e300
     for k in range(_STARTS.shape[0]):
-        value = _quartic(h, _STARTS[k, 0], _STARTS[k, 1], _STARTS[k, 2])
+        value = 0.0  # F less its constant part, linear in h
+        for m in range(9):
+            value += start_harmonics[k, m] * h[m]
         if value > highest:
             start, highest = k, value
     x, y, z = _STARTS[start, 0], _STARTS[start, 1], _STARTS[start, 2]
@@ -209,30 +202,35 @@ def _cube_axis(h: Floats) -> Vector:
 def _turn_about_z(h: Floats, w: float, x: float, y: float) -> float:
     """Angle t for which R0 Rz(t), R0 = (w, x, y, 0), has its x-axis on a maximum of F.
 
-    In the plane across the axis found first, F is 3/4 + cos(4(t − t0))/4.
+    Across the axis found first, F(u cos t + v sin t) is 3/4 + cos(4(t − t0))/4 with
+    cos 4t0 ∝ F(uuuu) + F(vvvv) − 6 F(uuvv) and sin 4t0 ∝ 4 F(uuuv) − 4 F(uvvv); the gradient g(u) is 4 F(uuu·).
     """
     ux, uy, uz = 1 - 2 * y * y, 2 * x * y, -2 * w * y
     vx, vy, vz = 2 * x * y, 1 - 2 * x * x, 2 * w * x
-    real, imaginary = 0.0, 0.0
-    for k in range(8):  # the fourth harmonic of an even function from a half turn; the second drops out
-        c, s = _COS_HALF_TURN[k], _SIN_HALF_TURN[k]
-        value = _quartic(h, c * ux + s * vx, c * uy + s * vy, c * uz + s * vz)
-        real += value * _COS_TWO_TURNS[k]
-        imaginary += value * _SIN_TWO_TURNS[k]
-    return atan2(imaginary, real) / 4
+    gx, gy, gz = _quartic_gradient(h, ux, uy, uz)
+    uuuu, uuuv = gx * ux + gy * uy + gz * uz, gx * vx + gy * vy + gz * vz
+    gx, gy, gz = _quartic_gradient(h, vx, vy, vz)
+    vvvv, uvvv = gx * vx + gy * vy + gz * vz, gx * ux + gy * uy + gz * uz
+    sx, sy, sz = ux + vx, uy + vy, uz + vz
+    gx, gy, gz = _quartic_gradient(h, sx, sy, sz)
+    six_uuvv = gx * sx + gy * sy + gz * sz - uuuu - vvvv - 4 * (uuuv + uvvv)
+    return atan2(4 * (uuuv - uvvv), uuuu + vvvv - six_uuvv) / 4
 
 
 @kernel
 def decode_cubic(e: Floats, out: Floats) -> None:
     """(n, 9) → (n, 4): one cube axis by the power method, the other two from the fourth harmonic around it."""
     h = np.empty(9)
+    start_harmonics = np.zeros((_STARTS.shape[0], 9))
+    for k in range(_STARTS.shape[0]):
+        _add_quartics(_STARTS[k, 0], _STARTS[k, 1], _STARTS[k, 2], start_harmonics[k])
     for i in range(e.shape[0]):
         squared = 1e-300
         for k in range(9):
             h[k] = e[i, k]
             squared += h[k] * h[k]
         h *= sqrt(5.25 / squared)
-        cx, cy, cz = _cube_axis(h)
+        cx, cy, cz = _cube_axis(h, start_harmonics)
         if cz < 0:
             cx, cy, cz = -cx, -cy, -cz
         half = sqrt((1 + cz) / 2)

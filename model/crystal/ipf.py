@@ -82,7 +82,7 @@ def add_ipf_key(
     with mpl.rc_context({"font.size": max(font_size - 4, 1)}):  # orix writes its labels 4 pt larger
         axes: Any = figure.add_axes(rectangle, projection=InversePoleFigurePlot.name, **options)
         axes.plot_ipf_color_key(show_title=False)
-    axes.set_title(f"IPF-{direction.upper()}  {known.name}", fontsize=font_size)
+    axes.set_title(f"IPF-{direction.upper()}  {known.name}", fontsize=font_size, loc="left", pad=font_size)
     return axes
 
 
