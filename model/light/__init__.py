@@ -1,0 +1,27 @@
+"""Polarized light: features, prediction, self-calibration from the measured points, registration and noise.
+
+Imports protocols for its errors only, and knows nothing of reconstruction, services or the simulator.
+"""
+
+from __future__ import annotations
+
+from model.light.align import Alignment, align, align_targets, without_light
+from model.light.errors import LightSizeMismatch, UnfitAngles
+from model.light.features import LightFeatures, features_from_rgb, fit_stack
+from model.light.predict import predict_light
+from model.light.warp import Warp, fit_affine
+
+__all__ = [
+    "Alignment",
+    "LightFeatures",
+    "LightSizeMismatch",
+    "UnfitAngles",
+    "Warp",
+    "align",
+    "align_targets",
+    "features_from_rgb",
+    "fit_affine",
+    "fit_stack",
+    "predict_light",
+    "without_light",
+]

@@ -1,0 +1,284 @@
+"""PL of a section in the EBSD frame, in the units of the prediction, with its noise and a verdict.
+
+The one entry point for reconstruction: everything that can go wrong with PL ends here as a sentence and as a large
+noise level, so that a method that weighs PL by its noise falls back to EBSD alone by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from model.light.calibrate import Calibration, calibrate, design, penalties, robust_fit
+from model.light.coarse import mutual_information_warp, nearest_map
+from model.light.features import LightFeatures
+from model.light.inverse import UNSEEN, Inverse, fit_inverse
+from model.light.noise import DISTRUST, disagreement, edge_noise
+from model.light.predict import N_CHANNELS, predict_light
+from model.light.refine import BLUR_LEVELS_PX, WARM_LEVELS_PX, PointTargets, Refined, refine
+from model.light.sample import Images, blur, sample
+from model.light.shading import Shading
+from model.light.warp import BILINEAR, Warp, grid_positions
+
+Array = NDArray[np.float64]
+OrientationMap = Callable[[NDArray[np.floating]], NDArray[np.float64]]
+
+MIN_POINTS = 24
+MIN_EXPLAINED = 0.1
+POINTS_FOR_SMOOTH_FIELD = 1200
+SMOOTH_BASIS = BILINEAR + 8
+
+
+@dataclass(frozen=True, eq=False)
+class Alignment:
+    """PL registered to the EBSD grid and calibrated by the measured points.
+
+    Attributes:
+        registered: (5, h, w) float32 PL features in the EBSD frame, in the units of `predict_light`; NaN where the PL
+            image does not reach, or everywhere if PL is not usable.
+        sigma: (h, w) float32 noise of `registered`, as rms over the features that PL shows (`channel_sigma` below 1);
+            infinite where there is no PL, large where PL does not explain the points.
+        channel_sigma: (5,) global noise level of each feature; 80 for a feature that this PL does not show.
+        warp: EBSD pixel → PL pixel.
+        residual_px: estimated rms misregistration left, in EBSD pixels.
+        moved_px: rms displacement that the registration took out.
+        explained_variance: share of the PL variance at the measured points that their orientations explain,
+            cross-validated.
+        distrusted_share: share of the grid where the noise is three times the global level or more.
+        usable: false if PL should play no part; `notes` then say why.
+        notes: sentences for the user.
+    """
+
+    registered: NDArray[np.float32]
+    sigma: NDArray[np.float32]
+    channel_sigma: NDArray[np.float32]
+    warp: Warp
+    residual_px: float
+    moved_px: float
+    explained_variance: float
+    distrusted_share: float
+    usable: bool
+    notes: tuple[str, ...] = ()
+
+    def sigma_of_channels(self) -> NDArray[np.float32]:
+        """(5, h, w) noise of each feature: the noise map with the level of each feature."""
+        relative = self.channel_sigma / _level(self.channel_sigma)
+        return np.minimum(self.sigma[None] * relative[:, None, None], UNSEEN).astype(np.float32)
+
+
+def align(
+    features: LightFeatures,
+    points_px: NDArray[np.integer],
+    quaternions: NDArray[np.floating],
+    grid_shape: tuple[int, int],
+    *,
+    pixel_um: float,
+    step_um: float,
+    start: Alignment | Warp | None = None,
+    frame: OrientationMap | None = None,
+    tiles: NDArray[np.int32] | None = None,
+    seed: int = 0,
+) -> Alignment:
+    """Register and calibrate PL by the indexed points.
+
+    Args:
+        features: PL features in the PL frame.
+        points_px: (n, 2) row, column of the indexed points.
+        quaternions: (n, 4) their orientations, crystal → sample (Euler frame).
+        grid_shape: rows and columns of the EBSD grid.
+        pixel_um: edge of a PL pixel.
+        step_um: step of the EBSD grid.
+        start: an earlier alignment to start from (cheap, no coarse stage), or a warp, e.g. of homologous points.
+        frame: turns orientations from the Euler frame into the map frame; identity if not given.
+        tiles: (H, W) labels of stitched tiles of the PL image, if any.
+        seed: of the cross-validation folds.
+    """
+    turned = quaternions if frame is None else frame(quaternions)
+    return align_targets(
+        features,
+        points_px,
+        predict_light(turned),
+        grid_shape,
+        scale=step_um / pixel_um,
+        start=start.warp if isinstance(start, Alignment) else start,
+        warm=isinstance(start, Alignment) and start.usable,
+        tiles=tiles,
+        seed=seed,
+    )
+
+
+def align_targets(
+    features: LightFeatures,
+    points_px: NDArray[np.integer],
+    targets: Array,
+    grid_shape: tuple[int, int],
+    *,
+    scale: float,
+    start: Warp | None = None,
+    warm: bool = False,
+    tiles: NDArray[np.int32] | None = None,
+    seed: int = 0,
+) -> Alignment:
+    """`align` with any predicted features (n, k) in place of orientations, e.g. of the tilt alone."""
+    nominal = Warp.nominal(grid_shape, features.shape_px, scale)
+    reason = _unusable(features, targets)
+    if reason:
+        return without_light(start or nominal, targets.shape[1], reason)
+    images = _standardised(features.values)
+    points = PointTargets(np.asarray(points_px, dtype=np.float64), targets, np.ones(len(targets)))
+    shading = Shading(features.shape_px, tiles)
+    found = _register(images, points, shading, start or nominal, warm, seed)
+    return _assemble(images, points, shading, found, nominal, seed)
+
+
+def without_light(warp: Warp, n_features: int, reason: str, explained: float = 0.0) -> Alignment:
+    """The declared fall-back: no PL, infinite noise, and why."""
+    shape = warp.grid_shape
+    return Alignment(
+        registered=np.full((n_features, *shape), np.nan, dtype=np.float32),
+        sigma=np.full(shape, np.inf, dtype=np.float32),
+        channel_sigma=np.full(n_features, UNSEEN, dtype=np.float32),
+        warp=warp,
+        residual_px=float("nan"),
+        moved_px=0.0,
+        explained_variance=explained,
+        distrusted_share=1.0,
+        usable=False,
+        notes=(f"PL is not used: {reason}",),
+    )
+
+
+def _unusable(features: LightFeatures, targets: Array) -> str | None:
+    if len(targets) < MIN_POINTS:
+        return f"{len(targets)} indexed points are too few to register it ({MIN_POINTS} are needed)."
+    spread = np.nanstd(features.values, axis=(1, 2))
+    if not np.isfinite(features.values).any() or np.all(spread <= 1e-6 * (np.nanmax(np.abs(features.values)) + 1e-12)):
+        return "the image is constant."
+    if np.all(np.std(targets, axis=0) < 1e-6):
+        return "all points predict the same PL, so nothing can be registered."
+    return None
+
+
+def _standardised(values: Images) -> Images:
+    """Channels with unit robust spread: keeps the numerics independent of camera counts."""
+    middle = np.nanmedian(values, axis=(1, 2), keepdims=True)
+    unit = np.maximum(np.nanstd(values, axis=(1, 2), keepdims=True), 1e-9)
+    return ((values - middle) / unit).astype(np.float32)
+
+
+def _register(images: Images, points: PointTargets, shading: Shading, start: Warp, warm: bool, seed: int) -> Refined:
+    if warm:
+        found = refine(images, points, shading, start, WARM_LEVELS_PX)
+    else:
+        begun = [refine(images, points, shading, w, BLUR_LEVELS_PX[:2]) for w in _starts(images, points, start)]
+        blurred = blur(images, 2.0 * start.scale)
+        best = max(begun, key=lambda r: explained_variance(blurred, points, shading, r.warp, seed))
+        found = refine(images, points, shading, best.warp, BLUR_LEVELS_PX[1:])
+    if len(points) >= POINTS_FOR_SMOOTH_FIELD:
+        smooth = refine(images, points, shading, found.warp.with_basis(SMOOTH_BASIS), WARM_LEVELS_PX[-1:])
+        found = smooth if smooth.cost < 0.98 * found.cost else found
+    return found
+
+
+def _starts(images: Images, points: PointTargets, start: Warp) -> list[Warp]:
+    """The start itself, and what mutual information finds from it with the channels that vary most."""
+    found = [start]
+    for feature in range(min(2, points.targets.shape[1])):
+        predicted = nearest_map(points.points_px, points.targets[:, feature], start.grid_shape)
+        if predicted.std() > 1e-6:
+            channel = images[min(feature, len(images) - 1)]
+            found.append(mutual_information_warp(predicted, channel, start))
+    return found
+
+
+def _assemble(
+    images: Images, points: PointTargets, shading: Shading, found: Refined, nominal: Warp, seed: int
+) -> Alignment:
+    """Calibrate at the registered positions, invert, and judge."""
+    warp = found.warp
+    footprint = np.sqrt(max(0.0, (0.5 * warp.scale) ** 2 - 0.25))
+    images = blur(images, float(footprint))
+    positions = warp(points.points_px)
+    calibration = calibrate(sample(images, positions), points.targets, positions, shading)
+    explained = explained_variance(images, points, shading, warp, seed)
+    moved = float(np.sqrt(np.mean(np.sum((warp.displacement_px() - nominal.displacement_px()) ** 2, axis=2))))
+    if explained < MIN_EXPLAINED:
+        reason = f"it explains only {max(explained, 0):.0%} of what the measured orientations predict."
+        return replace(without_light(warp, points.targets.shape[1], reason, explained), moved_px=moved)
+    grid = warp(grid_positions(warp.grid_shape))
+    corrected = calibration.correct(sample(images, grid), grid)
+    at_points = calibration.correct(sample(images, positions), positions)
+    inverse = fit_inverse(np.nan_to_num(at_points), points.targets, calibration.weight)
+    registered = inverse(corrected).T.reshape(-1, *warp.grid_shape)
+    residual = found.residual_px()
+    sigma = _noise_map(registered, points, calibration, inverse, residual)
+    level = _level(inverse.sigma)
+    return Alignment(
+        registered=registered.astype(np.float32),
+        sigma=sigma.astype(np.float32),
+        channel_sigma=inverse.sigma.astype(np.float32),
+        warp=warp,
+        residual_px=residual,
+        moved_px=moved,
+        explained_variance=explained,
+        distrusted_share=float(np.mean(sigma >= DISTRUST * level)),
+        usable=True,
+        notes=(),
+    )
+
+
+def _level(channel_sigma: NDArray[np.floating]) -> float:
+    """Rms noise over the features that PL shows."""
+    shown = channel_sigma[channel_sigma < 1]
+    return float(np.sqrt(np.mean(np.square(shown if len(shown) else channel_sigma))))
+
+
+def _noise_map(
+    registered: Array, points: PointTargets, calibration: Calibration, inverse: Inverse, residual_px: float
+) -> Array:
+    shown = registered[inverse.sigma < 1] if np.any(inverse.sigma < 1) else registered[:1]
+    level = _level(inverse.sigma)
+    distance = np.sqrt(np.mean((calibration.residual / calibration.scale) ** 2, axis=1))
+    factor = disagreement(shown, points.points_px.astype(np.intp), distance, level)
+    sigma = np.hypot(level * factor, edge_noise(shown, residual_px))
+    outside = ~np.isfinite(registered).all(axis=0)
+    return np.where(ndimage.binary_dilation(outside), np.inf, sigma)
+
+
+def explained_variance(
+    images: Images, points: PointTargets, shading: Shading, warp: Warp, seed: int, folds: int = 5
+) -> float:
+    """Share of the PL variance at the points that their predicted features explain, by cross-validation.
+
+    Trends and tile steps are no merit of the orientations: they are taken out of both sides. Residuals are clipped at
+    four noise sds, so that dust does not decide. 0 or below: PL says nothing about these points.
+    """
+    positions = warp(points.points_px)
+    values = sample(images, positions)
+    inside = np.isfinite(values).all(axis=1)
+    if inside.sum() < MIN_POINTS:
+        return 0.0
+    values, targets, positions = values[inside], points.targets[inside], positions[inside]
+    fold = np.random.default_rng(seed).integers(folds, size=len(values))
+    full = _held_out(values, targets, positions, shading, fold)
+    null = _held_out(values, targets * 0, positions, shading, fold)
+    clip = 4 * 1.4826 * np.median(np.abs(null), axis=0)
+    left, total = (np.sum(np.minimum(np.abs(r), clip) ** 2, axis=0) for r in (full, null))
+    return float(1 - np.sum(left / np.maximum(total, 1e-12)) / len(total))
+
+
+def _held_out(values: Array, targets: Array, positions: Array, shading: Shading, fold: NDArray[np.intp]) -> Array:
+    """(n, c) residuals of every point under the fit of the other folds."""
+    columns, penalty = design(targets, positions, shading), penalties(targets.shape[1], shading.n_tiles)
+    residual = np.empty_like(values)
+    for k in np.unique(fold):
+        fit = robust_fit(columns, values, (fold != k).astype(float), penalty, rounds=4)
+        residual[fold == k] = (values - columns @ fit.coefficients)[fold == k]
+    return residual
+
+
+__all__ = ["N_CHANNELS", "Alignment", "align", "align_targets", "explained_variance", "without_light"]
