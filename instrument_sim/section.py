@@ -1,0 +1,113 @@
+"""The truth about one mounted section: what the beam and the light meet at every pixel.
+
+Wraps an orientation map with what the simulation needs again and again: the distance to the next boundary, and the
+ideal light intensities by phase. Errors of measurement belong to `detector` and `camera`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from instrument_sim import optics
+from instrument_sim.optics import Dielectric, Optics
+from model.crystal import neighbour_disorientation_deg
+from model.maps import MapPhase, OrientationMap
+
+UNIAXIAL = ("4/m", "4/mmm", "-3", "-3m", "6/m", "6/mmm")
+BOUNDARY_DEG = 5.0
+_METALS = {"mg": optics.MAGNESIUM, "magnesium": optics.MAGNESIUM, "zr": optics.ZIRCONIUM, "zirconium": optics.ZIRCONIUM}
+
+
+def dielectric_of(phase: MapPhase) -> Dielectric:
+    """Example constants by the name of the phase; titanium's for unknown uniaxial metals, isotropic for all others.
+
+    Biaxial crystals (orthorhombic and lower) are treated as isotropic: the optics knows uniaxial ones only.
+    """
+    if phase.laue_group not in UNIAXIAL:
+        return optics.ISOTROPIC
+    words = phase.name.lower().replace("-", " ").replace("_", " ").split()
+    return next((_METALS[word] for word in words if word in _METALS), optics.ALPHA_TITANIUM)
+
+
+@dataclass(frozen=True, eq=False)
+class Section:
+    """One section as it is.
+
+    Attributes:
+        truth: the specimen; its Euler frame is taken as the map frame.
+        boundary_distance_px: (h, w) distance of the pixel centre to the next boundary; 0.5 beside one.
+        grains: the truth with not-indexed pixels filled from the nearest indexed one, because light reflects there too.
+    """
+
+    truth: OrientationMap
+    boundary_distance_px: NDArray[np.float64]
+    grains: OrientationMap
+
+    @classmethod
+    def mount(cls, truth: OrientationMap) -> Section:
+        """Prepare a map for simulation.
+
+        Raises:
+            ValueError: no point of it is indexed.
+        """
+        if not truth.indexed.any():
+            raise ValueError(f"{truth.source or 'the specimen'}: no point is indexed, there is nothing to simulate.")
+        inside = ~beside_boundary(truth)
+        distance = ndimage.distance_transform_edt(inside) if not inside.all() else np.full(inside.shape, np.inf)
+        return cls(truth, np.asarray(distance, np.float64) + 0.5, filled(truth))
+
+    def ideal_light(self, angles_deg: tuple[float, ...], analyser_offset_deg: float) -> NDArray[np.float32]:
+        """(K, h, w) exact intensities for a rotation stack."""
+
+        def render(setup: Optics, here: NDArray[np.bool_]) -> NDArray[np.float32]:
+            return optics.render_light(self.grains.orientation, here, angles_deg, setup)
+
+        return self._by_phase(render, analyser_offset_deg)
+
+    def ideal_rgb(self, analyser_offset_deg: float) -> NDArray[np.float32]:
+        """(3, h, w) exact intensities for one image through a tint plate."""
+
+        def render(setup: Optics, here: NDArray[np.bool_]) -> NDArray[np.float32]:
+            return optics.render_rgb(self.grains.orientation, here, setup)
+
+        return self._by_phase(render, analyser_offset_deg)
+
+    def _by_phase(self, render: Any, offset_deg: float) -> NDArray[np.float32]:
+        present = [phase for phase in self.grains.phases if np.any(self.grains.phase_id == phase.phase_id)]
+        here = [self.grains.phase_id == phase.phase_id for phase in present]
+        layers = [
+            render(Optics(dielectric_of(phase), offset_deg), where) for phase, where in zip(present, here, strict=True)
+        ]
+        return np.select(here, layers)
+
+
+def beside_boundary(truth: OrientationMap) -> NDArray[np.bool_]:
+    """(h, w) pixels with a boundary to one of four neighbours: more than 5° within a phase, or another phase."""
+    right, down = (differ != 0 for differ in (np.diff(truth.phase_id, axis=axis) for axis in (1, 0)))
+    for phase in truth.phases:
+        here = truth.phase_id == phase.phase_id
+        if not here.any():
+            continue
+        right_deg, down_deg = neighbour_disorientation_deg(truth.orientation, phase.laue_group)
+        right |= here[:, 1:] & here[:, :-1] & (right_deg > BOUNDARY_DEG)
+        down |= here[1:] & here[:-1] & (down_deg > BOUNDARY_DEG)
+    beside = np.zeros(truth.shape_px, bool)
+    beside[:, 1:] |= right
+    beside[:, :-1] |= right
+    beside[1:] |= down
+    beside[:-1] |= down
+    return beside
+
+
+def filled(truth: OrientationMap) -> OrientationMap:
+    """The map with every not-indexed pixel replaced by its nearest indexed one."""
+    if truth.indexed.all():
+        return truth
+    nearest = ndimage.distance_transform_edt(~truth.indexed, return_distances=False, return_indices=True)
+    at = tuple(np.asarray(nearest))
+    return replace(truth, orientation=truth.orientation[at], phase_id=truth.phase_id[at])
