@@ -1,1 +1,121 @@
-"""What crosses a process boundary: messages, codec, request/reply core, thin shells, and the driver interface."""
+"""What crosses a process boundary: messages, codec, request/reply core, thin shells, and the driver interface.
+
+The names below are the public ones; the messages themselves are in `protocols.messages`.
+"""
+
+from protocols.aio import Call, Client, Handler, Service, run
+from protocols.capabilities import Capabilities, LightCapabilities, ScanTiming
+from protocols.codec import decode, encode
+from protocols.driver import InstrumentDriver
+from protocols.driver_service import DriverService, load_driver
+from protocols.endpoints import CONTROLLER_ENDPOINT, INSTRUMENT_ENDPOINT, MODEL_ENDPOINT
+from protocols.errors import (
+    BadInput,
+    BadMessage,
+    Busy,
+    Cancelled,
+    DeadlineExceeded,
+    DeviceFailed,
+    ErrorCode,
+    ErrorEnvelope,
+    GrainloopError,
+    IllegalState,
+    NotPermitted,
+    OutOfLimits,
+    RemoteError,
+    TooLarge,
+    Unavailable,
+    UnknownKind,
+    UnknownSection,
+    VersionMismatch,
+)
+from protocols.messages import (
+    PROTOCOL_VERSION,
+    ControlReply,
+    ControlRequest,
+    InstrumentReply,
+    InstrumentRequest,
+    LightRequest,
+    ModelReply,
+    ModelRequest,
+    ScanRequest,
+)
+from protocols.plan import Budget, RunPlan
+from protocols.rpc import Heartbeat
+from protocols.states import MOVES, FinishReason, RunState, Trigger, move
+from protocols.values import (
+    FramePreset,
+    Grid,
+    HexagonalAxis,
+    LightImages,
+    LightKind,
+    Phase,
+    PointBlock,
+    PointStatus,
+    Value,
+)
+from protocols.version import grainloop_version
+
+__all__ = [
+    "CONTROLLER_ENDPOINT",
+    "INSTRUMENT_ENDPOINT",
+    "MODEL_ENDPOINT",
+    "MOVES",
+    "PROTOCOL_VERSION",
+    "BadInput",
+    "BadMessage",
+    "Budget",
+    "Busy",
+    "Call",
+    "Cancelled",
+    "Capabilities",
+    "Client",
+    "ControlReply",
+    "ControlRequest",
+    "DeadlineExceeded",
+    "DeviceFailed",
+    "DriverService",
+    "ErrorCode",
+    "ErrorEnvelope",
+    "FinishReason",
+    "FramePreset",
+    "GrainloopError",
+    "Grid",
+    "Handler",
+    "Heartbeat",
+    "HexagonalAxis",
+    "IllegalState",
+    "InstrumentDriver",
+    "InstrumentReply",
+    "InstrumentRequest",
+    "LightCapabilities",
+    "LightImages",
+    "LightKind",
+    "LightRequest",
+    "ModelReply",
+    "ModelRequest",
+    "NotPermitted",
+    "OutOfLimits",
+    "Phase",
+    "PointBlock",
+    "PointStatus",
+    "RemoteError",
+    "RunPlan",
+    "RunState",
+    "ScanRequest",
+    "ScanTiming",
+    "Service",
+    "TooLarge",
+    "Trigger",
+    "Unavailable",
+    "UnknownKind",
+    "UnknownSection",
+    "Value",
+    "VersionMismatch",
+    "decode",
+    "encode",
+    "grainloop_version",
+    "load_driver",
+    "move",
+    "run",
+]

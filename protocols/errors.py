@@ -97,6 +97,12 @@ class Busy(GrainloopError):
     code = ErrorCode.BUSY
 
 
+class NotPermitted(GrainloopError):
+    """Something that this side may not do, or not there."""
+
+    code = ErrorCode.NOT_PERMITTED
+
+
 class OutOfLimits(GrainloopError):
     """A request outside what the instrument, the plan or the budget allows."""
 

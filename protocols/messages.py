@@ -89,8 +89,10 @@ class ScanRequest(Value):
     """Measure these points, in this order.
 
     Attributes:
+        run: names the run, the same after a resume and never used by another run. Within a named run the service
+            never exposes a point id twice; without a name it recognises only an identical batch.
         batch: number of the batch within the run; requests are served first come, first served.
-        point_id: one id per point, unique within the run. The service never exposes an id twice.
+        point_id: one id per point, unique within the run.
         position_px: row, column of each point.
         dwell_s: exposure per point.
         not_before_s: instrument-clock time before which this request could not have been decided. A simulator that
@@ -99,6 +101,7 @@ class ScanRequest(Value):
 
     kind: Literal["scan_request"] = "scan_request"
     section: Annotated[int, Field(ge=0)] = 0
+    run: Annotated[str, Field(max_length=200)] = ""
     batch: Annotated[int, Field(ge=0)]
     point_id: IdList
     position_px: PixelList

@@ -9,6 +9,7 @@ from enum import IntEnum, StrEnum
 from typing import Annotated, Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from protocols.arrays import ByteList, FloatList, IdList, ImageStack, PixelList, QuaternionList, TimeList
@@ -154,6 +155,33 @@ class PointBlock(Value):
     def indexed(self) -> np.ndarray[Any, np.dtype[np.bool_]]:
         """(N,) bool: the points that carry an orientation."""
         return self.status == PointStatus.INDEXED
+
+    @classmethod
+    def one(
+        cls,
+        point_id: int,
+        position_px: ArrayLike,
+        *,
+        time_s: float,
+        dwell_s: float,
+        orientation: ArrayLike = (1, 0, 0, 0),
+        status: PointStatus = PointStatus.INDEXED,
+        phase_id: int = 1,
+        confidence: float = 1.0,
+        fit_deg: float = 0.0,
+    ) -> PointBlock:
+        """A block of a single point, for drivers that measure point by point."""
+        return cls(
+            point_id=np.array([point_id], np.int64),
+            position_px=np.array([position_px], np.int32),
+            status=np.array([status], np.uint8),
+            phase_id=np.array([phase_id], np.uint8),
+            orientation=np.array([orientation], np.float32),
+            confidence=np.array([confidence], np.float32),
+            fit_deg=np.array([fit_deg], np.float32),
+            time_s=np.array([time_s], np.float64),
+            dwell_s=np.array([dwell_s], np.float32),
+        )
 
     @classmethod
     def empty(cls) -> PointBlock:

@@ -1,0 +1,49 @@
+"""What a handler knows of the request it works on: progress out, cancelled and time left in."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import threading
+from collections.abc import Awaitable, Callable
+
+from protocols.values import Value
+
+
+class Flag(threading.Event):
+    """An event that is also true once it is set; may be polled from any thread."""
+
+    def __bool__(self) -> bool:
+        return self.is_set()
+
+
+class Call:
+    """One request being served.
+
+    Attributes:
+        id: request id, for logs.
+        cancelled: set when nobody waits for the answer any more (cancel, deadline, caller gone, service stopping).
+    """
+
+    def __init__(self, request_id: str, deadline: float, send: Callable[[Value], Awaitable[None]]) -> None:
+        self.id = request_id
+        self.cancelled = Flag()
+        self._deadline = deadline
+        self._send = send
+        self._loop = asyncio.get_running_loop()
+
+    @property
+    def remaining_s(self) -> float:
+        """Seconds until the deadline; infinite without one, never negative."""
+        return math.inf if math.isinf(self._deadline) else max(0.0, self._deadline - self._loop.time())
+
+    async def progress(self, message: Value) -> None:
+        """Send a progress message; waits while the caller takes no more. Once cancelled, it does nothing."""
+        await self._send(message)
+
+    def progress_from_thread(self, message: Value) -> None:
+        """The same from a worker thread; returns when the message is handed over."""
+        asyncio.run_coroutine_threadsafe(self._progress(message), self._loop).result()
+
+    async def _progress(self, message: Value) -> None:
+        await self._send(message)

@@ -1,0 +1,137 @@
+"""A ZeroMQ socket in the running asyncio loop: frames in by callback, frames out without ever blocking.
+
+The loop watches the socket's file descriptor, which is edge-triggered: it only says "look again". So everything that
+can be read is read before returning to the loop, and every send is followed by another look. What the frames mean is
+the business of `protocols.rpc`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import cast
+
+import zmq
+
+from protocols.frames import LIMITS, Frame
+
+HIGH_WATER = 256
+"""Messages that libzmq holds per direction and peer."""
+MAX_WAITING = 64
+"""Messages that wait here for one peer before `writable` holds the sender back."""
+BURST = 64
+"""Messages read in a row before other tasks get their turn."""
+CLOSE_LINGER_MS = 100
+"""So that a last cancel or error still leaves; without it closing would throw it away."""
+ZMTP_HEARTBEAT_MS = 2_000
+ZMTP_TIMEOUT_MS = 10_000
+
+
+class Port:
+    """One socket.
+
+    Args:
+        context: owner of the I/O thread.
+        kind: socket type, such as `zmq.DEALER`.
+        on_message: called with the frames of each message; on a ROUTER the first one is the peer.
+        on_gone: called with a peer that can no longer be reached (ROUTER only).
+    """
+
+    def __init__(
+        self,
+        context: zmq.Context[zmq.Socket[bytes]],
+        kind: int,
+        on_message: Callable[[list[Frame]], None],
+        on_gone: Callable[[bytes], None] = lambda _peer: None,
+    ) -> None:
+        self.socket = context.socket(kind)
+        self.socket.setsockopt(zmq.LINGER, 0)
+        self.socket.setsockopt(zmq.MAXMSGSIZE, LIMITS.array_bytes)
+        self.socket.setsockopt(zmq.SNDHWM, HIGH_WATER)
+        self.socket.setsockopt(zmq.RCVHWM, HIGH_WATER)
+        self.socket.setsockopt(zmq.HEARTBEAT_IVL, ZMTP_HEARTBEAT_MS)
+        self.socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, ZMTP_TIMEOUT_MS)
+        if kind == zmq.ROUTER:
+            self.socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
+        self._on_message = on_message
+        self._on_gone = on_gone
+        self._waiting: dict[bytes, deque[list[Frame]]] = {}
+        self._room = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        self._look_planned = False
+        self._fd = cast("int", self.socket.getsockopt(zmq.FD))
+
+    def start(self) -> None:
+        """Begin to read; the socket is bound or connected."""
+        self._loop.add_reader(self._fd, self._look)
+        self._plan_look()
+
+    def send(self, frames: Sequence[Frame], peer: bytes = b"") -> None:
+        """Send, or keep for later while the peer takes no more. A ROUTER needs the peer."""
+        if self.socket.closed:
+            return
+        message = [peer, *frames] if peer else list(frames)
+        queue = self._waiting.get(peer)
+        if queue is not None:
+            queue.append(message)
+        elif not self._try_send(message, peer):
+            self._waiting[peer] = deque([message])
+        self._plan_look()
+
+    async def writable(self, peer: bytes = b"") -> None:
+        """Return once fewer than `MAX_WAITING` messages wait for the peer; at once where the peer keeps up."""
+        while len(self._waiting.get(peer, ())) >= MAX_WAITING:
+            self._room.clear()
+            await self._room.wait()
+
+    def close(self) -> None:
+        """Stop reading and close; what waited here is dropped. May be called repeatedly."""
+        if self.socket.closed:
+            return
+        self._loop.remove_reader(self._fd)
+        self._waiting.clear()
+        self._room.set()
+        self.socket.close(linger=CLOSE_LINGER_MS)
+
+    def _plan_look(self) -> None:
+        if not self._look_planned:
+            self._look_planned = True
+            self._loop.call_soon(self._look)
+
+    def _look(self) -> None:
+        self._look_planned = False
+        for _ in range(BURST):
+            if self.socket.closed:
+                return
+            if not cast("int", self.socket.getsockopt(zmq.EVENTS)) & zmq.POLLIN:
+                break
+            self._on_message(self._receive())
+        else:
+            self._plan_look()
+        if self._waiting:
+            self._send_waiting()
+
+    def _receive(self) -> list[Frame]:
+        parts = self.socket.recv_multipart(zmq.NOBLOCK, copy=False)
+        return [part.buffer for part in parts]
+
+    def _send_waiting(self) -> None:
+        for peer, queue in list(self._waiting.items()):
+            while queue and self._try_send(queue[0], peer):
+                queue.popleft()
+            if not queue:
+                del self._waiting[peer]
+        self._room.set()
+
+    def _try_send(self, message: list[Frame], peer: bytes) -> bool:
+        """Whether the message is out of our hands."""
+        try:
+            self.socket.send_multipart(message, zmq.NOBLOCK, copy=False)
+        except zmq.Again:
+            return False
+        except zmq.ZMQError as error:
+            if error.errno != zmq.EHOSTUNREACH:
+                raise
+            self._loop.call_soon(self._on_gone, peer)
+        return True

@@ -1,0 +1,207 @@
+"""Serve requests: a ROUTER socket around `protocols.rpc.ServerCore`, one asyncio task per request.
+
+What a request means is the business of its handler. A handler that raises a `GrainloopError` answers with it; anything
+else is a bug, which is logged with a trace id and answered as INTERNAL, and the service lives on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+from uuid import uuid4
+
+import structlog
+import zmq
+
+from protocols.aio.call import Call
+from protocols.aio.port import Port
+from protocols.aio.timer import Timer
+from protocols.endpoints import port_of, require_local
+from protocols.errors import Cancelled, GrainloopError, Unavailable, UnknownKind
+from protocols.frames import Frame
+from protocols.rpc.heartbeat import SERVER_HEARTBEAT, Heartbeat
+from protocols.rpc.server import RequestKey, SendTo, Serve, ServerAction, ServerCore, Withdraw
+from protocols.values import Value
+
+Handler = Callable[[Any, Call], Awaitable[Value]]
+"""`async (request, call) -> reply`."""
+
+STOP_GRACE_S = 5.0
+"""How long handlers may take to let go after the service was told to stop."""
+
+
+class Service:
+    """A named service.
+
+    Args:
+        name: as errors and logs carry it.
+        requests: closed union of what it accepts, such as `InstrumentRequest`.
+        handlers: what to do with each type of request.
+        max_open: open requests that one caller may have.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        requests: Any,
+        handlers: Mapping[type[Value], Handler],
+        *,
+        max_open: int = 16,
+        heartbeat: Heartbeat = SERVER_HEARTBEAT,
+    ) -> None:
+        self.name = name
+        self.endpoint: str | None = None
+        self._requests = requests
+        self._handlers = dict(handlers)
+        self._max_open = max_open
+        self._heartbeat = heartbeat
+
+    async def run(
+        self, endpoint: str, *, ready: Callable[[], object] | None = None, stop: asyncio.Event | None = None
+    ) -> None:
+        """Serve at `endpoint` until `stop` is set or the task is cancelled.
+
+        Args:
+            endpoint: loopback or ipc; port 0 lets the system choose, `self.endpoint` then tells which.
+            ready: called once requests are accepted.
+            stop: ends the service; open requests are answered with `Unavailable`.
+
+        Raises:
+            Unavailable: the port is in use, or cannot be listened on.
+            NotPermitted: other machines could reach the endpoint.
+        """
+        require_local(endpoint, self.name)
+        core = ServerCore(
+            self.name,
+            self._requests,
+            asyncio.get_running_loop().time,
+            max_open=self._max_open,
+            heartbeat=self._heartbeat,
+        )
+        running = _Running(core, self._handlers)
+        try:
+            self.endpoint = running.bind(endpoint)
+            if ready is not None:
+                ready()
+            await (stop or asyncio.Event()).wait()
+        finally:
+            await running.close()
+            self.endpoint = None
+
+
+class _Running:
+    """One run of a service: socket, core, and a task per open request."""
+
+    def __init__(self, core: ServerCore, handlers: Mapping[type[Value], Handler]) -> None:
+        self._core = core
+        self._handlers = handlers
+        self._log = structlog.get_logger(service=core.service)
+        self._calls: dict[RequestKey, Call] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._timer = Timer(lambda: self._do(core.tick()), lambda: core.wake_at)
+        self._context = zmq.Context(io_threads=1)
+        self._port = Port(self._context, zmq.ROUTER, self._received, self._gone)
+
+    def bind(self, endpoint: str) -> str:
+        """Listen; returns the endpoint with the port that was chosen."""
+        try:
+            self._port.socket.bind(endpoint)
+        except zmq.ZMQError as error:
+            raise self._unavailable(endpoint, error) from None
+        self._port.start()
+        return self._port.socket.getsockopt_string(zmq.LAST_ENDPOINT)
+
+    async def close(self) -> None:
+        """Answer what is open, wait for the handlers, close the socket."""
+        error = Unavailable(f"The {self._core.service} service is stopping.")
+        for key, call in list(self._calls.items()):
+            self._do(self._core.fail(key, error))
+            call.cancelled.set()
+        if self._tasks:
+            _, stuck = await asyncio.wait(self._tasks, timeout=STOP_GRACE_S)
+            for task in stuck:
+                task.cancel()
+            await asyncio.gather(*stuck, return_exceptions=True)
+        self._timer.stop()
+        self._port.close()
+        self._context.term()
+
+    def _received(self, frames: list[Frame]) -> None:
+        peer, *message = frames
+        self._do(self._core.receive(bytes(peer), message))
+
+    def _gone(self, peer: bytes) -> None:
+        self._do(self._core.lost(peer, "The caller closed the connection."))
+
+    def _do(self, actions: Sequence[ServerAction]) -> None:
+        for action in actions:
+            match action:
+                case SendTo(peer, frames):
+                    self._port.send(frames, peer)
+                case Serve():
+                    self._start(action)
+                case Withdraw(key, reason):
+                    self._log.info("request withdrawn", request=key.id, reason=reason.message)
+                    self._calls[key].cancelled.set()
+        self._timer.plan()
+
+    def _start(self, work: Serve) -> None:
+        left = math.inf if work.deadline_s is None else work.deadline_s
+        send = _Progress(self, work.key)
+        call = Call(work.key.id, asyncio.get_running_loop().time() + left, send)
+        self._calls[work.key] = call
+        task = asyncio.create_task(self._serve(work, call), name=f"{self._core.service}:{work.key.id}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _serve(self, work: Serve, call: Call) -> None:
+        try:
+            if call.cancelled:
+                raise Cancelled("The request was withdrawn before work on it began.")
+            self._do(self._core.reply(work.key, await self._handler(work.request)(work.request, call)))
+        except GrainloopError as error:
+            self._do(self._core.fail(work.key, error))
+        except asyncio.CancelledError:
+            self._do(self._core.fail(work.key, Cancelled("The request was given up.")))
+            raise
+        except Exception as error:  # noqa: BLE001  # one faulty handler must not end the service
+            self._do(self._core.fail(work.key, *self._bug(work, error)))
+        finally:
+            del self._calls[work.key]
+
+    def _handler(self, request: Value) -> Handler:
+        try:
+            return self._handlers[type(request)]
+        except KeyError:
+            kind = getattr(request, "kind", type(request).__name__)
+            raise UnknownKind(f"{self._core.service} does not serve {kind}.", field="kind", value=kind) from None
+
+    def _bug(self, work: Serve, error: Exception) -> tuple[GrainloopError, str]:
+        trace_id = uuid4().hex
+        kind = getattr(work.request, "kind", type(work.request).__name__)
+        self._log.error("handler failed", request=work.key.id, kind=kind, trace_id=trace_id, exc_info=error)
+        sentence = f"The {self._core.service} service failed on {kind}; its log tells more under {trace_id}."
+        return GrainloopError(sentence), trace_id
+
+    async def progress(self, key: RequestKey, message: Value) -> None:
+        self._do(self._core.progress(key, message))
+        await self._port.writable(key.peer)
+
+    def _unavailable(self, endpoint: str, error: zmq.ZMQError) -> Unavailable:
+        head = f"The {self._core.service} service cannot listen on {endpoint}"
+        used = f"port {port_of(endpoint)} is already in use" if port_of(endpoint) else "it is already in use"
+        tail = used if error.errno == zmq.EADDRINUSE else str(error)
+        return Unavailable(f"{head}: {tail}.", field="endpoint", value=endpoint)
+
+
+class _Progress:
+    """Sends progress of one request."""
+
+    def __init__(self, running: _Running, key: RequestKey) -> None:
+        self._running = running
+        self._key = key
+
+    def __call__(self, message: Value) -> Awaitable[None]:
+        return self._running.progress(self._key, message)

@@ -1,0 +1,59 @@
+"""Where the services listen unless told otherwise, and which endpoints a plain socket may use.
+
+A plain socket has no authentication, so it stays on this machine: IPv4 loopback or a local (ipc) socket.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Final
+from urllib.parse import urlsplit
+
+from protocols.errors import BadInput, NotPermitted
+
+INSTRUMENT_ENDPOINT: Final = "tcp://127.0.0.1:5701"
+MODEL_ENDPOINT: Final = "tcp://127.0.0.1:5702"
+CONTROLLER_ENDPOINT: Final = "tcp://127.0.0.1:5703"
+
+
+def require_local(endpoint: str, service: str) -> None:
+    """Refuse every endpoint that other machines could reach.
+
+    Raises:
+        NotPermitted: another transport than tcp or ipc, or an address that is not loopback.
+        BadInput: not an endpoint at all.
+    """
+    scheme, separator, _ = endpoint.partition("://")
+    if not separator:
+        raise BadInput(
+            f"{service}: {endpoint!r} is not an endpoint such as {INSTRUMENT_ENDPOINT}.",
+            field="endpoint",
+            value=endpoint,
+        )
+    if scheme == "ipc" or (scheme == "tcp" and _is_loopback(host_of(endpoint))):
+        return
+    raise NotPermitted(
+        f"{service} refuses to listen on {endpoint}: without keys only 127.0.0.1 and ipc:// are allowed.",
+        field="endpoint",
+        value=endpoint,
+    )
+
+
+def host_of(endpoint: str) -> str:
+    """The host of a tcp endpoint, `""` where there is none."""
+    try:
+        return urlsplit(endpoint).hostname or ""
+    except ValueError:
+        return ""
+
+
+def port_of(endpoint: str) -> str:
+    """The port of a tcp endpoint as written, `""` where there is none."""
+    return endpoint.rpartition(":")[2] if endpoint.startswith("tcp://") else ""
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return isinstance(address := ipaddress.ip_address(host), ipaddress.IPv4Address) and address.is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,118 @@
+"""What an instrument accepts: each request against the declared `Capabilities`, before a driver sees it.
+
+Every refusal is one `OutOfLimits` sentence that names the instrument, the field and the first offending value.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from protocols.capabilities import Capabilities, LightCapabilities
+from protocols.errors import DeviceFailed, OutOfLimits
+from protocols.messages import LightRequest, ScanRequest
+from protocols.values import LightImages, LightKind
+
+
+def check_scan(request: ScanRequest, capabilities: Capabilities) -> None:
+    """Refuse a scan that the instrument cannot do.
+
+    Raises:
+        OutOfLimits: section, dwell, number of points, repeated ids, or a point outside the grid.
+    """
+    name = capabilities.name
+    _check_section(request.section, capabilities)
+    low, high = capabilities.dwell_range_s
+    if not low <= request.dwell_s <= high:
+        raise OutOfLimits(
+            f"{name}: dwell_s {request.dwell_s:g} is outside {low:g} to {high:g} s.",
+            field="dwell_s",
+            value=request.dwell_s,
+        )
+    _check_count(request, capabilities)
+    _check_ids(request, name)
+    _check_positions(request, capabilities)
+
+
+def check_light(request: LightRequest, capabilities: Capabilities) -> LightCapabilities:
+    """Refuse PL images that the instrument cannot take; returns what its PL camera declares.
+
+    Raises:
+        OutOfLimits: section, no PL camera, or angles that it cannot set.
+    """
+    name, light = capabilities.name, capabilities.light
+    _check_section(request.section, capabilities)
+    if light is None:
+        raise OutOfLimits(f"{name} has no PL camera.", field="light")
+    count, field = len(request.angles_deg), "angles_deg"
+    if light.kind is LightKind.RGB and count:
+        raise OutOfLimits(f"{name} takes RGB images at no angle; {count} angles were asked for.", field=field)
+    if light.kind is LightKind.ROTATION_STACK and not 1 <= count <= light.max_images:
+        raise OutOfLimits(
+            f"{name} takes 1 to {light.max_images} PL images; {count} angles were asked for.", field=field, value=count
+        )
+    for angle in request.angles_deg:
+        if not math.isfinite(angle):
+            raise OutOfLimits(f"{name}: {angle} is no stage angle.", field=field, value=angle)
+    return light
+
+
+def check_images(images: LightImages, declared: LightCapabilities, name: str) -> None:
+    """Refuse images of another frame than the camera declares, or with values that are no numbers.
+
+    Raises:
+        DeviceFailed: the driver broke its declaration.
+    """
+    frame = images.images.shape[1:]
+    if frame != declared.shape_px:
+        raise DeviceFailed(
+            f"{name} declared PL images of {declared.shape_px} pixels and delivered {frame}.",
+            field="light",
+            value=frame,
+        )
+    if not np.isfinite(images.images).all():
+        raise DeviceFailed(f"{name} delivered PL images that hold NaN or infinity.", field="light")
+
+
+def _check_section(section: int, capabilities: Capabilities) -> None:
+    if section >= capabilities.sections:
+        raise OutOfLimits(
+            f"{capabilities.name} has sections 0 to {capabilities.sections - 1}; section {section} was asked for.",
+            field="section",
+            value=section,
+        )
+
+
+def _check_count(request: ScanRequest, capabilities: Capabilities) -> None:
+    count, limit = len(request.point_id), capabilities.max_points_per_scan
+    if len(request.position_px) != count:
+        raise OutOfLimits(
+            f"{capabilities.name}: {count} point ids for {len(request.position_px)} positions.", field="point_id"
+        )
+    if not 1 <= count <= limit:
+        raise OutOfLimits(
+            f"{capabilities.name} scans 1 to {limit} points at once; batch {request.batch} holds {count}.",
+            field="point_id",
+            value=count,
+        )
+
+
+def _check_ids(request: ScanRequest, name: str) -> None:
+    ids, counts = np.unique(request.point_id, return_counts=True)
+    if counts.max() > 1:
+        twice = int(ids[counts > 1][0])
+        raise OutOfLimits(f"{name}: batch {request.batch} holds point {twice} twice.", field="point_id", value=twice)
+
+
+def _check_positions(request: ScanRequest, capabilities: Capabilities) -> None:
+    rows, columns = shape = capabilities.grid.shape_px
+    outside = np.flatnonzero(((request.position_px < 0) | (request.position_px >= shape)).any(axis=1))
+    if len(outside):
+        row, column = (int(n) for n in request.position_px[outside[0]])
+        raise OutOfLimits(
+            f"{capabilities.name}: point {int(request.point_id[outside[0]])} at row {row}, column {column} is outside "
+            f"the grid of {rows} × {columns} pixels.",
+            field="position_px",
+            value=(row, column),
+        )

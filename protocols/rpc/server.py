@@ -1,0 +1,211 @@
+"""The answering side of request and reply: frames and clock ticks in, actions out. No socket, no thread, no waiting.
+
+The caller carries out the actions in order, hands every incoming message to `receive`, reports with `progress`, `reply`
+and `fail`, and calls `tick` at `wake_at`. Junk never raises: it is answered by a typed error or ignored. What a request
+means, and who works on it, is the caller's business.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from protocols.codec import validate
+from protocols.errors import BadMessage, Busy, Cancelled, DeadlineExceeded, GrainloopError
+from protocols.frames import Frame
+from protocols.rpc.envelope import Envelope, EnvelopeKind, from_frames, salvage_id, to_frames
+from protocols.rpc.heartbeat import SERVER_HEARTBEAT, Heartbeat, Listening
+from protocols.values import Value
+
+UNKNOWN_ID = "?"
+"""Id of an error that answers a message without a readable id."""
+
+MAX_SENTENCE = 2000
+MAX_VALUE = 200
+
+
+class RequestKey(NamedTuple):
+    """A request: the peer that asks and the id that it chose."""
+
+    peer: bytes
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class SendTo:
+    """Send these frames to this peer."""
+
+    peer: bytes
+    frames: list[Frame]
+
+
+@dataclass(frozen=True, slots=True)
+class Serve:
+    """Work on this request, then call `reply` or `fail` exactly once."""
+
+    key: RequestKey
+    request: Value
+    deadline_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Withdraw:
+    """Nobody waits for this request any more; stop working on it, then call `reply` or `fail` as ever."""
+
+    key: RequestKey
+    reason: GrainloopError
+
+
+ServerAction = SendTo | Serve | Withdraw
+
+
+@dataclass(slots=True)
+class _Open:
+    deadline: float | None
+    withdrawn: bool = False
+
+
+@dataclass
+class ServerCore:
+    """All open requests of all peers of one service.
+
+    Attributes:
+        service: its name, as errors carry it.
+        requests: closed union of what it accepts.
+        clock: monotonic seconds.
+        max_open: open requests that one peer may have.
+        max_peers: peers that may have open requests at the same time.
+        remember: how many closed requests are remembered, to ignore their duplicates.
+    """
+
+    service: str
+    requests: Any
+    clock: Callable[[], float]
+    max_open: int = 16
+    max_peers: int = 64
+    heartbeat: Heartbeat = SERVER_HEARTBEAT
+    remember: int = 1024
+    _open: dict[RequestKey, _Open] = field(default_factory=dict[RequestKey, _Open])
+    _peers: dict[bytes, Listening] = field(default_factory=dict[bytes, Listening])
+    _closed: deque[RequestKey] = field(default_factory=deque[RequestKey])
+
+    def receive(self, peer: bytes, frames: Sequence[Frame]) -> list[ServerAction]:
+        """What one incoming message means."""
+        if peer in self._peers:
+            self._peers[peer].heard(self.clock())
+        try:
+            envelope = from_frames(frames)
+        except BadMessage as error:
+            return [self._error(RequestKey(peer, salvage_id(frames) or UNKNOWN_ID), error)]
+        match envelope.kind:
+            case EnvelopeKind.PING:
+                return [SendTo(peer, to_frames(Envelope(EnvelopeKind.PONG, envelope.id)))]
+            case EnvelopeKind.CANCEL:
+                reason = Cancelled("The caller withdrew the request.")
+                return self._withdraw(RequestKey(peer, envelope.id), reason)
+            case EnvelopeKind.REQUEST:
+                return self._request(RequestKey(peer, envelope.id), envelope)
+            case _:
+                return []
+
+    def progress(self, key: RequestKey, message: Value) -> list[ServerAction]:
+        """Report progress; nothing once the request is withdrawn.
+
+        Raises:
+            TooLarge: the message is beyond the limits.
+        """
+        return [self._send(EnvelopeKind.PROGRESS, key, message)] if self.wanted(key) else []
+
+    def reply(self, key: RequestKey, message: Value) -> list[ServerAction]:
+        """Answer and close the request.
+
+        Raises:
+            TooLarge: the message is beyond the limits; the request stays open, to be failed.
+        """
+        actions: list[ServerAction] = [self._send(EnvelopeKind.REPLY, key, message)] if self.wanted(key) else []
+        self._close(key)
+        return actions
+
+    def fail(self, key: RequestKey, error: GrainloopError, trace_id: str | None = None) -> list[ServerAction]:
+        """Answer with an error and close the request."""
+        actions: list[ServerAction] = [self._error(key, error, trace_id)] if self.wanted(key) else []
+        self._close(key)
+        return actions
+
+    def wanted(self, key: RequestKey) -> bool:
+        """Whether somebody still waits for this request."""
+        return key in self._open and not self._open[key].withdrawn
+
+    def lost(self, peer: bytes, sentence: str) -> list[ServerAction]:
+        """The peer is gone: withdraw its requests, tell nobody."""
+        keys = [key for key in self._open if key.peer == peer and self.wanted(key)]
+        for key in keys:
+            self._open[key].withdrawn = True
+        return [Withdraw(key, Cancelled(sentence)) for key in keys]
+
+    def tick(self) -> list[ServerAction]:
+        """Deadlines passed and peers gone silent."""
+        now, actions = self.clock(), list[ServerAction]()
+        for peer, listening in list(self._peers.items()):
+            listening.look(now)
+            if listening.lost(now):
+                actions += self.lost(peer, f"The caller has been silent for {self.heartbeat.silence_s:g} s.")
+        for key, request in list(self._open.items()):
+            if request.deadline is not None and now >= request.deadline and not request.withdrawn:
+                actions += self._withdraw(key, DeadlineExceeded(f"{self.service} did not finish before the deadline."))
+        return actions
+
+    @property
+    def wake_at(self) -> float | None:
+        """When to call `tick`, or None while nothing is open."""
+        if not self._open:
+            return None
+        deadlines = [r.deadline for r in self._open.values() if r.deadline is not None and not r.withdrawn]
+        # Every interval at the latest, so that `Listening` can tell the peer's silence from our own sleep.
+        return min([self.clock() + self.heartbeat.interval_s, *deadlines])
+
+    def _request(self, key: RequestKey, envelope: Envelope) -> list[ServerAction]:
+        if key in self._open or key in self._closed:
+            return []
+        try:
+            self._require_room(key.peer)
+            request = validate(envelope.body, self.requests)
+        except GrainloopError as error:
+            return [self._error(key, error)]
+        now = self.clock()
+        self._open[key] = _Open(None if envelope.deadline_s is None else now + envelope.deadline_s)
+        self._peers.setdefault(key.peer, Listening(self.heartbeat, now))
+        return [Serve(key, request, envelope.deadline_s)]
+
+    def _require_room(self, peer: bytes) -> None:
+        if sum(key.peer == peer for key in self._open) >= self.max_open:
+            raise Busy(f"{self.service} already works on {self.max_open} requests of this caller.")
+        if peer not in self._peers and len(self._peers) >= self.max_peers:
+            raise Busy(f"{self.service} already serves {self.max_peers} callers.")
+
+    def _withdraw(self, key: RequestKey, reason: GrainloopError) -> list[ServerAction]:
+        """Tell the caller and the worker; the request stays open until the worker has let go of it."""
+        if not self.wanted(key):
+            return []
+        self._open[key].withdrawn = True
+        return [self._error(key, reason), Withdraw(key, reason)]
+
+    def _close(self, key: RequestKey) -> None:
+        if self._open.pop(key, None) is None:
+            return
+        self._closed.append(key)
+        if len(self._closed) > self.remember:
+            self._closed.popleft()
+        if not any(other.peer == key.peer for other in self._open):
+            self._peers.pop(key.peer, None)
+
+    def _error(self, key: RequestKey, error: GrainloopError, trace_id: str | None = None) -> SendTo:
+        full = error.envelope(self.service, trace_id)
+        value = None if full.value is None else full.value[:MAX_VALUE]
+        told = full.model_copy(update={"message": full.message[:MAX_SENTENCE], "value": value})
+        return self._send(EnvelopeKind.ERROR, key, told)
+
+    def _send(self, kind: EnvelopeKind, key: RequestKey, body: object) -> SendTo:
+        return SendTo(key.peer, to_frames(Envelope(kind, key.id, body)))

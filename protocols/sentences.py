@@ -1,0 +1,51 @@
+"""A pydantic validation error as one plain sentence that names the field and its value."""
+
+from __future__ import annotations
+
+import reprlib
+from typing import Any
+
+import numpy as np
+from pydantic import ValidationError
+
+_MAX_VALUE = 80
+
+
+def describe(error: ValidationError, subject: str) -> tuple[str, str | None, str]:
+    """The first fault of `error` as (sentence, field, value).
+
+    For example `("scan_request: dwell_s should be greater than 0, got -1.0.", "scan_request.dwell_s", "-1.0")`.
+
+    Args:
+        error: what pydantic raised.
+        subject: what was being read (a message, a file); used where the fault has no field of its own.
+    """
+    fault = error.errors(include_url=False)[0]
+    where = [str(part) for part in fault["loc"]]
+    value = short(fault["input"])
+    head = f"{where[0]}: {'.'.join(where[1:])}" if len(where) > 1 else f"{subject}: {''.join(where)}"
+    more = f" ({error.error_count() - 1} more faults.)" if error.error_count() > 1 else ""
+    sentence = f"{head.rstrip(': ')}{' ' if where else ': '}{_said(fault['msg'])}"
+    if fault["type"] == "missing":
+        return f"{sentence}.{more}", ".".join(where) or None, ""
+    return f"{sentence}, got {value}.{more}", ".".join(where) or None, value
+
+
+def short(value: object) -> str:
+    """`value` in at most a line; arrays by dtype and shape alone."""
+    if isinstance(value, np.ndarray):
+        return f"an array of {value.dtype} {value.shape}"
+    if isinstance(value, dict):
+        return f"a map of {len(value)} fields"
+    return _repr(value)[:_MAX_VALUE]
+
+
+def _said(message: str) -> str:
+    """Pydantic's words as the predicate of a sentence whose subject is the field."""
+    text = message.removeprefix("Value error, ").replace("Input should be", "should be").replace("Field ", "is ")
+    text = text.replace("Extra inputs are not permitted", "is not a field of it").replace("is required", "missing")
+    return text[:1].lower() + text[1:] if text[:1].isupper() else text
+
+
+def _repr(value: Any) -> str:
+    return reprlib.repr(value)
