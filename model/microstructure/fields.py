@@ -13,10 +13,10 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+Floats = NDArray[np.float32]
 
-_UNIT_POWER = 0.4794
-"""Mean over one knot interval of the summed squares of the four cubic B-spline weights: 1 / std² of a 1-D field."""
+_MEAN_POWER = 0.4794
+"""Mean over a knot interval of the summed squares of the four cubic B-spline weights: the variance of a 1-D field."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class SmoothField:
     """A smooth random vector field with unit variance per component.
 
     Attributes:
-        coefficients: (components, nz, ny, nx) B-spline coefficients.
+        coefficients: (components, nz, ny, nx) B-spline coefficients; nz = 1 where the field does not vary with depth.
         knot_px: distance of the knots; details are about twice as large.
         origin_px: (x, y, z) of the first knot.
     """
@@ -35,13 +35,8 @@ class SmoothField:
 
     def section(self, shape: tuple[int, int], depth_px: float = 0.0) -> Floats:
         """(components, h, w) values on the pixel centres of the section at `depth_px`."""
-        rows = spline_basis(np.arange(shape[0], dtype=np.float64), self.origin_px[1], self.knot_px)
-        columns = spline_basis(np.arange(shape[1], dtype=np.float64), self.origin_px[0], self.knot_px)
-        weights = spline_basis(np.array([depth_px]), self.origin_px[2], self.knot_px)[0]
-        rows = np.ascontiguousarray(rows[:, : self.coefficients.shape[2]])
-        columns = np.ascontiguousarray(columns[:, : self.coefficients.shape[3]].T)
-        plane = np.tensordot(weights, self.coefficients[:, : weights.size], axes=(0, 1))
-        return rows @ plane @ columns
+        x, y, z = (-origin / self.knot_px for origin in self.origin_px)
+        return _evaluate(self.coefficients, 1 / self.knot_px, x, y, z + depth_px / self.knot_px, *shape)
 
 
 def smooth_field(
@@ -52,29 +47,69 @@ def smooth_field(
     depth_px: float = 0.0,
 ) -> SmoothField:
     """A field that covers the sections 0 … `depth_px` of a map of `shape`, its knots placed at random."""
-    extent = (shape[1] - 1.0, shape[0] - 1.0, depth_px)
-    origin = -knot_px * rng.random(3)
-    nx, ny, nz = (int((extent[axis] - origin[axis]) / knot_px) + 4 for axis in range(3))
-    coefficients = rng.standard_normal((components, nz, ny, nx)) * _UNIT_POWER**-1.5
-    return SmoothField(coefficients, knot_px, (float(origin[0]), float(origin[1]), float(origin[2])))
+    x, y, z = (float(offset) for offset in -knot_px * rng.random(3))
+    nx, ny = int((shape[1] - 1 - x) / knot_px) + 4, int((shape[0] - 1 - y) / knot_px) + 4
+    nz = int((depth_px - z) / knot_px) + 4 if depth_px else 1
+    coefficients = rng.standard_normal((components, nz, ny, nx), dtype=np.float32)
+    coefficients *= np.float32(_MEAN_POWER ** (-1.5 if nz > 1 else -1.0))
+    return SmoothField(coefficients, knot_px, (x, y, z))
 
 
 def smooth_image(rng: np.random.Generator, shape: tuple[int, int], knot_px: float, components: int = 1) -> Floats:
-    """(components, h, w) smooth unit-variance images, each with its own zero."""
+    """(components, h, w) smooth unit-variance images."""
     return smooth_field(rng, shape, knot_px, components).section(shape)
 
 
 @njit(cache=True)
-def spline_basis(position: Any, origin: float, knot: float) -> Any:  # pragma: no cover - compiled
-    """(n, k) weights of the k uniform cubic B-splines at n positions; each row sums to one."""
-    last = int((position[-1] - origin) / knot)
-    basis = np.zeros((position.size, last + 4))
-    for i in range(position.size):
-        u = (position[i] - origin) / knot
-        k = int(u)
-        t = u - k
-        basis[i, k] = (1 - t) ** 3 / 6
-        basis[i, k + 1] = (3 * t**3 - 6 * t**2 + 4) / 6
-        basis[i, k + 2] = (-3 * t**3 + 3 * t**2 + 3 * t + 1) / 6
-        basis[i, k + 3] = t**3 / 6
-    return basis
+def _evaluate(
+    coefficients: Any, density: float, x0: float, y0: float, z: float, h: int, w: int
+) -> Any:  # pragma: no cover - compiled
+    """Contract depth, then rows, then columns; positions are in knots, pixels `density` knots apart."""
+    n, nz, ny, nx = coefficients.shape
+    level = int(z) if nz > 1 else 0
+    depth = _weights(z - int(z))
+    columns = np.empty((w, 4), np.float32)
+    first = np.empty(w, np.int32)
+    for j in range(w):
+        x = x0 + j * density
+        first[j] = int(x)
+        columns[j] = _weights(x - int(x))
+    out = np.empty((n, h, w), np.float32)
+    row = np.empty(nx, np.float32)
+    for c in range(n):
+        plane = coefficients[c, 0]
+        if nz > 1:
+            plane = np.zeros((ny, nx), np.float32)
+            for k in range(4):
+                plane += depth[k] * coefficients[c, level + k]
+        for i in range(h):
+            y = y0 + i * density
+            top = int(y)
+            weight = _weights(y - top)
+            for j in range(nx):
+                row[j] = (
+                    weight[0] * plane[top, j]
+                    + weight[1] * plane[top + 1, j]
+                    + weight[2] * plane[top + 2, j]
+                    + weight[3] * plane[top + 3, j]
+                )
+            for j in range(w):
+                k = first[j]
+                out[c, i, j] = (
+                    columns[j, 0] * row[k]
+                    + columns[j, 1] * row[k + 1]
+                    + columns[j, 2] * row[k + 2]
+                    + columns[j, 3] * row[k + 3]
+                )
+    return out
+
+
+@njit(cache=True)
+def _weights(t: float) -> Any:  # pragma: no cover - compiled
+    """The four uniform cubic B-splines at the fraction t of a knot interval; they sum to one."""
+    weight = np.empty(4, np.float32)
+    weight[0] = (1 - t) ** 3 / 6
+    weight[1] = (3 * t**3 - 6 * t**2 + 4) / 6
+    weight[2] = (-3 * t**3 + 3 * t**2 + 3 * t + 1) / 6
+    weight[3] = t**3 / 6
+    return weight

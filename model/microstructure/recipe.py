@@ -7,7 +7,7 @@ Lengths "in grains" are multiples of the mean grain diameter of the specimen.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 import numpy as np
@@ -38,6 +38,7 @@ class Grains:
         aspect: longest over shortest axis.
         waviness: amplitude of the bending of boundaries, in grains.
         roughness_px: amplitude of their fine serration.
+        columnar: probability of columns that run into the depth; their sections hold few small cuts.
     """
 
     diameter_px: Range = (6.0, 60.0)
@@ -46,6 +47,7 @@ class Grains:
     aspect: Range = (1.0, 1.8)
     waviness: Range = (0.0, 0.12)
     roughness_px: Range = (0.0, 0.7)
+    columnar: float = 0.2
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,8 @@ class Texture:
         axis_spread_deg: rms deviation of a grain's axis from that of its zone (log-uniform).
         free_rotation: probability that the rotation about the axis is uniform in a zone, else it clusters.
         rotation_spread_deg: rms deviation of a clustered rotation (log-uniform).
-        outsiders: share of grains of any orientation.
+        outsiders: share of grains of any orientation in a zone.
+        random_zones: share of zones without any preference.
         cube: probability that the preferred orientation of a cubic crystal is the cube component.
     """
 
@@ -75,6 +78,7 @@ class Texture:
     free_rotation: float = 0.6
     rotation_spread_deg: Range = (3.0, 25.0)
     outsiders: Range = (0.0, 0.2)
+    random_zones: float = 0.0
     cube: float = 0.0
 
 
@@ -93,10 +97,10 @@ class Twins:
     """
 
     grains: Range = (0.4, 1.0)
-    systems: tuple[tuple[str, float], ...] = (("10-12", 0.55), ("11-22", 0.15), ("10-11", 0.15), ("11-21", 0.15))
-    per_grain: Range = (1.0, 7.0)
-    thickness_px: Range = (1.2, 9.0)
-    length_grains: Range = (1.0, 3.5)
+    systems: tuple[tuple[str, float], ...] = (("10-12", 0.6), ("11-22", 0.15), ("10-11", 0.1), ("11-21", 0.15))
+    per_grain: Range = (1.0, 8.0)
+    thickness_px: Range = (1.2, 14.0)
+    length_grains: Range = (1.2, 4.0)
     second_variant: Range = (0.0, 0.4)
     scatter_deg: Range = (0.2, 1.5)
 
@@ -107,6 +111,7 @@ class Laths:
 
     Attributes:
         parents: share of the grains that transformed.
+        isolated: probability of separate plates in retained parent grains instead of full transformation.
         basketweave: probability of interwoven plates of many variants instead of colonies of parallel laths.
         thickness_px: of a lath (log-uniform).
         aspect: length over thickness of a basketweave plate.
@@ -119,6 +124,7 @@ class Laths:
     """
 
     parents: Range = (0.6, 1.0)
+    isolated: float = 0.2
     basketweave: float = 0.45
     thickness_px: Range = (2.0, 7.0)
     aspect: Range = (4.0, 12.0)
@@ -164,7 +170,7 @@ class Defects:
         radius_px: of pores and particles (log-uniform).
     """
 
-    present: float = 0.25
+    present: float = 0.15
     pores: Range = (0.002, 0.03)
     particles: Range = (0.005, 0.08)
     phase_grains: Range = (0.02, 0.3)
@@ -191,19 +197,22 @@ FIBRE = Texture(free_rotation=1.0, outsiders=(0.0, 0.3))
 COMPONENT = Texture(free_rotation=0.0, outsiders=(0.0, 0.3), cube=0.5)
 BASAL = Texture(tilt_deg=(0.0, 25.0), axis_spread_deg=(6.0, 25.0), free_rotation=0.8, outsiders=(0.0, 0.15))
 MACROZONE = Texture(
-    zone_grains=(2.0, 14.0),
+    zone_grains=(2.5, 16.0),
     zone_aspect=(1.0, 5.0),
     components=(1, 5),
     axis_spread_deg=(2.0, 20.0),
     free_rotation=0.5,
     rotation_spread_deg=(4.0, 30.0),
-    outsiders=(0.0, 0.45),
+    outsiders=(0.0, 0.35),
+    random_zones=0.15,
     cube=0.2,
 )
 
 EQUIAXED = Recipe("equiaxed", textures=((0.5, RANDOM), (0.25, FIBRE), (0.25, COMPONENT)))
 MACROZONED = Recipe(
-    "macrozone", grains=Grains(diameter_px=(6.0, 20.0), spread=(0.1, 0.5)), textures=((1.0, MACROZONE),)
+    "macrozone",
+    grains=Grains(diameter_px=(6.0, 20.0), spread=(0.0, 0.45), regular=0.8, columnar=0.45),
+    textures=((0.6, MACROZONE), (0.4, replace(MACROZONE, tilt_deg=(0.0, 30.0), random_zones=0.3))),
 )
 TWINNED = Recipe(
     "twinned",
@@ -211,7 +220,12 @@ TWINNED = Recipe(
     textures=((0.4, RANDOM), (0.3, BASAL), (0.3, FIBRE)),
     twins=Twins(),
 )
-LATH = Recipe("lath", grains=Grains(diameter_px=(25.0, 90.0)), textures=((1.0, RANDOM),), laths=Laths())
+LATH = Recipe(
+    "lath",
+    grains=Grains(diameter_px=(25.0, 90.0)),
+    textures=((1.0, RANDOM),),
+    laths=Laths(),
+)
 DEFORMED = Recipe(
     "deformed",
     grains=Grains(diameter_px=(12.0, 60.0), aspect=(1.5, 5.0)),

@@ -50,28 +50,42 @@ class Lamellae:
         _stamp(leaf, grain, points, first_leaf, self.start, self.centre, self.normal, self.half_px, self.reach_px)
 
 
+def twin_system(rng: np.random.Generator, twins: Twins, ratio: float | None) -> Variants:
+    """The system that a specimen twins on; `ratio` is c/a of hcp crystals, None means cubic."""
+    return cubic_twins() if ratio is None else hcp_twins(_choose(rng, twins.systems), ratio)
+
+
+def transformation(cubic: bool) -> Variants:
+    """The variants that grains of a parent phase transform into."""
+    return kurdjumov_sachs_variants() if cubic else burgers_variants()
+
+
 def draw_lamellae(
-    rng: np.random.Generator, twins: Twins, cells: Cells, orientation: Floats, diameter_px: float, ratio: float | None
+    rng: np.random.Generator,
+    twins: Twins,
+    system: Variants,
+    divided: NDArray[np.bool_],
+    cells: Cells,
+    orientation: Floats,
+    diameter_px: float,
 ) -> Lamellae:
-    """Twins of the grains with the given `orientation` (n, 4); `ratio` is c/a of hcp crystals, None means cubic."""
+    """Lenses (cubic twins: parallel bands) of two variants of `system` in each of the `divided` (n,) grains."""
     n = len(cells)
-    twinned = rng.random(n) < draw(rng, twins.grains)
-    count = np.where(twinned, rng.poisson(draw(rng, twins.per_grain), n), 0)
+    count = np.where(divided, rng.poisson(draw(rng, twins.per_grain), n), 0)
     grain = np.repeat(np.arange(n), count)
-    system = cubic_twins() if ratio is None else hcp_twins(_choose(rng, twins.systems), ratio)
     favoured = _favoured(rng, system, orientation)
     second = rng.random(len(grain)) < draw(rng, twins.second_variant)
     variant = favoured[grain, second.astype(np.int64)]
     child = multiply(orientation[grain], system.rotation[variant])
     ball = unit(rng.standard_normal((len(grain), 3))) * rng.random((len(grain), 1)) ** (1 / 3)
-    thickness = np.minimum(draw_log(rng, twins.thickness_px), 0.3 * diameter_px)
+    thickness = min(draw_log(rng, twins.thickness_px), 0.3 * diameter_px)
     reach = 0.5 * diameter_px * draw(rng, twins.length_grains) * rng.uniform(0.7, 1.3, len(grain))
     return Lamellae(
         start=_starts(grain, n),
-        centre=cells.centre[grain] + 0.55 * diameter_px * ball @ np.linalg.inv(cells.stretch).T,
+        centre=cells.centre[grain] + 0.5 * diameter_px * ball @ np.linalg.inv(cells.stretch).T,
         normal=np.asarray(rotate_vectors(orientation[grain], system.habit[variant]), np.float64),
         half_px=0.5 * thickness * np.exp(0.45 * rng.standard_normal(len(grain))),
-        reach_px=np.full(len(grain), np.inf) if ratio is None else reach,
+        reach_px=np.full(len(grain), np.inf) if len(system.habit) == 4 else reach,
         orientation=np.asarray(multiply(scatter(rng, len(grain), draw(rng, twins.scatter_deg)), child), np.float64),
     )
 
@@ -84,8 +98,8 @@ def _choose(rng: np.random.Generator, weighted: tuple[tuple[str, float], ...]) -
 def _favoured(rng: np.random.Generator, system: Variants, orientation: Floats) -> NDArray[np.int64]:
     """(n, 2) variants per grain of highest resolved shear under a common load: like grains twin alike."""
     load = np.asarray(rotate_vectors(orientation * [1.0, -1, -1, -1], unit(rng.standard_normal(3))), np.float64)
-    axis = np.array([0.0, 0, 1]) if len(system.habit) == 6 else unit(np.array([0.3, 0.5, 1.0]))
-    shear = unit(axis - (system.habit @ axis)[:, None] * system.habit)
+    along = np.asarray(rotate_vectors(system.rotation, np.array([0.0, 0, 1])), np.float64)
+    shear = along - np.sum(along * system.habit, axis=1, keepdims=True) * system.habit
     schmid = np.abs((load @ system.habit.T) * (load @ shear.T))
     return np.argsort(-(schmid + rng.normal(0, 0.1, schmid.shape)), axis=1)[:, :2]
 
@@ -144,7 +158,7 @@ def draw_plates(
     keep = (rng.random(len(cells)) < draw(rng, laths.parents))[grain]
     order = np.argsort(grain[keep], kind="stable")
     seeds, grain = seeds[keep][order], grain[keep][order]
-    system = kurdjumov_sachs_variants() if cubic else burgers_variants()
+    system = transformation(cubic)
     first, other = _pick_variants(rng, laths, system, grain, len(cells))
     parent = orientation[grain]
     children = np.stack([multiply(parent, system.rotation[v]) for v in (first, other)], axis=1)
@@ -222,12 +236,14 @@ def _plate(
                     runner = d
             if at < 0:
                 continue
-            lath = np.floor(height / lath_px)
+            u = height / lath_px
+            u += 0.25 * np.sin(1.9 * u + at)
+            lath = np.floor(u)
             second = alternating and int(lath) % 2 != 0
             leaf[i, j] = first_leaf + 2 * at + (1 if second else 0)
             turn[i, j] = (int(lath) * 7919 + at * 31) % 64
             if np.isinf(lath_px):
                 parent[i, j] = np.sqrt(runner) - np.sqrt(best) < 0.5 * retained * np.sqrt(best)
             else:
-                parent[i, j] = height / lath_px - lath < retained
+                parent[i, j] = u - lath < retained
     return turn, parent

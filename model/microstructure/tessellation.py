@@ -55,6 +55,11 @@ def stretch_matrix(axes: Floats, aspect: tuple[float, float, float]) -> Floats:
     return axes.T @ np.diag(1 / lengths) @ axes
 
 
+def random_axes(rng: np.random.Generator) -> Floats:
+    """Three orthonormal rows, uniformly distributed up to their signs."""
+    return np.linalg.qr(rng.standard_normal((3, 3)))[0]
+
+
 def pack_cells(
     rng: np.random.Generator,
     shape: tuple[int, int],

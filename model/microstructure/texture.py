@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from model.crystal import multiply, quaternion_from_axis_angle, random_quaternions, rotate_vectors
 from model.microstructure.recipe import Texture, draw, draw_log
 from model.microstructure.rotations import from_vector, onto, unit
+from model.microstructure.tessellation import random_axes
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -27,15 +28,17 @@ def grain_orientations(
     n = len(centre)
     zone = _zones(rng, texture, centre, diameter_px)
     preferred, axis = _components(rng, texture, cubic)
-    component = rng.integers(len(preferred), size=zone.max() + 1)
-    free = rng.random(len(component)) < texture.free_rotation
-    spread = np.radians([draw_log(rng, texture.rotation_spread_deg) for _ in component])
-    turn = np.where(free[zone], rng.uniform(-np.pi, np.pi, n), rng.standard_normal(n) * spread[zone])
-    about_axis = quaternion_from_axis_angle(axis, turn)
-    q = multiply(preferred[component[zone]], about_axis)
-    off = np.radians(draw_log(rng, texture.axis_spread_deg)) / np.sqrt(2)
-    q = multiply(from_vector(rng.standard_normal((n, 3)) * off), q)
-    outsider = rng.random(n) < draw(rng, texture.outsiders)
+    zones = int(zone.max()) + 1
+    component = rng.integers(len(preferred), size=zones)
+    free = rng.random(zones) < texture.free_rotation
+    clustering = np.radians([draw_log(rng, texture.rotation_spread_deg) for _ in range(zones)])
+    turn = np.where(free[zone], rng.uniform(-np.pi, np.pi, n), rng.standard_normal(n) * clustering[zone])
+    q = multiply(preferred[component[zone]], quaternion_from_axis_angle(axis, turn))
+    tilting = np.radians([draw_log(rng, texture.axis_spread_deg) for _ in range(zones)]) / np.sqrt(2)
+    q = multiply(from_vector(rng.standard_normal((n, 3)) * tilting[zone, None]), q)
+    outsiders = np.array([draw(rng, texture.outsiders) for _ in range(zones)])
+    outsiders[rng.random(zones) < texture.random_zones] = 1.0
+    outsider = rng.random(n) < outsiders[zone]
     return np.where(outsider[:, None], random_quaternions(n, rng), q)
 
 
@@ -48,10 +51,8 @@ def _components(rng: np.random.Generator, texture: Texture, cubic: bool) -> tupl
     preferred = random_quaternions(k, rng)
     if texture.tilt_deg is None:
         return preferred, axis
-    tilt, azimuth = np.radians(draw(rng, texture.tilt_deg)), rng.uniform(0, 2 * np.pi, k)
-    wanted = np.stack(
-        [np.sin(tilt) * np.cos(azimuth), np.sin(tilt) * np.sin(azimuth), np.full(k, np.cos(tilt))], axis=-1
-    )
+    tilt, azimuth = np.radians(rng.uniform(*texture.tilt_deg, k)), rng.uniform(0, 2 * np.pi, k)
+    wanted = np.stack([np.sin(tilt) * np.cos(azimuth), np.sin(tilt) * np.sin(azimuth), np.cos(tilt)], axis=-1)
     now = np.asarray(rotate_vectors(preferred, axis), np.float64)
     return np.asarray(multiply(onto(now, wanted), preferred), np.float64), axis
 
@@ -63,8 +64,7 @@ def _zones(rng: np.random.Generator, texture: Texture, centre: Floats, diameter_
         return np.zeros(n, np.int64)
     width = draw_log(rng, texture.zone_grains) * diameter_px
     aspect = draw(rng, texture.zone_aspect)
-    q = random_quaternions(1, rng)[0]
-    p = np.asarray(rotate_vectors(q, centre), np.float64) / (width * np.array([aspect, 1.0, 1.0]))
+    p = centre @ random_axes(rng).T / (width * np.array([aspect, 1.0, 1.0]))
     low, high = p.min(axis=0) - 0.5, p.max(axis=0) + 0.5
     seeds = low + (high - low) * rng.random((max(2, round(float(np.prod(high - low)))), 3))
     return np.argmin(np.sum((p[:, None] - seeds) ** 2, axis=-1), axis=1)

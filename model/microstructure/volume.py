@@ -15,18 +15,24 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from model.crystal import matrix_from_quaternion, random_quaternions
 from model.microstructure.defects import Flaws, draw_flaws
 from model.microstructure.fields import SmoothField, smooth_field
-from model.microstructure.recipe import Recipe, Strain, draw, draw_log
-from model.microstructure.substructure import Lamellae, Plates, draw_lamellae, draw_plates
-from model.microstructure.tessellation import Cells, pack_cells, stretch_matrix
+from model.microstructure.recipe import Recipe, Strain, Twins, draw, draw_log
+from model.microstructure.substructure import Lamellae, Plates, draw_lamellae, draw_plates, transformation, twin_system
+from model.microstructure.tessellation import Cells, pack_cells, random_axes, stretch_matrix
 from model.microstructure.texture import grain_orientations
 
 Floats = NDArray[np.float64]
 Shape = tuple[int, int]
 
 PORE, MAIN_PHASE, SECOND_PHASE = 0, 1, 2
+
+HABIT_FREEDOM = 0.3
+"""How much of the bending and serration of grain boundaries shows on habit planes, which stay nearly flat."""
+
+COLUMN_ASPECT = 4.0
+
+ISOLATED_PLATES = Twins(per_grain=(2.0, 12.0), thickness_px=(2.0, 12.0), length_grains=(0.4, 1.6))
 
 
 @dataclass(frozen=True)
@@ -76,8 +82,10 @@ class Volume:
     def section(self, shape: Shape, depth_px: float = 0.0) -> Section:
         """The section at `depth_px` below the first one."""
         points = _grid(shape, depth_px)
-        fine = points + self.serration_px * np.moveaxis(self.serration.section(shape, depth_px), 0, -1)
-        grain = self.cells.at(fine + self.bend_px * np.moveaxis(self.bending.section(shape, depth_px), 0, -1))
+        serration = self.serration_px * np.moveaxis(self.serration.section(shape, depth_px), 0, -1)
+        bending = self.bend_px * np.moveaxis(self.bending.section(shape, depth_px), 0, -1)
+        grain = self.cells.at(points + serration + bending)
+        fine = points + HABIT_FREEDOM * (serration + bending)
         leaf = grain.copy()
         table = [self.orientation]
         turn, parent_phase = np.full(shape, -1, np.int32), self.second_phase[grain]
@@ -87,8 +95,10 @@ class Volume:
             parent_phase = parent_phase | retained
             table.append(self.plates.orientation)
         if self.lamellae is not None:
-            self.lamellae.stamp(leaf, grain, fine, sum(map(len, table)))
+            first = sum(map(len, table))
+            self.lamellae.stamp(leaf, grain, fine, first)
             table.append(self.lamellae.orientation)
+            parent_phase = parent_phase & (leaf < first)
         orientation = self._turned(leaf, grain, turn, points, np.concatenate(table))
         return self._flawed(orientation, leaf, parent_phase, points)
 
@@ -123,18 +133,12 @@ def draw_volume(rng: np.random.Generator, shape: Shape, depth_grains: float, rec
     weight = np.array([w for w, _ in recipe.textures])
     texture = recipe.textures[int(rng.choice(len(weight), p=weight / weight.sum()))][1]
     orientation = grain_orientations(rng, texture, cells.centre, diameter, cubic)
-    ratio = None if cubic else draw(rng, recipe.c_over_a)
-    plates = lamellae = None
-    if recipe.laths is not None:
-        plates = draw_plates(rng, recipe.laths, cells, orientation, diameter, (shape, depth), cubic)
-    if recipe.twins is not None:
-        lamellae = draw_lamellae(rng, recipe.twins, cells, orientation, diameter, ratio)
-    other = draw(rng, recipe.defects.phase_grains) if rng.random() < recipe.defects.present else 0.0
+    second_phase, plates, lamellae = _divide(rng, recipe, cells, orientation, diameter, (shape, depth), cubic)
     return Volume(
         diameter_px=diameter,
         cells=cells,
         orientation=orientation,
-        second_phase=rng.random(len(cells)) < other,
+        second_phase=second_phase,
         bending=smooth_field(rng, shape, 0.6 * diameter, 3, depth),
         bend_px=draw(rng, recipe.grains.waviness) * diameter,
         serration=smooth_field(rng, shape, draw(rng, (1.5, 4.0)), 3, depth),
@@ -146,14 +150,47 @@ def draw_volume(rng: np.random.Generator, shape: Shape, depth_grains: float, rec
     )
 
 
+def _divide(
+    rng: np.random.Generator,
+    recipe: Recipe,
+    cells: Cells,
+    orientation: Floats,
+    diameter: float,
+    extent: tuple[Shape, float],
+    cubic: bool,
+) -> tuple[NDArray[np.bool_], Plates | None, Lamellae | None]:
+    """Which grains are of the second phase, and the plates and lamellae in the grains."""
+    n = len(cells)
+    other = draw(rng, recipe.defects.phase_grains) if rng.random() < recipe.defects.present else 0.0
+    second = rng.random(n) < other
+    if recipe.laths is not None:
+        if rng.random() >= recipe.laths.isolated:
+            return second, draw_plates(rng, recipe.laths, cells, orientation, diameter, extent, cubic), None
+        parents = rng.random(n) < draw(rng, recipe.laths.parents)
+        system = transformation(cubic)
+        return parents, None, draw_lamellae(rng, ISOLATED_PLATES, system, parents, cells, orientation, diameter)
+    if recipe.twins is not None:
+        ratio = None if cubic else draw(rng, recipe.c_over_a)
+        system = twin_system(rng, recipe.twins, ratio)
+        twinned = (rng.random(n) < draw(rng, recipe.twins.grains)) & ~second
+        return second, None, draw_lamellae(rng, recipe.twins, system, twinned, cells, orientation, diameter)
+    return second, None, None
+
+
 def _draw_cells(rng: np.random.Generator, recipe: Recipe, shape: Shape, depth: float, diameter: float) -> Cells:
     grains = recipe.grains
-    axes = np.asarray(matrix_from_quaternion(random_quaternions(1, rng)[0]), np.float64)
-    middle = draw(rng, (0.0, 1.0))
-    longest = draw(rng, grains.aspect)
-    stretch = stretch_matrix(axes, (longest, longest**middle, 1.0))
     regular = bool(rng.random() < grains.regular)
-    return pack_cells(rng, shape, depth, diameter, draw(rng, grains.spread), stretch, regular)
+    spread = draw(rng, grains.spread)
+    longest = draw(rng, grains.aspect)
+    if rng.random() < grains.columnar:
+        turn = rng.uniform(0, np.pi)
+        axes = np.array([[np.cos(turn), np.sin(turn), 0], [-np.sin(turn), np.cos(turn), 0], [0, 0, 1]])
+        stretch = stretch_matrix(axes, (longest, 1.0, COLUMN_ASPECT))
+        # Cut across, cells of this volume have profiles of `diameter` on average.
+        cut = diameter * (longest * COLUMN_ASPECT) ** (1 / 3) / (1.25 * np.sqrt(longest))
+        return pack_cells(rng, shape, depth, cut, spread, stretch, regular)
+    stretch = stretch_matrix(random_axes(rng), (longest, longest ** draw(rng, (0.0, 1.0)), 1.0))
+    return pack_cells(rng, shape, depth, diameter, spread, stretch, regular)
 
 
 def _draw_rotations(
@@ -165,10 +202,11 @@ def _draw_rotations(
     field = smooth_field(rng, shape, knot, 3, depth)
     if rng.random() >= strain.subgrains:
         return Rotations(field, mixing, None, np.zeros((1, 3)))
-    axes = np.asarray(matrix_from_quaternion(random_quaternions(1, rng)[0]), np.float64)
     aspect = draw(rng, strain.subgrain_aspect)
     size = max(4.0, draw(rng, strain.subgrain_grains) * diameter)
-    cells = pack_cells(rng, shape, depth, size, 0.3, stretch_matrix(axes, (aspect, aspect, 1.0)), regular=False)
+    cells = pack_cells(
+        rng, shape, depth, size, 0.3, stretch_matrix(random_axes(rng), (aspect, aspect, 1.0)), regular=False
+    )
     turn = rng.standard_normal((len(cells), 3)) * np.radians(draw_log(rng, strain.subgrain_deg)) / np.sqrt(3)
     return Rotations(field, mixing, cells, turn)
 
