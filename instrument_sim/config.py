@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field
 
 from instrument_sim.camera import LightNuisances
 from protocols.capabilities import ScanTiming
@@ -72,7 +72,8 @@ class SimConfig(Frozen):
         seconds_per_image: exposure and stage rotation per PL image.
         block_points: at most this many points are reported at once.
         speed_up: instrument seconds per second of waiting; infinite for no waiting at all.
-        frame: relation of the reported Euler frame to the map frame.
+        declared_frame: what the instrument says about its Euler frame; by default the truth, which is the frame of the
+            specimen's map. Another one makes an instrument that is set up wrongly.
     """
 
     name: Annotated[str, Field(min_length=1, max_length=100)] = "simulated SEM"
@@ -88,10 +89,4 @@ class SimConfig(Frozen):
     block_points: Annotated[int, Field(ge=1, le=100_000)] = 500
     max_points_per_scan: Annotated[int, Field(ge=1, le=1_000_000)] = 100_000
     speed_up: Positive = float("inf")
-    frame: FramePreset = FramePreset.IDENTITY
-
-    @model_validator(mode="after")
-    def _finite_or_infinite(self) -> SimConfig:
-        if self.speed_up != self.speed_up:
-            raise ValueError("speed_up is not a number")
-        return self
+    declared_frame: FramePreset | None = None

@@ -19,7 +19,7 @@ from model.maps import MapPhase, OrientationMap
 from protocols.capabilities import Capabilities, LightCapabilities
 from protocols.errors import OutOfLimits
 from protocols.messages import ScanRequest
-from protocols.values import Grid, HexagonalAxis, LightKind, Phase, PointBlock
+from protocols.values import FramePreset, Grid, HexagonalAxis, LightKind, Phase, PointBlock
 
 MAX_BLOCK_WALL_S = 0.5
 """With a finite speed-up a block is at most this long, so that progress is seen and cancelling is prompt."""
@@ -201,7 +201,7 @@ def capabilities_of(maps: Sequence[OrientationMap], config: SimConfig) -> Capabi
         max_points_per_scan=config.max_points_per_scan,
         timing=config.timing,
         light=light,
-        frame=config.frame,
+        frame=FramePreset(first.frame) if config.declared_frame is None else config.declared_frame,
     )
 
 

@@ -16,6 +16,7 @@ from scipy import ndimage
 from instrument_sim import optics
 from instrument_sim.optics import Dielectric, Optics
 from model.crystal import neighbour_disorientation_deg
+from model.crystal.frames import to_map_frame
 from model.maps import MapPhase, OrientationMap
 
 UNIAXIAL = ("4/m", "4/mmm", "-3", "-3m", "6/m", "6/mmm")
@@ -39,9 +40,10 @@ class Section:
     """One section as it is.
 
     Attributes:
-        truth: the specimen; its Euler frame is taken as the map frame.
+        truth: the specimen, in the Euler frame that it declares; EBSD reports in this frame.
         boundary_distance_px: (h, w) distance of the pixel centre to the next boundary; 0.5 beside one.
-        grains: the truth with not-indexed pixels filled from the nearest indexed one, because light reflects there too.
+        grains: the truth in the map frame, in which light sees it, with not-indexed pixels filled from the nearest
+            indexed one, because light reflects there too.
     """
 
     truth: OrientationMap
@@ -53,13 +55,15 @@ class Section:
         """Prepare a map for simulation.
 
         Raises:
-            ValueError: no point of it is indexed.
+            ValueError: no point of it is indexed, or it declares an unknown frame.
         """
         if not truth.indexed.any():
             raise ValueError(f"{truth.source or 'the specimen'}: no point is indexed, there is nothing to simulate.")
         inside = ~beside_boundary(truth)
         distance = ndimage.distance_transform_edt(inside) if not inside.all() else np.full(inside.shape, np.inf)
-        return cls(truth, np.asarray(distance, np.float64) + 0.5, filled(truth))
+        grains = filled(truth)
+        in_map_frame = to_map_frame(grains.orientation, truth.frame).astype(np.float32)
+        return cls(truth, np.asarray(distance, np.float64) + 0.5, replace(grains, orientation=in_map_frame))
 
     def ideal_light(self, angles_deg: tuple[float, ...], analyser_offset_deg: float) -> NDArray[np.float32]:
         """(K, h, w) exact intensities for a rotation stack."""

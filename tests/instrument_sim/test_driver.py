@@ -7,10 +7,11 @@ from instrument_sim.camera import LightNuisances
 from instrument_sim.config import DetectorConfig, DriftConfig, SimConfig
 from instrument_sim.driver import SimulatedInstrument, repeats
 from model.crystal import disorientation_deg
+from model.crystal.frames import to_euler_frame, to_map_frame
 from protocols.capabilities import ScanTiming
 from protocols.driver import InstrumentDriver
 from protocols.errors import OutOfLimits
-from protocols.values import LightKind, PointBlock, PointStatus
+from protocols.values import FramePreset, LightKind, PointBlock, PointStatus
 from tests.instrument_sim.conftest import all_pixels, blocks_map, scan_request
 
 ANGLES = tuple(float(a) for a in range(0, 180, 10))
@@ -139,6 +140,23 @@ def test_points_outside_the_grid_are_refused(titanium, position):
     with pytest.raises(OutOfLimits, match="outside the grid of 48 × 60 px"):
         scanned(driver, [[0, 0], position])
     assert not driver.beam_on
+
+
+@pytest.mark.parametrize("frame", ["edax-2", "oxford"])
+def test_light_sees_the_map_frame_and_ebsd_reports_the_euler_frame(titanium, frame):
+    turned = type(titanium)(
+        **{**titanium.__dict__, "frame": frame, "orientation": to_euler_frame(titanium.orientation, frame)}
+    )
+    here, there = SimulatedInstrument(titanium, PERFECT), SimulatedInstrument(turned, PERFECT)
+    assert there.capabilities.frame == frame
+    np.testing.assert_allclose(there.light(0, ANGLES), here.light(0, ANGLES), atol=2 / 4095)
+    measured = to_map_frame(scanned(there, [[5, 5]]).orientation, frame)
+    assert disorientation_deg(measured, scanned(here, [[5, 5]]).orientation, "6/mmm")[0] < 0.05
+
+
+def test_an_instrument_can_be_set_up_to_declare_a_wrong_frame(titanium):
+    driver = SimulatedInstrument(titanium, SimConfig(declared_frame=FramePreset.EDAX_1))
+    assert driver.capabilities.frame is FramePreset.EDAX_1
 
 
 def test_sections_are_mounted_side_by_side(titanium):
