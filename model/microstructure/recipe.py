@@ -197,22 +197,22 @@ FIBRE = Texture(free_rotation=1.0, outsiders=(0.0, 0.3))
 COMPONENT = Texture(free_rotation=0.0, outsiders=(0.0, 0.3), cube=0.5)
 BASAL = Texture(tilt_deg=(0.0, 25.0), axis_spread_deg=(6.0, 25.0), free_rotation=0.8, outsiders=(0.0, 0.15))
 MACROZONE = Texture(
-    zone_grains=(2.5, 16.0),
+    zone_grains=(2.5, 18.0),
     zone_aspect=(1.0, 5.0),
-    components=(1, 5),
-    axis_spread_deg=(2.0, 20.0),
-    free_rotation=0.5,
+    components=(1, 4),
+    axis_spread_deg=(2.0, 18.0),
+    free_rotation=0.4,
     rotation_spread_deg=(4.0, 30.0),
-    outsiders=(0.0, 0.35),
-    random_zones=0.15,
+    outsiders=(0.0, 0.25),
+    random_zones=0.1,
     cube=0.2,
 )
 
 EQUIAXED = Recipe("equiaxed", textures=((0.5, RANDOM), (0.25, FIBRE), (0.25, COMPONENT)))
 MACROZONED = Recipe(
     "macrozone",
-    grains=Grains(diameter_px=(6.0, 20.0), spread=(0.0, 0.45), regular=0.8, columnar=0.45),
-    textures=((0.6, MACROZONE), (0.4, replace(MACROZONE, tilt_deg=(0.0, 30.0), random_zones=0.3))),
+    grains=Grains(diameter_px=(6.0, 20.0), spread=(0.0, 0.4), regular=0.85, columnar=0.5),
+    textures=((0.6, MACROZONE), (0.4, replace(MACROZONE, tilt_deg=(0.0, 30.0), random_zones=0.25))),
 )
 TWINNED = Recipe(
     "twinned",

@@ -17,6 +17,10 @@ from model.microstructure.volume import Section, draw_volume
 
 POINT_GROUPS = ("6/mmm", "m-3m")
 
+LEAST_VALID = 0.1
+"""Share of valid pixels below which a volume is drawn anew: there would be nothing to learn from it."""
+ATTEMPTS = 50
+
 
 @dataclass(frozen=True)
 class Specimen:
@@ -76,7 +80,8 @@ def make_stack(
     """Parallel sections of one volume, `spacing` mean grain diameters apart, the first one on top.
 
     Raises:
-        MicrostructureError: no section, a negative spacing, or as in `make_specimen`.
+        MicrostructureError: no section, a negative spacing, a recipe that leaves nothing of the main phase, or as in
+            `make_specimen`.
     """
     if n_sections < 1 or not 0 <= spacing < np.inf:
         raise MicrostructureError(f"a stack needs at least one section and a spacing ≥ 0, got {n_sections}, {spacing}")
@@ -85,11 +90,13 @@ def make_stack(
     group = laue_group(point_group).name
     if group not in POINT_GROUPS:
         raise MicrostructureError(f"specimens are made for {' and '.join(POINT_GROUPS)}, not for {group}")
-    volume = draw_volume(rng, shape, (n_sections - 1) * spacing, recipe, cubic=group == "m-3m")
-    depths = np.arange(n_sections) * spacing * volume.diameter_px
-    return tuple(
-        _specimen(volume.section(shape, float(depth)), group, recipe.name, volume.diameter_px) for depth in depths
-    )
+    for _ in range(ATTEMPTS):
+        volume = draw_volume(rng, shape, (n_sections - 1) * spacing, recipe, cubic=group == "m-3m")
+        depths = np.arange(n_sections) * spacing * volume.diameter_px
+        sections = [volume.section(shape, float(depth)) for depth in depths]
+        if min(section.valid.mean() for section in sections) >= LEAST_VALID:
+            return tuple(_specimen(section, group, recipe.name, volume.diameter_px) for section in sections)
+    raise MicrostructureError(f"recipe {recipe.name!r} leaves hardly any indexable pixel of the main phase")
 
 
 def _specimen(section: Section, group: str, recipe: str, diameter_px: float) -> Specimen:

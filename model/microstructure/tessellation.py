@@ -22,7 +22,7 @@ Ints = NDArray[np.int32]
 _PROFILE_RATIO = 1.16
 """Cube root of the mean cell volume over the mean equivalent diameter of the cut profiles (measured on sections)."""
 
-_CANDIDATES = 8
+_CANDIDATES = 12
 _BLOCK = 8
 
 

@@ -30,7 +30,7 @@ PORE, MAIN_PHASE, SECOND_PHASE = 0, 1, 2
 HABIT_FREEDOM = 0.3
 """How much of the bending and serration of grain boundaries shows on habit planes, which stay nearly flat."""
 
-COLUMN_ASPECT = 4.0
+COLUMN_ASPECT = 8.0
 
 ISOLATED_PLATES = Twins(per_grain=(2.0, 12.0), thickness_px=(2.0, 12.0), length_grains=(0.4, 1.6))
 
@@ -187,7 +187,7 @@ def _draw_cells(rng: np.random.Generator, recipe: Recipe, shape: Shape, depth: f
         axes = np.array([[np.cos(turn), np.sin(turn), 0], [-np.sin(turn), np.cos(turn), 0], [0, 0, 1]])
         stretch = stretch_matrix(axes, (longest, 1.0, COLUMN_ASPECT))
         # Cut across, cells of this volume have profiles of `diameter` on average.
-        cut = diameter * (longest * COLUMN_ASPECT) ** (1 / 3) / (1.25 * np.sqrt(longest))
+        cut = diameter * (longest * COLUMN_ASPECT) ** (1 / 3) / (1.07 * np.sqrt(longest))
         return pack_cells(rng, shape, depth, cut, spread, stretch, regular)
     stretch = stretch_matrix(random_axes(rng), (longest, longest ** draw(rng, (0.0, 1.0)), 1.0))
     return pack_cells(rng, shape, depth, diameter, spread, stretch, regular)
