@@ -112,19 +112,21 @@ def distance_log_odds(distance: NDArray[np.float32], length_px: float) -> NDArra
 
 def light_log_likelihood(light: RegisteredLight, seeds: Seeds, seed: NDArray[np.int32]) -> NDArray[np.float32]:
     """(h, w, K + 1) log-likelihood of the PL seen under each candidate and, last, under a grain never hit."""
-    features, weight = _trusted(light)
+    features, precision = _trusted(light)
     expected = predict_light(seeds.orientation).astype(np.float32)
     reference = expected[np.linspace(0, len(seeds) - 1, min(len(seeds), REFERENCE_SEEDS)).astype(np.intp)]
-    flat = _misfit(features, weight, expected, seed.reshape(-1, seed.shape[-1]), reference, np.float32(MISFIT_CAP))
+    candidates = seed.reshape(-1, seed.shape[-1])
+    flat = _misfit(features, TEMPER / 2 * precision, expected, candidates, reference, np.float32(MISFIT_CAP))
     return flat.reshape(*seed.shape[:2], -1)
 
 
 def _trusted(light: RegisteredLight) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """(n, 5) features without NaN, and (n,) tempered inverse variance, 0 where PL is not trusted."""
-    finite = np.isfinite(light.features).all(axis=0) & np.isfinite(light.sigma) & (light.sigma > 0)
-    features = np.where(finite, light.features, 0).reshape(len(light.features), -1).T
-    weight = TEMPER / np.where(finite, light.sigma, np.inf) ** 2
-    return np.ascontiguousarray(features, dtype=np.float32), weight.ravel().astype(np.float32)
+    """(n, 5) features without NaN, and (n, 5) inverse variances, 0 where PL is not trusted."""
+    finite = np.isfinite(light.features) & np.isfinite(light.sigma) & (light.sigma > 0)
+    features = np.where(finite, light.features, 0)
+    precision = 1 / np.where(finite, light.sigma, np.inf) ** 2
+    columns = (np.ascontiguousarray(a.reshape(len(a), -1).T, dtype=np.float32) for a in (features, precision))
+    return next(columns), next(columns)
 
 
 @njit(cache=True, nogil=True)
@@ -139,23 +141,23 @@ def _misfit(
     count, groups = seed.shape
     out = np.zeros((count, groups + 1), np.float32)
     for x in range(count):
-        if weight[x] == 0:
+        if not weight[x].any():
             continue
         for k in range(groups):
             if seed[x, k] >= 0:
-                out[x, k] = -min(cap, weight[x] * _half_square(features[x], expected[seed[x, k]]))
+                out[x, k] = -min(cap, _weighted_square(features[x], expected[seed[x, k]], weight[x]))
         likelihood = 0.0
         for r in range(len(reference)):
-            likelihood += np.exp(-min(cap, weight[x] * _half_square(features[x], reference[r])))
+            likelihood += np.exp(-min(cap, _weighted_square(features[x], reference[r], weight[x])))
         out[x, groups] = np.log(likelihood / len(reference))
     return out
 
 
 @njit(cache=True, nogil=True)
-def _half_square(a: NDArray[np.float32], b: NDArray[np.float32]) -> np.float32:
+def _weighted_square(a: NDArray[np.float32], b: NDArray[np.float32], weight: NDArray[np.float32]) -> np.float32:
     total = np.float32(0)
     for c in range(len(a)):
-        total += np.float32(0.5) * (a[c] - b[c]) ** 2
+        total += weight[c] * (a[c] - b[c]) ** 2
     return total
 
 
@@ -166,13 +168,11 @@ def bonds(shape: tuple[int, int], light: RegisteredLight | None) -> NDArray[np.f
     bond = np.broadcast_to(COUPLING * reach, (h, w, 8)).copy()
     if light is None:
         return bond
-    features, weight = _trusted(light)
-    image = np.pad(features.reshape(h, w, -1), ((1, 1), (1, 1), (0, 0)), mode="edge")
-    precision = np.pad(weight.reshape(h, w) / TEMPER, 1)
-    middle = slice(1, -1)
+    features, precision = (np.pad(a.reshape(h, w, -1), ((1, 1), (1, 1), (0, 0)), mode="edge") for a in _trusted(light))
+    middle = (slice(1, -1), slice(1, -1))
     for n, (dr, dc) in enumerate(OFFSETS):
         there = (slice(1 + dr, 1 + dr + h), slice(1 + dc, 1 + dc + w))
-        both = np.minimum(precision[middle, middle], precision[there])
-        step = both * np.mean((image[middle, middle] - image[there]) ** 2, axis=-1) / 2
+        both = np.minimum(precision[middle], precision[there])
+        step = np.mean(both * (features[middle] - features[there]) ** 2, axis=-1) / 2
         bond[..., n] *= np.exp(-EDGE_FADE * np.maximum(step - 1, 0))
     return bond

@@ -20,12 +20,10 @@ from model.reconstruct.problem import (
     Report,
     check,
     checkpoint,
+    nothing_known,
 )
 from model.reconstruct.readout import read_out
 from model.reconstruct.seeds import find_seeds
-
-NOTHING_INDEXED = "No measured point is indexed: the map holds no orientation and every pixel counts as wrong."
-UNKNOWN_ERROR_DEG = 90.0
 
 
 @dataclass(frozen=True)
@@ -84,17 +82,3 @@ def usable_light(problem: Problem) -> tuple[RegisteredLight | None, tuple[str, .
     if not np.isfinite(problem.light.sigma).any():
         return None, ("PL is trusted nowhere on this section. EBSD alone is used.",)
     return problem.light, ()
-
-
-def nothing_known(shape: tuple[int, int]) -> Posterior:
-    """The declared result where no point carries an orientation: identity everywhere, wrong everywhere, no grain."""
-    identity = np.zeros((*shape, 4), dtype=np.float32)
-    identity[..., 0] = 1
-    return Posterior(
-        orientation=identity,
-        expected_error_deg=np.full(shape, UNKNOWN_ERROR_DEG, dtype=np.float32),
-        p_wrong=np.ones(shape, dtype=np.float32),
-        boundary=np.zeros(shape, dtype=np.float32),
-        grain=np.zeros(shape, dtype=np.int32),
-        degraded=(NOTHING_INDEXED,),
-    )

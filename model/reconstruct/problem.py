@@ -17,6 +17,8 @@ from protocols.errors import BadInput, Cancelled
 WRONG_DEG = 5.0
 """A pixel further than this from the truth is wrong; grains are told apart by the same angle."""
 
+UNIT_TOLERANCE = 1e-3
+
 Report = Callable[[float, str], None]
 """Called with the fraction done (0 … 1) and the stage that begins."""
 IsCancelled = Callable[[], bool]
@@ -50,7 +52,7 @@ class RegisteredLight:
 
     Attributes:
         features: (5, h, w) float32: m, C4, S4, C2, S2; NaN where PL does not reach.
-        sigma: (h, w) float32 noise level per feature; infinite where PL is not trusted.
+        sigma: (5, h, w) float32 noise level of each feature; infinite where PL is not trusted.
         residual_px: estimated rms misregistration left.
     """
 
@@ -178,22 +180,57 @@ def check(problem: Problem) -> None:
         BadInput: columns of different length, positions off the grid, quaternions that are not unit or not finite,
             or PL of another shape than the grid.
     """
-    points, (h, w) = problem.points, problem.shape
+    points = problem.points
     lengths = {len(points.position_px), len(points.orientation), len(points.indexed)}
     if len(lengths) > 1:
         raise BadInput(f"The columns of the measured points differ in length: {sorted(lengths)}.", field="points")
-    outside = ((points.position_px < 0) | (points.position_px >= (h, w))).any(axis=1)
-    if outside.any():
-        where = tuple(int(v) for v in points.position_px[outside.argmax()])
-        raise BadInput(f"The point at pixel {where} is off the {h}×{w} grid.", field="position_px", value=where)
-    norm = np.linalg.norm(points.orientation[points.indexed].astype(np.float64), axis=1)
-    if not (np.abs(norm - 1) < 1e-3).all():
-        worst = norm[(~(np.abs(norm - 1) < 1e-3)).argmax()]
-        raise BadInput(
-            f"An indexed point has a quaternion of norm {worst:.4g}, not 1.", field="orientation", value=worst
-        )
+    check_positions(problem.shape, points.position_px)
+    check_orientations(points.orientation[points.indexed])
     if problem.light is not None and problem.light.features.shape[1:] != problem.shape:
         have = problem.light.features.shape[1:]
         raise BadInput(
-            f"The registered PL has {have[0]}×{have[1]} pixels, the grid {h}×{w}.", field="light", value=have
+            f"The registered PL has {have[0]}×{have[1]} pixels, the grid {problem.shape}.", field="light", value=have
         )
+
+
+def check_positions(shape: tuple[int, ...], position_px: NDArray[np.int32]) -> None:
+    """Refuse pixels off the grid.
+
+    Raises:
+        BadInput: naming the first of them.
+    """
+    outside = ((position_px < 0) | (position_px >= shape[:2])).any(axis=1)
+    if outside.any():
+        where = tuple(int(v) for v in position_px[outside.argmax()])
+        raise BadInput(f"Pixel {where} is off the {shape[0]}×{shape[1]} grid.", field="position_px", value=where)
+
+
+def check_orientations(orientation: NDArray[np.float32]) -> None:
+    """Refuse quaternions (N, 4) that are no rotations.
+
+    Raises:
+        BadInput: naming the first that is not finite or not of unit length.
+    """
+    norm = np.linalg.norm(orientation.astype(np.float64), axis=-1)
+    faulty = ~(np.abs(norm - 1) < UNIT_TOLERANCE)
+    if faulty.any():
+        length = f"{norm[faulty.argmax()]:.4g}"
+        raise BadInput(f"An indexed point has a quaternion of norm {length}, not 1.", field="orientation", value=length)
+
+
+NOTHING_INDEXED = "No measured point is indexed: the map holds no orientation and every pixel counts as wrong."
+UNKNOWN_ERROR_DEG = 90.0
+
+
+def nothing_known(shape: tuple[int, int]) -> Posterior:
+    """The declared result where no point carries an orientation: identity everywhere, wrong everywhere, no grain."""
+    identity = np.zeros((*shape, 4), dtype=np.float32)
+    identity[..., 0] = 1
+    return Posterior(
+        orientation=identity,
+        expected_error_deg=np.full(shape, UNKNOWN_ERROR_DEG, dtype=np.float32),
+        p_wrong=np.ones(shape, dtype=np.float32),
+        boundary=np.zeros(shape, dtype=np.float32),
+        grain=np.zeros(shape, dtype=np.int32),
+        degraded=(NOTHING_INDEXED,),
+    )

@@ -54,7 +54,8 @@ def find_seeds(problem: Problem) -> tuple[Seeds, tuple[str, ...]]:
     pixel = points.position_px[index].astype(np.int64) @ (problem.shape[1], 1)
     index, contradictions = _once_per_pixel(index, pixel, points.orientation, problem.laue_group)
     position, orientation = points.position_px[index], points.orientation[index]
-    pairs, distance, angle = _neighbour_pairs(position, orientation, problem.laue_group)
+    pairs, distance = neighbour_pairs(position)
+    angle = np.asarray(disorientation_deg(orientation[pairs[:, 0]], orientation[pairs[:, 1]], problem.laue_group))
     group = _connected(pairs[angle < WRONG_DEG], len(index))
     length = correlation_length_px(distance, angle > WRONG_DEG)
     notes: tuple[str, ...] = ()
@@ -84,18 +85,15 @@ def _once_per_pixel(
     return np.sort(np.array(kept, dtype=np.intp)), contradictions
 
 
-def _neighbour_pairs(
-    position: NDArray[np.int32], orientation: NDArray[np.float32], laue_group: str
-) -> tuple[NDArray[np.intp], NDArray[np.float64], NDArray[np.float64]]:
-    """(P, 2) pairs of near seeds, their distances in pixels and their disorientations in degrees."""
+def neighbour_pairs(position: NDArray[np.int32]) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """(P, 2) pairs of near positions, and their (P,) distances in pixels."""
     count = min(NEIGHBOURS + 1, len(position))
     if count < 2:
-        return np.empty((0, 2), np.intp), np.empty(0), np.empty(0)
+        return np.empty((0, 2), np.intp), np.empty(0)
     distance, near = KDTree(position).query(position, k=count)
     first = np.repeat(np.arange(len(position)), count - 1)
     second = np.asarray(near)[:, 1:].ravel()
-    angle = np.asarray(disorientation_deg(orientation[first], orientation[second], laue_group), dtype=np.float64)
-    return np.stack([first, second], axis=1), np.asarray(distance)[:, 1:].ravel(), angle
+    return np.stack([first, second], axis=1), np.asarray(distance)[:, 1:].ravel()
 
 
 def _connected(pairs: NDArray[np.intp], count: int) -> NDArray[np.int32]:

@@ -16,7 +16,7 @@ from scipy import ndimage
 from skimage.segmentation import watershed
 
 from model.reconstruct.gate import distance_log_odds, nearest_of_each_group
-from model.reconstruct.methods import NearestNeighbour, nothing_known, usable_light
+from model.reconstruct.methods import NearestNeighbour, usable_light
 from model.reconstruct.problem import (
     IsCancelled,
     Options,
@@ -26,6 +26,7 @@ from model.reconstruct.problem import (
     Report,
     check,
     checkpoint,
+    nothing_known,
 )
 from model.reconstruct.readout import read_out
 from model.reconstruct.seeds import Seeds, find_seeds
@@ -78,7 +79,7 @@ def perturbed(seeds: Seeds, light: RegisteredLight, rng: np.random.Generator) ->
     keep = rng.random(len(seeds)) >= DROP_SHARE
     keep[rng.integers(len(seeds))] = True
     shift = rng.normal(scale=light.residual_px / np.sqrt(2), size=2)
-    finite = np.isfinite(light.sigma) & np.isfinite(light.features).all(axis=0)
+    finite = np.isfinite(light.sigma) & np.isfinite(light.features)
     noise = np.where(finite, light.sigma, 0) * rng.normal(size=light.features.shape)
     features = ndimage.shift(np.where(finite, light.features, 0) + noise, (0, *shift), order=1, mode="nearest")
     return seeds.select(keep), replace(light, features=features.astype(np.float32))
@@ -86,19 +87,19 @@ def perturbed(seeds: Seeds, light: RegisteredLight, rng: np.random.Generator) ->
 
 def flood(seeds: Seeds, light: RegisteredLight) -> NDArray[np.int32]:
     """(h, w) group of each pixel."""
-    markers = np.zeros(light.sigma.shape, dtype=np.int32)
+    markers = np.zeros(light.features.shape[1:], dtype=np.int32)
     markers[tuple(seeds.position.T)] = seeds.group + 1
     return np.asarray(watershed(elevation(light), markers), dtype=np.int32) - 1
 
 
 def elevation(light: RegisteredLight) -> NDArray[np.float32]:
     """(h, w) gradient of PL in units of its noise per pixel; 0 where PL is not trusted."""
-    finite = np.isfinite(light.sigma) & np.isfinite(light.features).all(axis=0) & (light.sigma > 0)
-    slope = np.zeros(light.sigma.shape)
-    for channel in np.where(finite, light.features, 0):
+    finite = np.isfinite(light.sigma) & np.isfinite(light.features) & (light.sigma > 0)
+    slope = np.zeros(light.features.shape[1:])
+    for channel, noise in zip(np.where(finite, light.features, 0), np.where(finite, light.sigma, np.inf), strict=True):
         smooth = ndimage.gaussian_filter(channel, BLUR_PX)
-        slope += ndimage.sobel(smooth, axis=0) ** 2 + ndimage.sobel(smooth, axis=1) ** 2
-    return (np.sqrt(slope) / np.where(finite, light.sigma, np.inf)).astype(np.float32)
+        slope += (ndimage.sobel(smooth, axis=0) ** 2 + ndimage.sobel(smooth, axis=1) ** 2) / noise**2
+    return np.sqrt(slope).astype(np.float32)
 
 
 @njit(cache=True, nogil=True)

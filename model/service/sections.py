@@ -1,0 +1,137 @@
+"""The sections that the service holds: what was declared, PL features fitted once, and the latest alignment.
+
+A bounded store: when memory is needed, the section not used for longest is forgotten, and whoever names it is told to
+open it again. What is done with a section is the business of `reconstruction`.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from model.crystal import laue_group
+from model.light import Alignment, LightFeatures, features_from_rgb, fit_stack
+from protocols.errors import BadInput, UnknownSection
+from protocols.messages import OpenSection
+from protocols.values import LightImages, LightKind, Phase
+
+MEMORY_BYTES = 2 * 1024**3
+BYTES_PER_PIXEL = 600
+"""What a reconstruction of one pixel needs at its peak: ten candidates with weights, bonds and their copies."""
+
+
+@dataclass(eq=False)
+class Section:
+    """One section.
+
+    Attributes:
+        declared: the request that opened it, without the images.
+        features: PL in the PL frame, or None.
+        pixel_um: edge of a PL pixel.
+        notes: what cannot be used and why, known before any point.
+        alignment: the latest registration, from which the next one starts.
+    """
+
+    declared: OpenSection
+    features: LightFeatures | None
+    pixel_um: float
+    notes: tuple[str, ...]
+    alignment: Alignment | None = field(default=None)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns of the scan grid."""
+        return self.declared.grid.shape_px
+
+    @property
+    def nbytes(self) -> int:
+        """Memory that holding and reconstructing the section takes, about."""
+        light = 0 if self.features is None else self.features.values.nbytes + self.features.residual.nbytes
+        return light + BYTES_PER_PIXEL * self.declared.grid.size
+
+    def phase(self, phase_id: int) -> Phase:
+        """The declared phase of a point.
+
+        Raises:
+            BadInput: the section declares no such phase.
+        """
+        for phase in self.declared.phases:
+            if phase.phase_id == phase_id:
+                return phase
+        raise BadInput(
+            f"A point has phase {phase_id}, which section '{self.declared.section_key}' does not declare.",
+            field="phase_id",
+            value=phase_id,
+        )
+
+
+def prepare(request: OpenSection) -> Section:
+    """Check a declaration and fit the PL features.
+
+    Raises:
+        BadInput: a phase with an unknown point group.
+    """
+    shows_light = False
+    for phase in request.phases:
+        try:
+            shows_light |= laue_group(phase.point_group).uniaxial_fold > 0
+        except ValueError as error:
+            raise BadInput(f"Phase '{phase.name}': {error}.", field="point_group", value=phase.point_group) from None
+    declared = request.model_copy(update={"light": None})
+    if request.light is None:
+        return Section(declared, None, 0.0, ("There is no PL of this section.",))
+    if not shows_light:
+        note = "No phase of this section shows PL contrast (none has a unique c-axis): EBSD alone is used."
+        return Section(declared, None, 0.0, (note,))
+    features, notes = fit_features(request.light)
+    return Section(declared, features, request.light.pixel_um, notes)
+
+
+def fit_features(light: LightImages) -> tuple[LightFeatures | None, tuple[str, ...]]:
+    """PL features of the images, or None and the reason."""
+    try:
+        if light.kind is LightKind.RGB:
+            features = features_from_rgb(light.images)
+        else:
+            features = fit_stack(light.images, light.angles_deg)
+    except BadInput as error:
+        return None, (f"PL is not used: {error}",)
+    if not np.isfinite(features.values).any():
+        return None, ("PL is not used: its images hold no finite value.",)
+    return features, features.notes
+
+
+class Sections:
+    """Sections by key, at most `memory_bytes` of them together; the latest is always kept."""
+
+    def __init__(self, memory_bytes: int = MEMORY_BYTES) -> None:
+        self._memory_bytes = memory_bytes
+        self._held: OrderedDict[str, Section] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def put(self, section: Section) -> None:
+        """Hold a section, in place of one of the same key, and forget the least recently used until all fit."""
+        key = section.declared.section_key
+        self._held.pop(key, None)
+        self._held[key] = section
+        while len(self._held) > 1 and sum(held.nbytes for held in self._held.values()) > self._memory_bytes:
+            self._held.popitem(last=False)
+
+    def get(self, key: str) -> Section:
+        """The section of this key, which counts as used.
+
+        Raises:
+            UnknownSection: never opened, closed, or forgotten.
+        """
+        if key not in self._held:
+            raise UnknownSection(f"The model service does not hold section '{key}'.", field="section_key", value=key)
+        self._held.move_to_end(key)
+        return self._held[key]
+
+    def drop(self, key: str) -> None:
+        """Forget a section; one that is not held is forgotten already."""
+        self._held.pop(key, None)

@@ -1,0 +1,157 @@
+"""The model service: answers requests, keeps the event loop free, serves several controllers in turns.
+
+What a reconstruction is belongs to `reconstruction`, what is held to `sections`; here they meet the socket.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import numpy as np
+
+from model.acquire import DEFAULT_POLICY, POLICIES
+from model.crystal import LAUE_GROUP_NAMES
+from model.reconstruct import (
+    DEFAULT_METHOD,
+    METHODS,
+    Options,
+    Problem,
+    SparsePoints,
+    never,
+    no_report,
+)
+from model.service.reconstruction import reconstruct
+from model.service.sections import MEMORY_BYTES, Sections, prepare
+from model.service.turns import Turns
+from protocols.aio import Call, Service
+from protocols.endpoints import MODEL_ENDPOINT
+from protocols.errors import Cancelled
+from protocols.messages import (
+    CheckHealth,
+    CloseSection,
+    DescribeModel,
+    Health,
+    ModelDescription,
+    ModelRequest,
+    OpenSection,
+    Reconstruction,
+    ReconstructProgress,
+    ReconstructRequest,
+    SectionClosed,
+    SectionOpened,
+)
+from protocols.version import grainloop_version
+
+SERVICE = "model"
+
+
+class ModelService:
+    """The handlers and what they share.
+
+    Args:
+        memory_bytes: for all sections together.
+    """
+
+    def __init__(self, memory_bytes: int = MEMORY_BYTES) -> None:
+        self._sections = Sections(memory_bytes)
+        self.service = Service(
+            SERVICE,
+            ModelRequest,
+            {
+                CheckHealth: self._health,
+                DescribeModel: self._describe,
+                OpenSection: self._open,
+                ReconstructRequest: self._reconstruct,
+                CloseSection: self._close,
+            },
+        )
+
+    @property
+    def endpoint(self) -> str | None:
+        """Where the service listens while it runs."""
+        return self.service.endpoint
+
+    async def run(
+        self,
+        endpoint: str = MODEL_ENDPOINT,
+        *,
+        ready: Callable[[], object] | None = None,
+        stop: asyncio.Event | None = None,
+    ) -> None:
+        """Serve until `stop` is set or the task is cancelled.
+
+        Raises:
+            Unavailable: the port is in use.
+            NotPermitted: other machines could reach the endpoint.
+        """
+        self._turns = Turns(f"{SERVICE} work")
+        try:
+            await self.service.run(endpoint, ready=ready, stop=stop)
+        finally:
+            await self._turns.close()
+
+    async def _health(self, _request: CheckHealth, _call: Call) -> Health:
+        """A tiny real reconstruction, beside the work in hand so that a busy service is not taken for a dead one."""
+        wrong = await asyncio.to_thread(tiny_reconstruction)
+        detail = f"A 16×16 section reconstructed by {DEFAULT_METHOD}: {wrong} pixels wrong. {len(self._sections)} held."
+        return Health(service=SERVICE, version=grainloop_version(), ok=wrong == 0, detail=detail)
+
+    async def _describe(self, _request: DescribeModel, _call: Call) -> ModelDescription:
+        return ModelDescription(
+            version=grainloop_version(),
+            methods=tuple(METHODS),
+            default_method=DEFAULT_METHOD,
+            policies=tuple(POLICIES),
+            default_policy=DEFAULT_POLICY,
+            point_groups=LAUE_GROUP_NAMES,
+        )
+
+    async def _open(self, request: OpenSection, call: Call) -> SectionOpened:
+        section = await self._turns.do(call.peer, lambda: prepare(request))
+        self._sections.put(section)
+        return SectionOpened(
+            section_key=request.section_key, light_usable=section.features is not None, notes=section.notes
+        )
+
+    async def _reconstruct(self, request: ReconstructRequest, call: Call) -> Reconstruction:
+        section = self._sections.get(request.section_key)
+
+        def work() -> Reconstruction:
+            if call.cancelled:
+                raise Cancelled("The reconstruction was withdrawn before its turn came.")
+            return reconstruct(section, request, _reporter(call), lambda: bool(call.cancelled))
+
+        return await self._turns.do(call.peer, work)
+
+    async def _close(self, request: CloseSection, _call: Call) -> SectionClosed:
+        self._sections.drop(request.section_key)
+        return SectionClosed(section_key=request.section_key)
+
+
+def _reporter(call: Call) -> Callable[[float, str], None]:
+    def report(fraction: float, stage: str) -> None:
+        call.progress_from_thread(ReconstructProgress(fraction=min(max(fraction, 0.0), 1.0), stage=stage))
+
+    return report
+
+
+def tiny_reconstruction() -> int:
+    """How many pixels the default method gets wrong in a 16×16 section of two grains with a point in each corner."""
+    turn = np.radians(10.0)
+    left, right = (1.0, 0.0, 0.0, 0.0), (np.cos(turn), 0.0, np.sin(turn), 0.0)
+    corners = np.array([(3, 3), (12, 3), (3, 12), (12, 12)], dtype=np.int32)
+    orientation = np.array([left, left, right, right], dtype=np.float32)
+    points = SparsePoints(corners, orientation, np.ones(4, dtype=np.bool_))
+    found = METHODS[DEFAULT_METHOD](Problem((16, 16), "6/mmm", points), Options(), no_report, never)
+    truth = np.where((np.arange(16) < 8)[None, :, None], orientation[0], orientation[2])
+    return int(np.sum(np.abs(found.orientation - truth).max(axis=-1) > 1e-3))
+
+
+async def run_model_service(
+    endpoint: str = MODEL_ENDPOINT,
+    ready: Callable[[], object] | None = None,
+    stop: asyncio.Event | None = None,
+) -> None:
+    """Serve the model at `endpoint` until `stop` is set; `ready` is called once requests are accepted."""
+    await ModelService().run(endpoint, ready=ready, stop=stop)
