@@ -127,10 +127,12 @@ def _check_sizes(frames: Sequence[Frame], limits: Limits) -> None:
             field="frames",
             value=len(frames),
         )
-    sizes = [len(frame) for frame in frames]
-    _bound("header", sizes[0], limits.header_bytes)
-    _bound("array", max(sizes[1:], default=0), limits.array_bytes)
-    _bound("message", sum(sizes), limits.total_bytes)
+    _bound("header", len(frames[0]), limits.header_bytes)
+    total = 0
+    for frame in frames:
+        _bound("array", len(frame), limits.array_bytes)
+        total += len(frame)
+    _bound("message", total, limits.total_bytes)
 
 
 def _bound(what: str, size: int, limit: int) -> None:
@@ -161,14 +163,14 @@ def _unpack_header(header: Frame, array_hook: Any, limits: Limits) -> Any:
 
 
 def _check_nesting(node: object, left: int) -> None:
-    if not isinstance(node, (dict, tuple)):
+    kind = type(node)
+    if kind is not dict and kind is not tuple:
         return
-    if left <= 0:
+    if left == 0:
         raise TooLarge("A header nested too deeply.", field="header")
-    children = cast("dict[str, object]", node).values() if isinstance(node, dict) else cast("tuple[object, ...]", node)
+    children = cast("dict[str, object]", node).values() if kind is dict else cast("tuple[object, ...]", node)
     for child in children:
-        if isinstance(child, (dict, tuple)):
-            _check_nesting(cast("object", child), left - 1)
+        _check_nesting(child, left - 1)
 
 
 class _ArraysIn:

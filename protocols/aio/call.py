@@ -22,11 +22,15 @@ class Call:
 
     Attributes:
         id: request id, for logs.
+        peer: who asks, as the socket names the connection; tells callers apart and says nothing else of them.
         cancelled: set when nobody waits for the answer any more (cancel, deadline, caller gone, service stopping).
     """
 
-    def __init__(self, request_id: str, deadline: float, send: Callable[[Value], Awaitable[None]]) -> None:
+    def __init__(
+        self, request_id: str, deadline: float, send: Callable[[Value], Awaitable[None]], peer: bytes = b""
+    ) -> None:
         self.id = request_id
+        self.peer = peer
         self.cancelled = Flag()
         self._deadline = deadline
         self._send = send

@@ -1,8 +1,8 @@
 """A ZeroMQ socket in the running asyncio loop: frames in by callback, frames out without ever blocking.
 
 The loop watches the socket's file descriptor, which is edge-triggered: it only says "look again". So everything that
-can be read is read before returning to the loop, and every send is followed by another look. What the frames mean is
-the business of `protocols.rpc`.
+can be read is read before returning to the loop, and every send is followed by another look, for it may have taken the
+edge. What the frames mean is the business of `protocols.rpc`.
 """
 
 from __future__ import annotations
@@ -20,6 +20,11 @@ HIGH_WATER = 256
 """Messages that libzmq holds per direction and peer."""
 MAX_WAITING = 64
 """Messages that wait here for one peer before `writable` holds the sender back."""
+# As plain integers: arithmetic with pyzmq's enums costs more than the system calls it accompanies.
+_POLLIN = int(zmq.POLLIN)
+_EVENTS = int(zmq.EVENTS)
+_NOBLOCK = int(zmq.NOBLOCK)
+_MORE = int(zmq.NOBLOCK | zmq.SNDMORE)
 BURST = 64
 """Messages read in a row before other tasks get their turn."""
 CLOSE_LINGER_MS = 100
@@ -77,7 +82,8 @@ class Port:
             queue.append(message)
         elif not self._try_send(message, peer):
             self._waiting[peer] = deque([message])
-        self._plan_look()
+        if self._readable():
+            self._plan_look()
 
     async def writable(self, peer: bytes = b"") -> None:
         """Return once fewer than `MAX_WAITING` messages wait for the peer; at once where the peer keeps up."""
@@ -104,7 +110,7 @@ class Port:
         for _ in range(BURST):
             if self.socket.closed:
                 return
-            if not cast("int", self.socket.getsockopt(zmq.EVENTS)) & zmq.POLLIN:
+            if not self._readable():
                 break
             self._on_message(self._receive())
         else:
@@ -112,9 +118,17 @@ class Port:
         if self._waiting:
             self._send_waiting()
 
+    def _readable(self) -> bool:
+        return bool(cast("int", self.socket.getsockopt(_EVENTS)) & _POLLIN)
+
     def _receive(self) -> list[Frame]:
-        parts = self.socket.recv_multipart(zmq.NOBLOCK, copy=False)
-        return [part.buffer for part in parts]
+        frames: list[Frame] = []
+        more = True
+        while more:
+            part = self.socket.recv(_NOBLOCK, copy=False)
+            frames.append(part.buffer)
+            more = part.more
+        return frames
 
     def _send_waiting(self) -> None:
         for peer, queue in list(self._waiting.items()):
@@ -127,7 +141,9 @@ class Port:
     def _try_send(self, message: list[Frame], peer: bytes) -> bool:
         """Whether the message is out of our hands."""
         try:
-            self.socket.send_multipart(message, zmq.NOBLOCK, copy=False)
+            for frame in message[:-1]:
+                self.socket.send(frame, _MORE, copy=False)
+            self.socket.send(message[-1], _NOBLOCK, copy=False)
         except zmq.Again:
             return False
         except zmq.ZMQError as error:

@@ -150,7 +150,7 @@ class _Running:
     def _start(self, work: Serve) -> None:
         left = math.inf if work.deadline_s is None else work.deadline_s
         send = _Progress(self, work.key)
-        call = Call(work.key.id, asyncio.get_running_loop().time() + left, send)
+        call = Call(work.key.id, asyncio.get_running_loop().time() + left, send, work.key.peer)
         self._calls[work.key] = call
         task = asyncio.create_task(self._serve(work, call), name=f"{self._core.service}:{work.key.id}")
         self._tasks.add(task)

@@ -6,10 +6,11 @@ Whatever arrives, nothing but the caller's own mistakes raises.
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
-from uuid import uuid4
 
 from pydantic import ValidationError
 
@@ -70,6 +71,12 @@ class _Open:
     what: str
 
 
+def _ids() -> Callable[[], str]:
+    """Ids that count up after a random beginning, so that the logs of several clients can be told apart."""
+    prefix, numbers = secrets.token_hex(4), count(1)
+    return lambda: f"{prefix}-{next(numbers)}"
+
+
 @dataclass
 class ClientCore:
     """All open requests of one client to one service.
@@ -85,7 +92,7 @@ class ClientCore:
     peer: str
     clock: Callable[[], float]
     heartbeat: Heartbeat = CLIENT_HEARTBEAT
-    new_id: Callable[[], str] = lambda: uuid4().hex
+    new_id: Callable[[], str] = field(default_factory=_ids)
     _open: dict[str, _Open] = field(default_factory=dict[str, _Open])
     _listening: Listening | None = None
 

@@ -7,7 +7,6 @@ means, and who works on it, is the caller's business.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -89,7 +88,7 @@ class ServerCore:
     remember: int = 1024
     _open: dict[RequestKey, _Open] = field(default_factory=dict[RequestKey, _Open])
     _peers: dict[bytes, Listening] = field(default_factory=dict[bytes, Listening])
-    _closed: deque[RequestKey] = field(default_factory=deque[RequestKey])
+    _closed: dict[RequestKey, None] = field(default_factory=dict[RequestKey, None])  # in order of closing
 
     def receive(self, peer: bytes, frames: Sequence[Frame]) -> list[ServerAction]:
         """What one incoming message means."""
@@ -195,9 +194,9 @@ class ServerCore:
     def _close(self, key: RequestKey) -> None:
         if self._open.pop(key, None) is None:
             return
-        self._closed.append(key)
+        self._closed[key] = None
         if len(self._closed) > self.remember:
-            self._closed.popleft()
+            del self._closed[next(iter(self._closed))]
         if not any(other.peer == key.peer for other in self._open):
             self._peers.pop(key.peer, None)
 
