@@ -1,0 +1,139 @@
+"""Every test leaves the process as it found it: no task, thread, child process, ZeroMQ socket or open file behind.
+
+The check of asyncio tasks needs the test's own event loop and is added to coroutine tests alone; the rest is compared
+before and after. Fixtures of a wider scope may hold what they like: they are set up before the first look.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import inspect
+import os
+import subprocess
+import sys
+import threading
+import weakref
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import zmq
+from zmq.utils import garbage
+
+THREAD_GRACE_S = 2.0
+"""Threads that were told to end may take a moment to do so."""
+
+contexts: weakref.WeakSet[zmq.Context[Any]] = weakref.WeakSet()
+children: weakref.WeakSet[subprocess.Popen[Any]] = weakref.WeakSet()
+plain_context_init = zmq.Context.__init__
+plain_popen_init = subprocess.Popen.__init__
+
+
+def remember_context(self: zmq.Context[Any], *args: Any, **options: Any) -> None:
+    plain_context_init(self, *args, **options)
+    contexts.add(self)
+
+
+def remember_child(self: subprocess.Popen[Any], *args: Any, **options: Any) -> None:
+    plain_popen_init(self, *args, **options)
+    children.add(self)
+
+
+def pytest_configure() -> None:
+    zmq.Context.__init__ = remember_context
+    subprocess.Popen.__init__ = remember_child
+
+
+def pytest_unconfigure() -> None:
+    zmq.Context.__init__ = plain_context_init
+    subprocess.Popen.__init__ = plain_popen_init
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    if isinstance(item, pytest.Function) and inspect.iscoroutinefunction(item.obj):
+        # Within the other check, which looks when the event loop is closed; around the fixtures of the test.
+        item.fixturenames.insert(item.fixturenames.index("nothing_left_behind") + 1, "no_stray_tasks")
+
+
+@pytest.fixture
+async def no_stray_tasks() -> AsyncIterator[None]:
+    before = asyncio.all_tasks()
+    yield
+    stray = asyncio.all_tasks() - before - {asyncio.current_task()}
+    assert not stray, f"the test left asyncio tasks behind: {[task.get_name() for task in stray]}"
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_behind() -> Iterator[None]:
+    before = holdings()
+    yield
+    for thread in stray_threads(before["threads"]):
+        thread.join(THREAD_GRACE_S)
+    left = stray(before)
+    if left:
+        gc.collect()  # what nobody holds any more was dropped, not left; unclosed files then warn, which fails too
+        left = stray(before)
+    assert not left, f"the test left behind: {left}"
+
+
+def holdings() -> dict[str, set[Any]]:
+    """Everything that a test must not leave, by kind."""
+    return {
+        "threads": {thread for thread in threading.enumerate() if not thread.daemon},
+        "processes": {child for child in list(children) if child.poll() is None} | forked_children(),
+        "zmq contexts": {context for context in list(contexts) if not context.closed and not is_pyzmqs_own(context)},
+        "files": open_files(),
+    }
+
+
+def stray(before: dict[str, set[Any]]) -> dict[str, list[str]]:
+    now = holdings()
+    return {kind: sorted(map(str, now[kind] - before[kind])) for kind in now if now[kind] - before[kind]}
+
+
+def stray_threads(before: set[threading.Thread]) -> set[threading.Thread]:
+    return {thread for thread in threading.enumerate() if not thread.daemon} - before
+
+
+def is_pyzmqs_own(context: zmq.Context[Any]) -> bool:
+    """Whether pyzmq keeps this one for zero-copy sends, for as long as the process lives."""
+    return context is garbage.gc._context
+
+
+def forked_children() -> set[int]:
+    """Ids of child processes, zombies included, where the system tells; helpers of multiprocessing live on."""
+    tasks = Path("/proc/self/task")
+    if not tasks.is_dir():
+        return set()
+    ids = {int(pid) for task in tasks.iterdir() for pid in read(task / "children").split()}
+    return {pid for pid in ids if "resource_tracker" not in read(Path(f"/proc/{pid}/cmdline"))}
+
+
+def open_files() -> set[str]:
+    """Files and sockets that this process holds, where the system tells; `file:5 /path`."""
+    folder = Path("/proc/self/fd")
+    if not folder.is_dir():
+        return set()
+    return {f"{fd} {target}" for fd in os.listdir(folder) if (target := target_of(folder / fd)) is not None}
+
+
+def target_of(link: Path) -> str | None:
+    try:
+        target = os.readlink(link)
+    except OSError:
+        return None
+    watched = target.startswith("socket:") or (target.startswith("/") and not target.startswith(("/dev/", "/proc/")))
+    return target if watched else None
+
+
+def read(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError:
+        return ""
+
+
+if sys.platform == "win32":
+    asyncio.set_event_loop_policy(asyncio.WindowsSelectorEventLoopPolicy())
