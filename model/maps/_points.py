@@ -67,7 +67,7 @@ def to_map(
     _check_values(path, points, phases)
     columns, width, step_x = _place(path, "x", points.x_um, points.line, declared.columns, declared.step_x_um)
     rows, height, step_y = _place(path, "y", points.y_um, points.line, declared.rows, declared.step_y_um)
-    step = _one_step(path, step_x, step_y)
+    step = _one_step(path, step_x, step_y, declared)
     if len(points.line) < MIN_FILLED * width * height:
         raise MapFileError(path, f"{len(points.line)} points do not fill a grid of {width}×{height}; is it a map?")
     _check_single(path, rows * width + columns, points)
@@ -126,13 +126,13 @@ def _place(
 ) -> tuple[NDArray[np.int64], int, float]:
     """Index of each point along one axis, number of cells, and step (0 where there is only one cell).
 
-    The step of the header is only a start value, because it is often rounded. A header that declares more cells than
-    the points span (rows missing at an end) is believed if the first cell lies at 0.
+    A header that declares more cells than the points span (rows missing at an end) is believed if the first cell lies
+    at 0.
     """
     start, extent = float(position.min()), float(np.ptp(position))
-    rough = declared_step if declared_step > 0 else _smallest_gap(position)
+    rough = _rough_step(position, declared_step)
     cells = round(extent / rough) + 1 if rough > 0 else 1
-    step = extent / (cells - 1) if cells > 1 else rough
+    step = extent / (cells - 1) if cells > 1 else 0.0
     index = np.rint((position - start) / step).astype(np.int64) if step > 0 else np.zeros(len(position), np.int64)
     if step > 0 and (off := _first(np.abs(position - start - index * step) > 0.3 * step)) is not None:
         place = f"{axis} = {position[off]:g}"
@@ -143,17 +143,26 @@ def _place(
     return index, cells, step
 
 
-def _smallest_gap(position: Column) -> float:
+def _rough_step(position: Column, declared: float) -> float:
+    """From the gaps between coordinates, since the step of a header is often rounded; 0 where there is no gap."""
     gaps = np.diff(np.unique(position))
-    wide = gaps[gaps > 1e-6 * max(float(np.ptp(position)), 1e-12)]
-    return float(wide.min()) if len(wide) else 0.0
+    gaps = gaps[gaps > 1e-6 * max(float(np.ptp(position)), 1e-12)]
+    if not len(gaps):
+        return 0.0
+    near = gaps[np.abs(gaps - declared) < 0.2 * declared]
+    if len(near):
+        return float(near.mean())
+    usual = np.median(gaps)
+    gap = float(gaps[np.abs(gaps - usual) < 0.2 * usual].mean())
+    return gap / max(round(gap / declared), 1) if declared > 0 else gap
 
 
-def _one_step(path: Path, step_x: float, step_y: float) -> float:
-    step = step_x or step_y
+def _one_step(path: Path, step_x: float, step_y: float, declared: DeclaredGrid) -> float:
+    """The step of both axes; of a single row or column the header says it, if the points do not."""
+    step = step_x or step_y or declared.step_x_um or declared.step_y_um
     if not step > 0:
         raise MapFileError(path, "a single point without a step size is no map.")
-    if step_y > 0 and abs(step_x - step_y) > 0.01 * step:
+    if step_x > 0 and step_y > 0 and abs(step_x - step_y) > 0.01 * step:
         raise MapFileError(
             path, f"steps of {step_x:g} µm in x and {step_y:g} µm in y differ; square pixels are needed."
         )

@@ -186,7 +186,7 @@ def _phase_lines(path: Path, phase: MapPhase) -> Iterator[str]:
     lattice = (*(phase.lattice_angstrom or (1.0, 1.0, 1.0)), *phase.lattice_angles_deg)
     yield from (f"# Phase {phase.phase_id}", f"# MaterialName  \t{phase.name}", f"# Formula  \t{phase.name}", "# Info")
     yield f"# Symmetry              {numbers[0]}"
-    yield "# LatticeConstants      " + " ".join(f"{value:.3f}" for value in lattice)
+    yield "# LatticeConstants      " + " ".join(f"{value:.4f}" for value in lattice)
     yield from ("# NumberFamilies        0", "#")
 
 

@@ -69,7 +69,9 @@ def _columns(path: Path, names: list[str], table: NDArray[np.float64]) -> dict[s
     return columns
 
 
-_PHASE_LINE = re.compile(r"\s*(\S+;\S+;\S+)\s+(\S+;\S+;\S+)\s+(.*?)\s*\b(\d{1,2})(?:\s+(\d{1,3}))?(?:\t.*)?\s*$")
+_TABBED_PHASE = re.compile(r"\s*([^\t;]+;[^\t;]+;[^\t;]+)\t+([^\t;]+;[^\t;]+;[^\t;]+)\t([^\t]*)\t\s*(\d+)\s*(?:\t|$)")
+_SPACED_PHASE = re.compile(r"\s*(\S+;\S+;\S+)\s+(\S+;\S+;\S+)\s+(.*?)\s*\b(\d{1,2})(?:\s+\d{1,3})?\s*$")
+"""a;b;c, alpha;beta;gamma, name, Laue group[, space group, …]"""
 
 
 def _phases(path: Path, header: list[str], axis: str) -> tuple[MapPhase, ...]:
@@ -84,7 +86,7 @@ def _phases(path: Path, header: list[str], axis: str) -> tuple[MapPhase, ...]:
 
 
 def _phase(path: Path, number: int, line: str, axis: str) -> MapPhase:
-    match = _PHASE_LINE.match(line)
+    match = _TABBED_PHASE.match(line) or _SPACED_PHASE.match(line)
     if match is None:
         raise MapFileError(path, f"phase {number} cannot be read: {line.strip()[:60]!r}.")
     a, b, c = (to_number(path, f"lattice of phase {number}", text) for text in match[1].split(";"))
@@ -175,6 +177,6 @@ def _phase_line(path: Path, number: int, phase: MapPhase) -> str:
         raise MapFileError(path, f"the .ctf format has no number for the Laue group {phase.laue_group!r}.")
     if phase.phase_id != number:
         raise MapFileError(path, f"phase {phase.phase_id} stands where the .ctf format counts phase {number}.")
-    lattice = ";".join(f"{value:.3f}" for value in phase.lattice_angstrom or (1.0, 1.0, 1.0))
+    lattice = ";".join(f"{value:.4f}" for value in phase.lattice_angstrom or (1.0, 1.0, 1.0))
     angles = ";".join(f"{value:.3f}" for value in phase.lattice_angles_deg)
     return f"{lattice}\t{angles}\t{phase.name}\t{groups[0]}\t0\t\t\t"
