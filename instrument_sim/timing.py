@@ -40,6 +40,10 @@ MIN_WAIT_S = 1e-5
 """Shorter waiting than this is none: rounding must not keep the clock busy."""
 
 
+LONGEST_WAIT_S = 3600.0
+"""Longer waiting is cut in parts: the operating system limits a single one."""
+
+
 class SimulatedClock:
     """Instrument clock that runs `speed_up` times as fast as the wall clock, only while the instrument is busy.
 
@@ -77,7 +81,7 @@ class SimulatedClock:
             if remaining <= MIN_WAIT_S:
                 self._now_s = max(self._now_s, time_s)
                 return True
-            self._interrupted.wait(remaining)
+            self._interrupted.wait(min(remaining, LONGEST_WAIT_S))
         if math.isfinite(self.speed_up):
             self._now_s = max(self._now_s, min(time_s, self._running_s()))
         return False
