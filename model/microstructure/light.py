@@ -43,6 +43,9 @@ class LightNuisances:
         shading: rms of the relative illumination.
         mixing: rms of the leakage between channels and of their wrong scale.
         tile_step: rms step between stitched tiles, in contrast.
+        dust: specks per 1000 px.
+        scratched: share of specimens with polishing scratches.
+        stained: share with a film that colours part of the image.
         calibration: what calibration leaves of shading, offsets, steps and mixing, as a factor.
         drift_px: usual residual misregistration, rms (log-uniform).
         drift_tail_px: the same where registration went wrong.
@@ -61,6 +64,9 @@ class LightNuisances:
     shading: Range = (0.0, 0.15)
     mixing: Range = (0.0, 0.15)
     tile_step: Range = (0.0, 0.3)
+    dust: Range = (0.0, 0.8)
+    scratched: float = 0.3
+    stained: float = 0.3
     calibration: Range = (0.05, 0.4)
     drift_px: Range = (0.1, 0.6)
     drift_tail_px: Range = (0.6, 3.0)
@@ -102,7 +108,7 @@ def polynomial_light(
     shown = _polynomial(specimen.orientation, anisotropic, draw(rng, nuisances.law))
     drift = draw_log(rng, nuisances.drift_tail_px if rng.random() < nuisances.tail else nuisances.drift_px)
     moved = _sample(_blurred(shown, draw(rng, nuisances.blur_px)), _drift_field(rng, shape, drift))
-    blemishes = draw_blemishes(rng, shape)
+    blemishes = draw_blemishes(rng, shape, draw(rng, nuisances.dust), nuisances.scratched, nuisances.stained)
     seen = blemishes.spoil(moved)
     noise = draw_log(rng, nuisances.noise) * np.array(
         [draw_log(rng, nuisances.channel_noise) for _ in range(N_FEATURES)]

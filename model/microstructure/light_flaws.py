@@ -17,10 +17,6 @@ from model.microstructure.recipe import draw, draw_log
 
 Floats = NDArray[np.float32]
 
-DUST_PER_PIXEL = 4e-4
-SCRATCH_PROBABILITY = 0.3
-STAIN_PROBABILITY = 0.3
-
 
 @dataclass(frozen=True)
 class Blemishes:
@@ -41,20 +37,22 @@ class Blemishes:
         return (image + self.cover * (self.colour - image)).astype(np.float32, copy=False)
 
 
-def draw_blemishes(rng: np.random.Generator, shape: tuple[int, int]) -> Blemishes:
-    """Dust, scratches and a stain, each present at random."""
+def draw_blemishes(
+    rng: np.random.Generator, shape: tuple[int, int], dust: float, scratched: float, stained: float
+) -> Blemishes:
+    """`dust` specks per 1000 px; scratches and a stain with the probabilities `scratched` and `stained`."""
     cover = np.zeros(shape, np.float32)
-    n = int(rng.poisson(DUST_PER_PIXEL * shape[0] * shape[1]))
+    n = int(rng.poisson(dust * shape[0] * shape[1] / 1000))
     places = rng.random((n, 2)) * np.array(shape)
     _spots(cover, places, np.exp(rng.normal(0.6, 0.5, n)), rng.uniform(0.4, 1.0, n))
-    if rng.random() < SCRATCH_PROBABILITY:
+    if rng.random() < scratched:
         _draw_scratches(rng, cover)
     colour = rng.normal(0, 0.5, (5, 1, 1)).astype(np.float32)
     colour[0] = abs(colour[0])
-    if rng.random() < STAIN_PROBABILITY:
-        stained, stain_colour = _stain(rng, shape)
-        colour = np.where(cover > stained, colour, stain_colour).astype(np.float32)
-        cover = np.maximum(cover, stained)
+    if rng.random() < stained:
+        film, film_colour = _stain(rng, shape)
+        colour = np.where(cover > film, colour, film_colour).astype(np.float32)
+        cover = np.maximum(cover, film)
     noticed = rng.random() < 0.6
     factor = 1 + cover * (draw_log(rng, (2.0, 20.0)) if noticed else 0.0)
     return Blemishes(cover, np.broadcast_to(colour, (5, *shape)), factor.astype(np.float32))

@@ -211,7 +211,7 @@ MACROZONE = Texture(
 EQUIAXED = Recipe("equiaxed", textures=((0.5, RANDOM), (0.25, FIBRE), (0.25, COMPONENT)))
 MACROZONED = Recipe(
     "macrozone",
-    grains=Grains(diameter_px=(6.0, 20.0), spread=(0.0, 0.4), regular=0.85, columnar=0.5),
+    grains=Grains(diameter_px=(6.0, 20.0), spread=(0.0, 0.4), regular=0.75, columnar=0.4),
     textures=((0.6, MACROZONE), (0.4, replace(MACROZONE, tilt_deg=(0.0, 30.0), random_zones=0.25))),
 )
 TWINNED = Recipe(

@@ -14,7 +14,7 @@ from itertools import permutations, product
 import numpy as np
 from numpy.typing import NDArray
 
-from model.crystal import conjugate, multiply, quaternion_from_axis_angle
+from model.crystal import quaternion_from_axis_angle
 from model.microstructure.errors import MicrostructureError
 from model.microstructure.rotations import unit
 
@@ -62,7 +62,7 @@ def _half_turns(normal: Floats) -> Variants:
 def burgers_variants() -> Variants:
     """The 12 α variants of a β parent: (0001) ∥ {110}, ⟨11-20⟩ ∥ ⟨111⟩ (Burgers, Physica 1, 1934); habit {11 11 13}."""
     plane, direction = _cubic_pairs((1, 1, 0), (1, 1, 1))
-    frame = np.stack([direction, np.cross(plane, direction), plane], axis=-1)
+    frame = _frame(plane, direction)
     habit = np.cross(plane, _invariant_lines(plane, direction))
     return Variants(_quaternions(frame), unit(habit))
 
@@ -71,12 +71,15 @@ def burgers_variants() -> Variants:
 def kurdjumov_sachs_variants() -> Variants:
     """The 24 bcc variants of an fcc parent: {011} ∥ {111}, ⟨111⟩ ∥ ⟨110⟩, plates on {575} near the shared plane."""
     plane, direction = _cubic_pairs((1, 1, 1), (1, -1, 0))
-    both = np.concatenate([direction, -direction])
-    plane = np.concatenate([plane, plane])
-    parent = np.stack([both, np.cross(plane, both), plane], axis=-1)
-    child_plane, child_direction = unit(np.array([0.0, 1, 1])), unit(np.array([-1.0, -1, 1]))
-    child = np.stack([child_direction, np.cross(child_plane, child_direction), child_plane], axis=-1)
-    return Variants(_quaternions(parent @ child.T), _habit_575(plane, both))
+    parent = _frame(plane, direction)
+    child_plane = unit(np.array([0.0, 1, 1]))
+    frames = [parent @ _frame(child_plane, unit(np.array(d))).T for d in ((-1.0, -1, 1), (-1.0, 1, -1))]
+    habit = _habit_575(plane, direction)
+    return Variants(_quaternions(np.concatenate(frames)), np.concatenate([habit, habit]))
+
+
+def _frame(plane: Floats, direction: Floats) -> Floats:
+    return np.stack([direction, np.cross(plane, direction), plane], axis=-1)
 
 
 def _habit_575(plane: Floats, direction: Floats) -> Floats:
@@ -119,8 +122,3 @@ def _quaternions(matrix: Floats) -> Floats:
         k[:, 0, i] = k[:, i, 0] = m[:, b, a] - m[:, a, b]
     k[:, 1:, 1:] = m + np.swapaxes(m, 1, 2) - k[:, :1, :1] * np.eye(3)
     return np.linalg.eigh(k)[1][:, :, -1]
-
-
-def parent_of(child: Floats, variant: Floats) -> Floats:
-    """Orientation of a parent whose `variant` (child → parent) has the orientation `child`."""
-    return np.asarray(multiply(child, conjugate(variant)), np.float64)

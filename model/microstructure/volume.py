@@ -19,7 +19,7 @@ from model.microstructure.defects import Flaws, draw_flaws
 from model.microstructure.fields import SmoothField, smooth_field
 from model.microstructure.recipe import Recipe, Strain, Twins, draw, draw_log
 from model.microstructure.substructure import Lamellae, Plates, draw_lamellae, draw_plates, transformation, twin_system
-from model.microstructure.tessellation import Cells, pack_cells, random_axes, stretch_matrix
+from model.microstructure.tessellation import Cells, pack_cells, pack_columns, random_axes, stretch_matrix
 from model.microstructure.texture import grain_orientations
 
 Floats = NDArray[np.float64]
@@ -29,8 +29,6 @@ PORE, MAIN_PHASE, SECOND_PHASE = 0, 1, 2
 
 HABIT_FREEDOM = 0.3
 """How much of the bending and serration of grain boundaries shows on habit planes, which stay nearly flat."""
-
-COLUMN_ASPECT = 8.0
 
 ISOLATED_PLATES = Twins(per_grain=(2.0, 12.0), thickness_px=(2.0, 12.0), length_grains=(0.4, 1.6))
 
@@ -185,10 +183,8 @@ def _draw_cells(rng: np.random.Generator, recipe: Recipe, shape: Shape, depth: f
     if rng.random() < grains.columnar:
         turn = rng.uniform(0, np.pi)
         axes = np.array([[np.cos(turn), np.sin(turn), 0], [-np.sin(turn), np.cos(turn), 0], [0, 0, 1]])
-        stretch = stretch_matrix(axes, (longest, 1.0, COLUMN_ASPECT))
-        # Cut across, cells of this volume have profiles of `diameter` on average.
-        cut = diameter * (longest * COLUMN_ASPECT) ** (1 / 3) / (1.07 * np.sqrt(longest))
-        return pack_cells(rng, shape, depth, cut, spread, stretch, regular)
+        stretch = stretch_matrix(axes, (longest**0.5, longest**-0.5, 1.0))
+        return pack_columns(rng, shape, depth, diameter, spread, stretch, regular)
     stretch = stretch_matrix(random_axes(rng), (longest, longest ** draw(rng, (0.0, 1.0)), 1.0))
     return pack_cells(rng, shape, depth, diameter, spread, stretch, regular)
 
