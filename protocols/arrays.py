@@ -48,7 +48,11 @@ class ArraySpec:
         return core_schema.no_info_plain_validator_function(self.validate)
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        return {"type": "array-frame", "dtype": self.dtype, "shape": list(self.shape)}
+        axes = " × ".join(map(str, self.shape))
+        return {
+            "description": f"{axes} array of {self.dtype}, in a frame of its own",
+            "x-array": {"dtype": self.dtype, "shape": list(self.shape)},
+        }
 
 
 PixelList = Annotated[NDArray[np.int32], ArraySpec("int32", ("n", 2))]

@@ -9,18 +9,21 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from typing import TypeVar
 
 import numpy as np
 import structlog
+from numpy.typing import NDArray
 
 from protocols.aio import Call, Service
+from protocols.capabilities import LightCapabilities
 from protocols.driver import InstrumentDriver
 from protocols.endpoints import INSTRUMENT_ENDPOINT
 from protocols.errors import Cancelled, DeviceFailed, GrainloopError
 from protocols.hosting.ledger import Batch, Ledger
-from protocols.hosting.limits import check_images, check_light, check_scan
+from protocols.hosting.limits import check_block, check_images, check_light, check_scan
 from protocols.hosting.loading import load_driver, require_driver
 from protocols.hosting.worker import Worker
 from protocols.messages import (
@@ -59,7 +62,7 @@ class DriverService:
     def __init__(self, driver: InstrumentDriver) -> None:
         self._driver = require_driver(driver, type(driver).__name__)
         self._ledger = Ledger()
-        self._scans: list[Call] = []
+        self._calls: list[Call] = []
         self._finished_s: float | None = None
         self._light_s = 0.0
         self.service = Service(
@@ -110,43 +113,36 @@ class DriverService:
         return Description(capabilities=self._driver.capabilities)
 
     async def _health(self, _request: CheckHealth, _call: Call) -> Health:
-        """A running scan proves itself; an idle instrument proves itself by parking, which does no harm."""
-        if self._scans:
-            return _healthy(f"{self.name} is scanning; {len(self._scans)} scans are open.")
+        """A busy instrument proves itself; an idle instrument proves itself by parking, which does no harm."""
+        if self._calls:
+            return _healthy(f"{self.name} is measuring; {len(self._calls)} requests are open.")
         await self._worker.do(lambda: self._guard("park", self._driver.park))
         return _healthy(f"{self.name} answers.")
 
     async def _park(self, _request: Park, _call: Call) -> Parked:
         """Withdraw whatever runs or waits, then park."""
-        for call in self._scans:
+        for call in self._calls:
             call.cancelled.set()
         await self._worker.do(lambda: self._guard("park", self._driver.park))
         return Parked()
 
     async def _light(self, request: LightRequest, call: Call) -> LightTaken:
         declared = check_light(request, self._driver.capabilities)
+        with self._busy(call):
+            return await self._worker.do(lambda: self._take_light(request, declared, call))
 
-        def take() -> LightTaken:
-            _require_wanted(call)
-            started = time.monotonic()
-            stack = self._guard("light", lambda: self._driver.light(request.section, request.angles_deg))
-            elapsed = time.monotonic() - started
-            light = self._guard(
-                "light",
-                lambda: LightImages(
-                    kind=declared.kind,
-                    angles_deg=request.angles_deg,
-                    images=np.asarray(stack),
-                    pixel_um=declared.pixel_um,
-                ),
-            )
-            check_images(light, declared, self.name)
-            simulated = self._driver.capabilities.simulated
-            seconds = declared.seconds_per_image * len(light.images) if simulated else elapsed
-            self._light_s += seconds
-            return LightTaken(section=request.section, light=light, seconds=seconds)
-
-        return await self._worker.do(take)
+    def _take_light(self, request: LightRequest, declared: LightCapabilities, call: Call) -> LightTaken:
+        """In the worker thread: take the images and check them against the declaration."""
+        _require_wanted(call)
+        started = time.monotonic()
+        stack = self._guard("light", lambda: np.asarray(self._driver.light(request.section, request.angles_deg)))
+        elapsed = time.monotonic() - started
+        light = self._guard("light", lambda: _images(stack, request, declared))
+        check_images(light, declared, self.name)
+        simulated = self._driver.capabilities.simulated
+        seconds = declared.seconds_per_image * len(stack) if simulated else elapsed
+        self._light_s += seconds
+        return LightTaken(section=request.section, light=light, seconds=seconds)
 
     async def _scan(self, request: ScanRequest, call: Call) -> ScanDone:
         check_scan(request, self._driver.capabilities)
@@ -157,35 +153,45 @@ class DriverService:
         def measure() -> ScanDone:
             return batch.done or self._measure(batch, call, lambda: loop.call_soon_threadsafe(news.set))
 
-        self._scans.append(call)
-        measuring = self._worker.do(measure)
-        measuring.add_done_callback(lambda _: news.set())
-        try:
+        with self._busy(call):
+            measuring = self._worker.do(measure)
+            measuring.add_done_callback(lambda _: news.set())
             await _stream(batch, call, measuring, news)
             return await measuring
+
+    @contextmanager
+    def _busy(self, call: Call) -> Generator[None]:
+        self._calls.append(call)
+        try:
+            yield
         finally:
-            self._scans.remove(call)
+            self._calls.remove(call)
 
     def _measure(self, batch: Batch, call: Call, tell: Callable[[], object]) -> ScanDone:
         """In the worker thread: expose what is left of the batch, block by block."""
         _require_wanted(call)
+        previous_finish_s, light_s = self._finished_s, self._light_s
         left = batch.remaining()
         if len(left.point_id):
             self._expose(batch, left, call, tell)
-        done = batch.finish(self.name, self._finished_s, self._light_s)
-        self._finished_s, self._light_s = done.finished_s, 0.0
-        return done
+        return batch.finish(self.name, previous_finish_s, light_s)
 
     def _expose(self, batch: Batch, left: ScanRequest, call: Call, tell: Callable[[], object]) -> None:
         blocks = self._guard("scan", lambda: iter(self._driver.scan(left)))
         try:
             while (block := self._guard("scan", lambda: _block(next(blocks, None)))) is not None:
-                batch.add(block, self.name)
+                self._keep(batch, block)
                 tell()
                 _require_wanted(call)
         except GrainloopError:
             self._interrupt(blocks)
             raise
+
+    def _keep(self, batch: Batch, block: PointBlock) -> None:
+        check_block(block, self._driver.capabilities)
+        batch.add(block, self.name)
+        if len(block):
+            self._finished_s, self._light_s = float(block.time_s[-1]), 0.0
 
     def _interrupt(self, blocks: object) -> None:
         """Close the iterator and park, whatever the driver says to either."""
@@ -220,6 +226,10 @@ async def _stream(batch: Batch, call: Call, measuring: asyncio.Future[ScanDone],
         if not over:
             await news.wait()
             news.clear()
+
+
+def _images(stack: NDArray[np.float32], request: LightRequest, declared: LightCapabilities) -> LightImages:
+    return LightImages(kind=declared.kind, angles_deg=request.angles_deg, images=stack, pixel_um=declared.pixel_um)
 
 
 def _block(item: object) -> PointBlock | None:

@@ -6,6 +6,8 @@ A plain socket has no authentication, so it stays on this machine: IPv4 loopback
 from __future__ import annotations
 
 import ipaddress
+import socket
+import sys
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -50,6 +52,14 @@ def host_of(endpoint: str) -> str:
 def port_of(endpoint: str) -> str:
     """The port of a tcp endpoint as written, `""` where there is none."""
     return endpoint.rpartition(":")[2] if endpoint.startswith("tcp://") else ""
+
+
+def answers_on_ipc(endpoint: str) -> bool:
+    """Whether somebody already listens on an ipc endpoint; ZeroMQ would silently take it away from them."""
+    if not endpoint.startswith("ipc://") or sys.platform == "win32":
+        return False
+    with socket.socket(socket.AF_UNIX) as probe:
+        return probe.connect_ex(endpoint.removeprefix("ipc://")) == 0
 
 
 def _is_loopback(host: str) -> bool:

@@ -127,17 +127,17 @@ def _check_sizes(frames: Sequence[Frame], limits: Limits) -> None:
             field="frames",
             value=len(frames),
         )
-    _bound("header", len(frames[0]), limits.header_bytes)
-    total = 0
-    for frame in frames:
-        _bound("array", len(frame), limits.array_bytes)
+    total = len(frames[0])
+    _bound("A header", total, limits.header_bytes)
+    for frame in frames[1:]:
+        _bound("An array", len(frame), limits.array_bytes)
         total += len(frame)
-    _bound("message", total, limits.total_bytes)
+    _bound("A message", total, limits.total_bytes)
 
 
 def _bound(what: str, size: int, limit: int) -> None:
     if size > limit:
-        raise TooLarge(f"A {what} of {size} bytes; at most {limit} are allowed.", field=what, value=size)
+        raise TooLarge(f"{what} of {size} bytes; at most {limit} are allowed.", field="bytes", value=size)
 
 
 def _unpack_header(header: Frame, array_hook: Any, limits: Limits) -> Any:

@@ -18,7 +18,7 @@ from protocols.arrays import ByteList, FloatList, IdList, ImageStack, PixelList,
 class Value(BaseModel):
     """A frozen, closed value that compares by content, arrays included."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True, allow_inf_nan=False)
 
     def __eq__(self, other: object) -> bool:
         if type(self) is not type(other):

@@ -50,7 +50,7 @@ class Client:
         loop = asyncio.get_running_loop()
         peer = f"The {self.service} service at {self.endpoint}"
         self._core = ClientCore(self._replies, peer, loop.time, self._heartbeat)
-        self._timer = Timer(lambda: self._do(self._core.tick()), lambda: self._core.wake_at)
+        self._timer = Timer(self._tick, lambda: self._core.wake_at)
         self._context = zmq.Context(io_threads=1)
         self._port = Port(self._context, zmq.DEALER, self._received)
         # Must exist before connecting; its messages say that the connection broke.
@@ -103,7 +103,12 @@ class Client:
     def _received(self, frames: list[Frame]) -> None:
         self._do(self._core.receive(frames))
 
+    def _tick(self) -> None:
+        self._port.read_all()
+        self._do(self._core.tick())
+
     def _disconnected(self, _event: list[Frame]) -> None:
+        self._port.read_all()
         sentence = f"The {self.service} service at {self.endpoint} closed the connection; it stopped or crashed."
         self._do(self._core.lost(sentence))
 

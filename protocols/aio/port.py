@@ -85,6 +85,11 @@ class Port:
         if self._readable():
             self._plan_look()
 
+    def read_all(self) -> None:
+        """Deliver what has already arrived; before judging a peer by its silence."""
+        while not self.socket.closed and self._readable():
+            self._deliver()
+
     async def writable(self, peer: bytes = b"") -> None:
         """Return once fewer than `MAX_WAITING` messages wait for the peer; at once where the peer keeps up."""
         while len(self._waiting.get(peer, ())) >= MAX_WAITING:
@@ -112,11 +117,18 @@ class Port:
                 return
             if not self._readable():
                 break
-            self._on_message(self._receive())
+            self._deliver()
         else:
             self._plan_look()
         if self._waiting:
             self._send_waiting()
+
+    def _deliver(self) -> None:
+        try:
+            self._on_message(self._receive())
+        except BaseException:
+            self._plan_look()  # a fault of the receiver must not leave the rest unread
+            raise
 
     def _readable(self) -> bool:
         return bool(cast("int", self.socket.getsockopt(_EVENTS)) & _POLLIN)

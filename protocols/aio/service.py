@@ -18,7 +18,7 @@ import zmq
 from protocols.aio.call import Call
 from protocols.aio.port import Port
 from protocols.aio.timer import Timer
-from protocols.endpoints import port_of, require_local
+from protocols.endpoints import answers_on_ipc, port_of, require_local
 from protocols.errors import Cancelled, GrainloopError, Unavailable, UnknownKind
 from protocols.frames import Frame
 from protocols.rpc.heartbeat import SERVER_HEARTBEAT, Heartbeat
@@ -100,13 +100,15 @@ class _Running:
         self._log = structlog.get_logger(service=core.service)
         self._calls: dict[RequestKey, Call] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._timer = Timer(lambda: self._do(core.tick()), lambda: core.wake_at)
+        self._timer = Timer(self._tick, lambda: core.wake_at)
         self._context = zmq.Context(io_threads=1)
         self._port = Port(self._context, zmq.ROUTER, self._received, self._gone)
 
     def bind(self, endpoint: str) -> str:
         """Listen; returns the endpoint with the port that was chosen."""
         try:
+            if answers_on_ipc(endpoint):
+                raise zmq.ZMQError(zmq.EADDRINUSE)
             self._port.socket.bind(endpoint)
         except zmq.ZMQError as error:
             raise self._unavailable(endpoint, error) from None
@@ -131,6 +133,10 @@ class _Running:
     def _received(self, frames: list[Frame]) -> None:
         peer, *message = frames
         self._do(self._core.receive(bytes(peer), message))
+
+    def _tick(self) -> None:
+        self._port.read_all()
+        self._do(self._core.tick())
 
     def _gone(self, peer: bytes) -> None:
         self._do(self._core.lost(peer, "The caller closed the connection."))
@@ -160,7 +166,10 @@ class _Running:
         try:
             if call.cancelled:
                 raise Cancelled("The request was withdrawn before work on it began.")
-            self._do(self._core.reply(work.key, await self._handler(work.request)(work.request, call)))
+            reply = await self._handler(work.request)(work.request, call)
+            if not isinstance(reply, Value):  # pyright: ignore[reportUnnecessaryIsInstance]  # handlers are others' code
+                raise TypeError(f"the handler returned {type(reply).__name__} where a message was expected")
+            self._do(self._core.reply(work.key, reply))
         except GrainloopError as error:
             self._do(self._core.fail(work.key, error))
         except asyncio.CancelledError:

@@ -12,7 +12,10 @@ import numpy as np
 from protocols.capabilities import Capabilities, LightCapabilities
 from protocols.errors import DeviceFailed, OutOfLimits
 from protocols.messages import LightRequest, ScanRequest
-from protocols.values import LightImages, LightKind
+from protocols.values import LightImages, LightKind, PointBlock, PointStatus
+
+UNIT_TOLERANCE = 1e-3
+"""How far the norm of a quaternion may be from 1."""
 
 
 def check_scan(request: ScanRequest, capabilities: Capabilities) -> None:
@@ -73,6 +76,32 @@ def check_images(images: LightImages, declared: LightCapabilities, name: str) ->
         )
     if not np.isfinite(images.images).all():
         raise DeviceFailed(f"{name} delivered PL images that hold NaN or infinity.", field="light")
+
+
+def check_block(block: PointBlock, capabilities: Capabilities) -> None:
+    """Refuse points that contradict themselves or the declaration of the instrument.
+
+    Raises:
+        DeviceFailed: an unknown status, an indexed point of no declared phase or without a unit quaternion, or a time
+            that is no number.
+    """
+    phases = [phase.phase_id for phase in capabilities.phases]
+    norm = np.linalg.norm(block.orientation, axis=1)
+    faults = {
+        "status": ~np.isin(block.status, list(PointStatus)),
+        "phase_id": block.indexed & ~np.isin(block.phase_id, phases),
+        "orientation": block.indexed & ~(np.abs(norm - 1) < UNIT_TOLERANCE),
+        "time_s": ~np.isfinite(block.time_s),
+        "dwell_s": ~np.isfinite(block.dwell_s),
+    }
+    for field, fault in faults.items():
+        if fault.any():
+            index = int(np.flatnonzero(fault)[0])
+            value = getattr(block, field)[index]
+            point = int(block.point_id[index])
+            raise DeviceFailed(
+                f"{capabilities.name} delivered point {point} with {field} {value}.", field=field, value=value
+            )
 
 
 def _check_section(section: int, capabilities: Capabilities) -> None:

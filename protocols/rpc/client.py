@@ -6,6 +6,7 @@ Whatever arrives, nothing but the caller's own mistakes raises.
 
 from __future__ import annotations
 
+import math
 import secrets
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -66,9 +67,9 @@ ClientAction = Send | Progressed | Replied | Failed
 
 @dataclass(slots=True)
 class _Open:
-    deadline: float
-    deadline_s: float
     what: str
+    deadline_s: float
+    deadline: float
 
 
 def _ids() -> Callable[[], str]:
@@ -99,15 +100,24 @@ class ClientCore:
     def request(self, message: Value, deadline_s: float) -> tuple[str, list[ClientAction]]:
         """Open a request; returns its id and what to do.
 
+        Args:
+            message: the request.
+            deadline_s: seconds from now; infinite for no deadline.
+
         Raises:
+            DeadlineExceeded: no time is left.
             TooLarge: the message is beyond the limits.
         """
+        what = str(getattr(message, "kind", type(message).__name__))
+        if not deadline_s > 0:
+            raise self._late(what, deadline_s)
         request_id = self.new_id()
-        frames = to_frames(Envelope(EnvelopeKind.REQUEST, request_id, message, deadline_s))
+        deadline = deadline_s if math.isfinite(deadline_s) else None
+        frames = to_frames(Envelope(EnvelopeKind.REQUEST, request_id, message, deadline))
         now = self.clock()
         if not self._open:
             self._listening = Listening(self.heartbeat, now)
-        self._open[request_id] = _Open(now + deadline_s, deadline_s, str(getattr(message, "kind", type(message))))
+        self._open[request_id] = _Open(what, deadline_s, now + deadline_s)
         return request_id, [Send(frames)]
 
     def cancel(self, request_id: str) -> list[ClientAction]:
@@ -134,8 +144,8 @@ class ClientCore:
         self._listening.look(now)
         if self._listening.lost(now):
             return self.lost(f"{self.peer} has not answered for {self.heartbeat.silence_s:g} s.")
-        late = [key for key, request in self._open.items() if now >= request.deadline]
-        actions = [action for key in late for action in self._fail(key, self._late(key))]
+        late = [(key, request) for key, request in self._open.items() if now >= request.deadline]
+        actions = [a for key, late_one in late for a in self._fail(key, self._late(late_one.what, late_one.deadline_s))]
         if self._open and self._listening.ping_due(now):
             actions.append(Send(to_frames(Envelope(EnvelopeKind.PING, self.new_id()))))
         return actions
@@ -176,13 +186,9 @@ class ClientCore:
         """Close a request that the service may still be working on."""
         return [*self.cancel(request_id), Failed(request_id, error)] if request_id in self._open else []
 
-    def _late(self, request_id: str) -> DeadlineExceeded:
-        request = self._open[request_id]
-        return DeadlineExceeded(
-            f"{self.peer} did not answer {request.what} within {request.deadline_s:g} s.",
-            field="deadline_s",
-            value=request.deadline_s,
-        )
+    def _late(self, what: str, deadline_s: float) -> DeadlineExceeded:
+        sentence = f"{self.peer} did not answer {what} within {max(0.0, deadline_s):g} s."
+        return DeadlineExceeded(sentence, field="deadline_s", value=deadline_s)
 
 
 def frames_of(actions: Iterable[ClientAction]) -> list[list[Frame]]:
