@@ -1,0 +1,106 @@
+"""Commands that talk to services which are already running: run, status, pause, resume, stop, abort."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from controller.asking import expect
+from controller.cli.progress import show_events
+from controller.plans import load_plan
+from protocols.aio import Client, run
+from protocols.errors import Unavailable
+from protocols.messages import (
+    Accepted,
+    CheckHealth,
+    Command,
+    ControlReply,
+    GetStatus,
+    RunCommand,
+    RunFinished,
+    RunRequest,
+    RunStatus,
+)
+from protocols.plan import RunPlan
+from protocols.rpc.heartbeat import Heartbeat
+from protocols.states import FinishReason
+
+_FIRST_WORD_S = 3.0
+_PATIENCE_S = 30.0
+_LONGEST_RUN_S = 30 * 24 * 3600.0
+
+
+def run_plan(plan_file: Path | None, controller: str, out: Path, json: bool) -> int:
+    """Run a plan; returns the exit code."""
+    plan = RunPlan() if plan_file is None else load_plan(plan_file)
+    finished = run(_run_plan(plan, controller, out.resolve(), json))
+    if json:
+        typer.echo(finished.model_dump_json(indent=2))
+    else:
+        typer.echo(f"The run is {finished.reason}: {finished.detail}")
+        typer.echo(f"{finished.points_measured} points in {finished.session_file}")
+    if Path(finished.session_file).is_file():
+        _draw(Path(finished.session_file), out)
+    return 0 if finished.reason in (FinishReason.COMPLETED, FinishReason.STOPPED) else 1
+
+
+def show_status(controller: str, json: bool) -> None:
+    """Print where the run stands."""
+    status = expect(run(_ask(controller, GetStatus())), RunStatus, "controller")
+    if json:
+        typer.echo(status.model_dump_json(indent=2))
+        return
+    typer.echo(f"The run is {status.state}.")
+    if (last := status.last) is not None:
+        typer.echo(f"{last.points_measured} of at most {last.points_budget} points; last event: {last.text}")
+
+
+def send_command(controller: str, word: str) -> None:
+    """Say one word to the run."""
+    accepted = expect(run(_ask(controller, Command(command=RunCommand(word)))), Accepted, "controller")
+    typer.echo(f"The run is {accepted.state}.")
+
+
+async def _run_plan(plan: RunPlan, controller: str, out: Path, json: bool) -> RunFinished:
+    async with _controller_at(controller) as client:
+        with show_events(quiet=json) as heard:
+            request = RunRequest(plan=plan, session_dir=str(out))
+            running = asyncio.create_task(client.request(request, deadline_s=_LONGEST_RUN_S, on_progress=heard))
+            try:
+                return await asyncio.shield(running)
+            except asyncio.CancelledError:
+                await client.request(Command(command=RunCommand.STOP), deadline_s=_PATIENCE_S)
+                return await running
+
+
+async def _ask(controller: str, message: GetStatus | Command) -> Any:
+    async with _controller_at(controller) as client:
+        return await client.request(message, deadline_s=_PATIENCE_S)
+
+
+@asynccontextmanager
+async def _controller_at(endpoint: str) -> AsyncGenerator[Client]:
+    """A connection to a controller that has answered once; says quickly when there is none."""
+    impatient = Heartbeat(interval_s=_FIRST_WORD_S / 3, silence_s=_FIRST_WORD_S)
+    async with Client(endpoint, ControlReply, service="controller", heartbeat=impatient) as client:
+        try:
+            await client.request(GetStatus(), deadline_s=_FIRST_WORD_S)
+        except Unavailable as error:
+            hint = "start it with: grainloop serve controller"
+            message = f"No controller service answers at {endpoint}; {hint}."
+            raise Unavailable(message, field="controller", value=endpoint) from error
+    async with Client(endpoint, ControlReply, service="controller") as client:
+        await client.request(CheckHealth(), deadline_s=_PATIENCE_S)
+        yield client
+
+
+def _draw(session: Path, out: Path) -> None:
+    from controller.figures import write_figures
+    from controller.session_reader import load_session
+
+    write_figures(load_session(session), out)

@@ -1,0 +1,46 @@
+"""A progress bar on stderr from the events of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from protocols.messages import RunEvent
+
+_LOUD = frozenset({"model_failed", "model_note", "batch_failed", "no_light", "final_missing", "not_parked"})
+
+
+@contextmanager
+def show_events(quiet: bool = False) -> Generator[Callable[[RunEvent], None]]:
+    """Yields what to call with each event; trouble is printed above the bar, `quiet` shows nothing."""
+    console = Console(stderr=True, quiet=quiet)
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.fields[stage]:<14}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("points · predicted wrong {task.fields[wrong]}"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console, transient=False) as progress:
+        task = progress.add_task("run", total=None, stage="preparing", wrong="–")
+
+        def heard(event: RunEvent) -> None:
+            wrong = "–" if event.predicted_wrong is None else f"{event.predicted_wrong:.1%}"
+            total = event.points_budget or None
+            stage = event.event.replace("_", " ")
+            progress.update(task, completed=event.points_measured, total=total, stage=stage, wrong=wrong)
+            if event.event in _LOUD:
+                progress.console.print(event.text)
+
+        yield heard
+
+
+@contextmanager
+def show_stage(text: str, quiet: bool = False) -> Generator[None]:
+    """A spinner with `text` while something without measure goes on."""
+    with Console(stderr=True, quiet=quiet).status(text):
+        yield

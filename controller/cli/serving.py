@@ -1,0 +1,99 @@
+"""Running one service in this process: what it serves, how it stops, and when the parent may talk to it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import structlog
+
+from protocols.aio import run
+from protocols.driver_service import DriverService, load_driver
+
+READY = "ready"
+"""The line on stdout that says that the service accepts requests."""
+
+_WINDOWS_WAKE_S = 0.5
+
+
+class Serves(Protocol):
+    """The `run` of a service."""
+
+    async def __call__(
+        self, endpoint: str, *, ready: Callable[[], object] | None = None, stop: asyncio.Event | None = None
+    ) -> None:
+        """Serve until `stop` is set."""
+        ...
+
+
+def load_own(driver: str) -> DriverService:
+    """The driver of a laboratory as a service; needs nothing but the base install."""
+    return DriverService(load_driver(driver))
+
+
+def simulator(specimen: str, seed: int, speed_up: float) -> DriverService:
+    """The simulator as a service, with the map `specimen` in it."""
+    from controller.cli.specimen import load_specimen
+    from instrument_sim.config import SimConfig
+    from instrument_sim.driver import SimulatedInstrument
+
+    return DriverService(SimulatedInstrument(load_specimen(specimen), SimConfig(speed_up=speed_up), seed))
+
+
+def warm_up_controller() -> None:
+    """Compile what the controller computes with, before anybody waits for it."""
+    from controller.route import warm_up
+
+    warm_up()
+
+
+def serve(name: str, service: Serves, endpoint: str, until_stdin_ends: bool) -> None:
+    """Serve until Ctrl-C, SIGTERM, or (if asked) the end of stdin."""
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    run(_serve(name, service, endpoint, until_stdin_ends))
+
+
+async def _serve(name: str, service: Serves, endpoint: str, until_stdin_ends: bool) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def let_go(*_: Any) -> None:
+        loop.call_soon_threadsafe(stop.set)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, let_go)
+    if until_stdin_ends:
+        threading.Thread(target=_wait_for_stdin, args=(let_go,), name="stdin watch", daemon=True).start()
+    awake = asyncio.create_task(_stay_awake())
+    try:
+        await service(endpoint, ready=lambda: _tell_ready(name, endpoint), stop=stop)
+    finally:
+        awake.cancel()
+
+
+def _tell_ready(name: str, endpoint: str) -> None:
+    sys.stdout.write(f"{READY} {name} {endpoint}\n")
+    sys.stdout.flush()
+
+
+def _wait_for_stdin(let_go: Callable[[], None]) -> None:
+    """Unbuffered, because a thread that holds the lock of `sys.stdin` would keep the interpreter from ending."""
+    try:
+        while os.read(0, 1024):
+            pass
+    except OSError:
+        pass
+    let_go()
+
+
+async def _stay_awake() -> None:
+    """A selector loop on Windows sees Ctrl-C only when something else wakes it; elsewhere this ends at once."""
+    if sys.platform != "win32":
+        return
+    while True:  # noqa: ASYNC110
+        await asyncio.sleep(_WINDOWS_WAKE_S)

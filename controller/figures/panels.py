@@ -1,0 +1,138 @@
+"""The panels: each draws one map into axes it is given. What goes beside what is the business of the package."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import PowerNorm, to_rgb
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+from numpy.typing import NDArray
+
+from controller.figures import style
+from controller.session_reader import Session
+from model.crystal.ipf import add_ipf_key, ipf_colours
+from protocols.capabilities import Capabilities
+from protocols.messages import REASON_CODES
+from protocols.values import Phase
+
+_SHOWN_SHARE = 99.0
+_SHOWN_DEG = 30.0
+_LIGHT_DIMMED = 0.45
+_LIGHT_GAMMA = 0.6
+_KEY_INCH = 2.0
+_KEY_DPI = 400
+
+
+def draw_ipf(
+    axes: Axes, orientation: NDArray[np.float32], phase_id: NDArray[np.uint8], capabilities: Capabilities, title: str
+) -> None:
+    """IPF-Z colours of a map (h, w, 4); pixels of no phase are grey."""
+    colours = np.full((*phase_id.shape, 3), to_rgb(style.NOT_INDEXED), np.float64)
+    for phase in capabilities.phases:
+        here = phase_id == phase.phase_id
+        if here.any():
+            colours[here] = ipf_colours(orientation[here], phase.point_group, "z", phase.hexagonal_axis.value)
+    _show(axes, colours, capabilities, title)
+
+
+def draw_degrees(
+    axes: Axes, degrees: NDArray[np.float32], capabilities: Capabilities, title: str, highest: float
+) -> ScalarMappable:
+    """A map of angles from 0 to `highest`; NaN is grey."""
+    image = _show(axes, degrees, capabilities, title, cmap=style.ERROR_COLOURS, vmin=0.0, vmax=highest)
+    image.cmap.set_bad(style.NOT_INDEXED)
+    return image
+
+
+def draw_probability(axes: Axes, share: NDArray[np.float32], capabilities: Capabilities, title: str) -> ScalarMappable:
+    """A map of probabilities from 0 to 1."""
+    return _show(axes, share, capabilities, title, cmap="viridis", vmin=0.0, vmax=1.0)
+
+
+def draw_light(axes: Axes, session: Session, title: str) -> None:
+    """The mean PL image, as taken and not registered, dimmed so that points stand out; plain grey without PL."""
+    grid = session.capabilities.grid
+    height_um, width_um = (n * grid.step_um for n in grid.shape_px)
+    axes.set_facecolor("#404040")
+    if session.light is not None:
+        image = session.light.images.mean(axis=0)
+        low, high = (float(edge) for edge in np.percentile(image, (0.5, 99.5)))
+        extent = style.extent_um((image.shape[0], image.shape[1]), session.light.pixel_um)
+        norm = PowerNorm(_LIGHT_GAMMA, low, low + max(high - low, 1e-6) / _LIGHT_DIMMED, clip=True)
+        axes.imshow(image, cmap="gray", norm=norm, extent=extent)
+    style.as_map(axes, title, width_um, height_um)
+
+
+def scatter_reasons(axes: Axes, session: Session) -> None:
+    """The measured points, coloured by why they were asked for, with a legend that counts them."""
+    reasons = _aligned(session, session.requested.reason)
+    where = _centres_um(session)
+    for code in np.unique(reasons):
+        reason, here = REASON_CODES[int(code)], reasons == code
+        label = f"{style.REASON_WORDS[reason]} ({here.sum():,})"
+        colour = style.REASON_COLOURS[reason]
+        axes.scatter(*where[here].T, s=_size(session), c=colour, linewidths=0, label=label, zorder=3)
+    legend = axes.legend(loc="upper left", bbox_to_anchor=(0, -0.01), ncols=2, markerscale=2.2, handletextpad=0.2)
+    for handle in legend.legend_handles:
+        if handle is not None:
+            handle.set(edgecolor=style.INK, linewidth=0.4)
+
+
+def scatter_order(axes: Axes, session: Session) -> ScalarMappable:
+    """The measured points, coloured by the instrument time at which they were measured."""
+    where = _centres_um(session)
+    time_s = session.points.time_s
+    return axes.scatter(*where.T, s=_size(session), c=time_s, cmap="plasma", linewidths=0, zorder=3)
+
+
+def shown_degrees(*maps: NDArray[np.float32]) -> float:
+    """A common upper end of the colour scale: nearly everything fits, at most 30°, a multiple of 5°."""
+    highest = max(float(np.nanpercentile(one, _SHOWN_SHARE)) for one in maps)
+    return max(5.0, 5.0 * float(np.ceil(min(highest, _SHOWN_DEG) / 5.0)))
+
+
+@cache
+def ipf_key_image(point_group: str) -> NDArray[np.uint8]:
+    """(h, w, 4) picture of the IPF-Z colour key; drawing it costs a second, so it is drawn once."""
+    figure = Figure(figsize=(_KEY_INCH, _KEY_INCH), dpi=_KEY_DPI)
+    canvas = FigureCanvasAgg(figure)
+    add_ipf_key(figure, (0.16, 0.14, 0.66, 0.66), point_group, "z", 11)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())
+
+
+def main_phase(session: Session, phase_id: NDArray[np.uint8]) -> Phase:
+    """The phase of most pixels."""
+    counts = np.bincount(phase_id.ravel(), minlength=256)
+    return max(session.capabilities.phases, key=lambda phase: int(counts[phase.phase_id]))
+
+
+def _aligned(session: Session, column: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A column of the points asked for, in the order in which they were measured."""
+    order = np.argsort(session.requested.point_id)
+    found = np.searchsorted(session.requested.point_id[order], session.points.point_id)
+    return column[order][found]
+
+
+def _centres_um(session: Session) -> NDArray[Any]:
+    """(N, 2) x, y of the centres of the measured pixels in µm."""
+    return (session.points.position_px[:, ::-1] + 0.5) * session.capabilities.grid.step_um
+
+
+def _size(session: Session) -> float:
+    """Marker area in points² that leaves the image between the points visible."""
+    spacing = (session.capabilities.grid.size / max(1, len(session.points))) ** 0.5
+    return float(np.clip(spacing * 260 / max(session.capabilities.grid.shape_px) * 0.45, 1.0, 6.0) ** 2 / 2)
+
+
+def _show(axes: Axes, values: NDArray[Any], capabilities: Capabilities, title: str, **how: Any) -> AxesImage:
+    grid = capabilities.grid
+    image = axes.imshow(values, extent=style.extent_um(grid.shape_px, grid.step_um), **how)
+    style.as_map(axes, title, grid.shape_px[1] * grid.step_um, grid.shape_px[0] * grid.step_um)
+    return image
