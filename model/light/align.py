@@ -129,7 +129,7 @@ def align_targets(
     if reason:
         return without_light(start or nominal, targets.shape[1], reason)
     images = _standardised(features.values)
-    points = PointTargets(np.asarray(points_px, dtype=np.float64), targets, np.ones(len(targets)))
+    points = PointTargets(np.asarray(points_px, dtype=np.float64), targets)
     shading = Shading(features.shape_px, tiles)
     found = _register(images, points, shading, start or nominal, warm, seed)
     return _assemble(images, points, shading, found, nominal, seed)

@@ -87,13 +87,13 @@ class LinearFit:
 
 def ridge(columns: Array, values: Array, weight: Array, penalty: Array) -> Array:
     """(p, c) coefficients that minimise Σ w |F − X a|² / s² + a²·penalty / sd(F)², with s² the noise variance."""
-    spread = np.sqrt(np.average((values - np.average(values, axis=0, weights=weight)) ** 2, axis=0, weights=weight))
-    spread = np.maximum(spread, 1e-12)
+    share = weight / weight.sum()
+    spread = np.maximum(np.sqrt(share @ (values - share @ values) ** 2), 1e-12)
     weighted = columns * weight[:, None]
     normal, right = weighted.T @ columns, weighted.T @ (values / spread)
     first = _solve(normal, 0.3 * penalty, right)
     misfit = values / spread - columns @ first
-    noise = float(np.clip(np.average(np.mean(misfit**2, axis=1), weights=weight), 1e-3, 1))
+    noise = float(np.clip(np.mean(share @ misfit**2), 1e-3, 1))
     return _solve(normal, noise * penalty, right) * spread
 
 

@@ -10,12 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from model.light.calibrate import design, penalties, ridge, robust_fit, soft_l1_weight
-from model.light.sample import Images, blur, sample, sample_with_gradient
+from model.light.sample import Images, blur, sample_with_gradient
 from model.light.shading import Shading
-from model.light.warp import BILINEAR, Warp, basis, grid_positions
+from model.light.warp import BILINEAR, Warp, grid_positions
 
 Array = NDArray[np.float64]
 
@@ -23,8 +24,11 @@ BLUR_LEVELS_PX = (4.0, 2.0, 1.0, 0.6)
 WARM_LEVELS_PX = (1.0, 0.6)
 MAX_STEPS = 12
 CONVERGED_PX = 0.003
-OUTSIDE = 4.0
-"""Distance, in noise sds, that a point outside the image counts with, so that leaving it never pays."""
+MAX_DAMPING = 1e3
+MIN_INSIDE = 0.3
+"""Share of the points that must stay inside the image; a warp that loses more is refused."""
+BILINEAR_PRIOR_PX = 30.0
+SMOOTH_PRIOR_PX = 0.7
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,19 +38,17 @@ class PointTargets:
     Attributes:
         points_px: (n, 2) rows and columns.
         targets: (n, k) predicted features, unit range.
-        prior: (n,) prior weights.
     """
 
     points_px: Array
     targets: Array
-    prior: Array
 
     def __len__(self) -> int:
         return len(self.points_px)
 
     def subset(self, index: NDArray[np.bool_] | NDArray[np.intp]) -> PointTargets:
         """The points that a numpy index picks."""
-        return PointTargets(self.points_px[index], self.targets[index], self.prior[index])
+        return PointTargets(self.points_px[index], self.targets[index])
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,118 +91,142 @@ def refine(
     """
     found = Refined(warp, np.zeros((0, 0)), np.inf)
     for level in levels_px:
-        found = _descend(blur(images, level * warp.scale), points, shading, found.warp)
+        problem = _Problem(blur(images, level * warp.scale), points, shading, warp.basis(points.points_px))
+        found = _descend(problem, found.warp)
     return found
 
 
 @dataclass(frozen=True, eq=False)
-class _Linearised:
-    """Residuals, channel scales and projected normal equations of one warp."""
+class _Problem:
+    """What stays the same while the warp moves at one blur level; `basis` is (n, b) at the points."""
 
+    images: Images
+    points: PointTargets
+    shading: Shading
+    basis: Array
+
+
+@dataclass(frozen=True, eq=False)
+class _State:
+    """One warp: its cost, and what the normal equations need."""
+
+    warp: Warp
     cost: float
-    normal: Array
-    gradient: Array
-    meat: Array
+    columns: Array
+    residual: Array
+    slopes: Array
+    weight: Array
 
 
-def _descend(images: Images, points: PointTargets, shading: Shading, warp: Warp) -> Refined:
+def _descend(problem: _Problem, warp: Warp) -> Refined:
     """Damped Gauss-Newton at one blur level."""
-    scale = _noise_scale(images, points, shading, warp)
-    here, damping = _linearise(images, points, shading, warp, scale), 1e-3
+    scale = _noise_scale(problem, warp)
+    here, damping = _evaluate(problem, warp, scale), 1e-3
+    normal, gradient = _normal_equations(problem, here)
     for _ in range(MAX_STEPS):
-        step = _step(here, warp, damping)
-        trial_warp = warp.moved(step)
-        trial = _linearise(images, points, shading, trial_warp, scale)
+        step = _step(normal, gradient, here.warp, damping)
+        trial = _evaluate(problem, here.warp.moved(step), scale)
         if trial.cost < here.cost:
-            warp, here, damping = trial_warp, trial, damping / 5
-            if _rms(step) < CONVERGED_PX:
+            here, damping = trial, damping / 5
+            normal, gradient = _normal_equations(problem, here)
+            if np.sqrt(np.sum(step**2)) < CONVERGED_PX:
                 break
-        else:
-            damping *= 8
-            if damping > 1e3:
-                break
-    return Refined(warp, _covariance(here), here.cost)
+        elif (damping := damping * 8) > MAX_DAMPING:
+            break
+    return Refined(here.warp, _covariance(problem, here, normal), here.cost)
 
 
-def _rms(step: Array) -> float:
-    return float(np.sqrt(np.sum(step**2)))
+def _noise_scale(problem: _Problem, warp: Warp) -> Array:
+    values, _, positions, inside = _sampled(problem, warp)
+    if inside.sum() < MIN_INSIDE * len(inside):
+        return np.ones(values.shape[1])
+    targets = problem.points.targets
+    penalty = penalties(targets.shape[1], problem.shading.n_tiles)
+    return robust_fit(design(targets, positions, problem.shading), values, inside, penalty, rounds=4).scale
 
 
-def _smoothness(warp: Warp) -> Array:
-    """(2b,) penalty of the smooth part; affine and bilinear terms are only held from running away."""
-    size = warp.coefficients.shape[1]
-    prior = np.full(size, 30.0)
-    prior[BILINEAR:] = 0.7
-    return np.tile(1 / prior**2, 2)
+def _sampled(problem: _Problem, warp: Warp) -> tuple[Array, Array, Array, Array]:
+    """Values, slopes (0 outside the image), positions and 1 or 0 for inside and outside, at the points."""
+    positions = warp.at(problem.points.points_px, problem.basis)
+    values, slopes = sample_with_gradient(problem.images, positions)
+    inside = np.asarray(np.isfinite(values).all(axis=1), dtype=np.float64)
+    return np.nan_to_num(values), np.nan_to_num(slopes), positions, inside
 
 
-def _step(here: _Linearised, warp: Warp, damping: float) -> Array:
-    penalty = _smoothness(warp)
-    normal = here.normal + np.diag(penalty + damping * np.diag(here.normal) + 1e-9)
-    right = here.gradient - penalty * warp.coefficients.ravel()
-    return np.linalg.solve(normal, right).reshape(warp.coefficients.shape)
-
-
-def _covariance(here: _Linearised) -> Array:
-    """Sandwich estimate, valid although the loss is robust and the model approximate."""
-    inverse = np.linalg.inv(here.normal + 1e-6 * np.eye(len(here.normal)))
-    return np.asarray(inverse @ here.meat @ inverse, dtype=np.float64)
-
-
-def _noise_scale(images: Images, points: PointTargets, shading: Shading, warp: Warp) -> Array:
-    positions = warp(points.points_px)
-    values = sample(images, positions)
-    inside = np.asarray(np.isfinite(values).all(axis=1))
-    if inside.sum() < 4:
-        return np.ones(images.shape[0])
-    fit = robust_fit(
-        design(points.targets, positions, shading),
-        np.where(inside[:, None], values, 0.0),
-        inside * points.prior,
-        penalties(points.targets.shape[1], shading.n_tiles),
-        rounds=4,
-    )
-    return fit.scale
-
-
-def _linearise(images: Images, points: PointTargets, shading: Shading, warp: Warp, scale: Array) -> _Linearised:
-    """Normal equations in the warp coefficients with the calibration projected out."""
-    positions = warp(points.points_px)
-    values, slopes = sample_with_gradient(images, positions)
-    inside = np.asarray(np.isfinite(values).all(axis=1))
-    values, slopes = np.where(inside[:, None], values, 0.0) / scale, np.where(inside[:, None, None], slopes, 0.0)
-    columns = design(points.targets, positions, shading)
-    penalty = penalties(points.targets.shape[1], shading.n_tiles)
-    weight = inside * points.prior
-    residual, distance = values, np.zeros(len(points))
+def _evaluate(problem: _Problem, warp: Warp, scale: Array) -> _State:
+    """Residuals of the points under `warp`, in noise sds, after the best calibration for it."""
+    values, slopes, positions, inside = _sampled(problem, warp)
+    values, targets = values / scale, problem.points.targets
+    columns = design(targets, positions, problem.shading)
+    penalty = penalties(targets.shape[1], problem.shading.n_tiles)
+    residual, distance = values, np.zeros(len(values))
     for _ in range(3):
-        coefficients = ridge(columns, values, weight * soft_l1_weight(distance) + 1e-12, penalty)
-        residual = values - columns @ coefficients
-        distance = np.where(inside, np.sqrt(np.mean(residual**2, axis=1)), OUTSIDE)
-    robust = weight * soft_l1_weight(distance)
-    jacobian = _projected_jacobian(slopes / scale[:, None] * warp.scale, warp, points, columns, robust)
-    flat = jacobian.reshape(-1, jacobian.shape[-1])
-    pull = (robust[:, None] * residual).ravel()
-    score = np.einsum("ncb,nc->nb", jacobian, robust[:, None] * residual)
-    return _Linearised(
-        cost=_cost(distance, points.prior),
-        normal=flat.T @ (flat * np.repeat(robust, residual.shape[1])[:, None]),
-        gradient=-flat.T @ pull,
-        meat=score.T @ score,
-    )
+        residual = values - columns @ ridge(columns, values, inside * soft_l1_weight(distance) + 1e-12, penalty)
+        distance = np.sqrt(np.mean(residual**2, axis=1))
+    weight = inside * soft_l1_weight(distance)
+    return _State(warp, _cost(distance, inside), columns, residual, slopes * (warp.scale / scale[:, None]), weight)
 
 
-def _cost(distance: Array, prior: Array) -> float:
-    """Mean soft-L1 loss."""
-    return float(np.average(np.sqrt(1 + (distance / 2) ** 2) - 1, weights=prior))
+def _cost(distance: Array, inside: Array) -> float:
+    """Mean soft-L1 loss of the points inside the image: neither entering nor leaving it pays."""
+    if inside.sum() < MIN_INSIDE * len(inside):
+        return np.inf
+    return float(inside @ (np.sqrt(1 + (distance / 2) ** 2) - 1) / inside.sum())
 
 
-def _projected_jacobian(slopes: Array, warp: Warp, points: PointTargets, columns: Array, robust: Array) -> Array:
-    """(n, c, 2b) derivative of the residuals, less what a change of the calibration would take up."""
-    functions = basis(points.points_px, warp.grid_shape, warp.coefficients.shape[1])
-    jacobian = np.einsum("nck,nb->nckb", slopes, functions).reshape(*slopes.shape[:2], -1)
-    root = np.sqrt(robust)[:, None]
-    orthonormal = np.linalg.qr(columns * root + 1e-12)[0]
-    whitened = jacobian * root[:, :, None]
-    held = np.einsum("np,pcb->ncb", orthonormal, np.einsum("np,ncb->pcb", orthonormal, whitened))
-    return np.where(root[:, :, None] > 1e-6, (whitened - held) / np.maximum(root[:, :, None], 1e-6), 0.0)
+def _normal_equations(problem: _Problem, state: _State) -> tuple[Array, Array]:
+    """Gauss-Newton matrix and descent direction in the warp coefficients, the calibration projected out."""
+    direct, cross, pull = _accumulate(problem.basis, state.slopes, state.columns, state.residual, state.weight)
+    inner = _inverse_inner(problem, state)
+    return direct - np.einsum("cpa,pq,cqb->ab", cross, inner, cross), -pull
+
+
+def _inverse_inner(problem: _Problem, state: _State) -> Array:
+    penalty = penalties(problem.points.targets.shape[1], problem.shading.n_tiles)
+    inner = state.columns.T @ (state.columns * state.weight[:, None]) + np.diag(penalty + 1e-9)
+    return np.asarray(np.linalg.inv(inner), dtype=np.float64)
+
+
+@njit(cache=True)
+def _accumulate(
+    functions: Array, slopes: Array, columns: Array, residual: Array, weight: Array
+) -> tuple[Array, Array, Array]:
+    """Σ w J Jᵀ, Σ w X Jᵀ per channel and Σ w J r, with J = slope × basis function for rows, then columns."""
+    count, channels = residual.shape
+    size, width = functions.shape[1], columns.shape[1]
+    direct, cross, pull = np.zeros((2 * size, 2 * size)), np.zeros((channels, width, 2 * size)), np.zeros(2 * size)
+    jacobian = np.empty(2 * size)
+    for n in range(count):
+        if weight[n] == 0:
+            continue
+        for c in range(channels):
+            for b in range(size):
+                jacobian[b] = slopes[n, c, 0] * functions[n, b]
+                jacobian[size + b] = slopes[n, c, 1] * functions[n, b]
+            for a in range(2 * size):
+                scaled = weight[n] * jacobian[a]
+                pull[a] += scaled * residual[n, c]
+                for b in range(2 * size):
+                    direct[a, b] += scaled * jacobian[b]
+                for p in range(width):
+                    cross[c, p, a] += scaled * columns[n, p]
+    return direct, cross, pull
+
+
+def _step(normal: Array, gradient: Array, warp: Warp, damping: float) -> Array:
+    """Step (2, b) against a weak prior that holds the bilinear part from running away and the smooth part small."""
+    size = warp.coefficients.shape[1]
+    prior = np.full(size, BILINEAR_PRIOR_PX)
+    prior[BILINEAR:] = SMOOTH_PRIOR_PX
+    penalty = np.tile(1 / prior**2, 2)
+    matrix = normal + np.diag(penalty + damping * np.diag(normal) + 1e-9)
+    solution = np.linalg.solve(matrix, gradient - penalty * warp.coefficients.ravel())
+    return np.asarray(solution, dtype=np.float64).reshape(2, size)
+
+
+def _covariance(problem: _Problem, state: _State, normal: Array) -> Array:
+    """Sandwich estimate, valid although the loss is robust and the model approximate."""
+    along = np.einsum("nc,nck,nb->nkb", state.weight[:, None] * state.residual, state.slopes, problem.basis)
+    score = along.reshape(len(state.weight), -1)
+    inverse = np.linalg.inv(normal + 1e-6 * np.eye(len(normal)))
+    return np.asarray(inverse @ (score.T @ score) @ inverse, dtype=np.float64)

@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+Positions = NDArray[np.float64]
+
 BILINEAR = 4
 """Basis functions of the affine + bilinear part: 1, u, v, uv, for each of the two coordinates."""
 MAX_ORDER = 3
@@ -41,8 +43,11 @@ class Warp:
 
     def __call__(self, points_px: NDArray[np.floating] | NDArray[np.integer]) -> NDArray[np.float64]:
         """(n, 2) PL positions (row, column) of (n, 2) EBSD positions."""
-        points = np.asarray(points_px, dtype=np.float64)
-        shift = self.basis(points) @ self.coefficients.T
+        return self.at(points_px, self.basis(points_px))
+
+    def at(self, points_px: NDArray[np.floating] | NDArray[np.integer], functions: NDArray[np.float64]) -> Positions:
+        """The same, with the basis functions (n, b) at the points already known."""
+        points, shift = np.asarray(points_px, dtype=np.float64), functions @ self.coefficients.T
         return centre(self.light_shape) + self.scale * (points - centre(self.grid_shape) + shift)
 
     def basis(self, points_px: NDArray[np.floating] | NDArray[np.integer]) -> NDArray[np.float64]:
