@@ -7,7 +7,8 @@ Weights are log-odds against the latter:
 - PL: Gaussian misfit between the PL seen and the PL predicted from the seed's orientation, tempered because
   calibration, blur and registration errors are shared by neighbours and channels, and capped because of dust; a grain
   never hit is expected to look like any grain of the section;
-- neighbourhood: a Potts coupling (`smooth`), loosened where PL shows an edge.
+- neighbourhood: a Potts coupling (`smooth`). Loosening it where PL shows an edge made the maps worse: the misfit
+  already holds what PL knows, and its noise looks like edges.
 
 Reading a map off the weights is the business of `readout`.
 """
@@ -25,19 +26,20 @@ from scipy.spatial import KDTree
 from model.light.predict import predict_light
 from model.reconstruct.problem import RegisteredLight
 from model.reconstruct.seeds import Seeds
-from model.reconstruct.smooth import OFFSETS, mean_field
+from model.reconstruct.smooth import mean_field
 
 GROUPS = 10
 """Candidates of a pixel, at most."""
 NEAR_SEEDS = 32
 """Nearest seeds among which the groups of a pixel are looked for."""
-MIN_DISTANCE_PX = 0.35
+MIN_DISTANCE_PX = 0.1
 """Distance given to the measured pixel itself, so that it can be doubted where everything contradicts it."""
-TEMPER = 0.3
+TEMPER = 0.2
+"""Weight of the PL misfit."""
 MISFIT_CAP = 8.0
 COUPLING = 0.4
-SWEEPS = 8
-EDGE_FADE = 0.5
+"""Log-odds that a neighbour of the same grain adds; with it P(wrong) is calibrated on the shipped maps."""
+SWEEPS = 4
 REFERENCE_SEEDS = 128
 """Seeds that stand for the section when the PL of an unknown grain is judged."""
 
@@ -64,7 +66,7 @@ def open_gate(shape: tuple[int, int], seeds: Seeds, light: RegisteredLight | Non
     if light is not None:
         log_odds += light_log_likelihood(light, seeds, seed)
     label = np.where(seed >= 0, seeds.group[seed], np.int32(-1))
-    belief = mean_field(log_odds, label, bonds(shape, light), SWEEPS)
+    belief = mean_field(log_odds, label, COUPLING, SWEEPS)
     return Gate(seed, belief[..., :-1], belief[..., -1])
 
 
@@ -159,20 +161,3 @@ def _weighted_square(a: NDArray[np.float32], b: NDArray[np.float32], weight: NDA
     for c in range(len(a)):
         total += weight[c] * (a[c] - b[c]) ** 2
     return total
-
-
-def bonds(shape: tuple[int, int], light: RegisteredLight | None) -> NDArray[np.float32]:
-    """(h, w, 8) Potts coupling to each neighbour: by distance, and loosened where PL shows an edge above its noise."""
-    h, w = shape
-    reach = np.array([1 / np.hypot(*offset) for offset in OFFSETS], dtype=np.float32)
-    bond = np.broadcast_to(COUPLING * reach, (h, w, 8)).copy()
-    if light is None:
-        return bond
-    features, precision = (np.pad(a.reshape(h, w, -1), ((1, 1), (1, 1), (0, 0)), mode="edge") for a in _trusted(light))
-    middle = (slice(1, -1), slice(1, -1))
-    for n, (dr, dc) in enumerate(OFFSETS):
-        there = (slice(1 + dr, 1 + dr + h), slice(1 + dc, 1 + dc + w))
-        both = np.minimum(precision[middle], precision[there])
-        step = np.mean(both * (features[middle] - features[there]) ** 2, axis=-1) / 2
-        bond[..., n] *= np.exp(-EDGE_FADE * np.maximum(step - 1, 0))
-    return bond

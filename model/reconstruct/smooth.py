@@ -1,8 +1,7 @@
 """Mean-field smoothing of candidate weights: neighbouring pixels tend to belong to the same grain.
 
 Algorithm: coordinate-wise mean field of a Potts model over the eight neighbours of a pixel, in checkerboard order
-(Koller & Friedman, Probabilistic Graphical Models, 2009, ch. 11.5). What the weights start from, and how strongly an
-edge seen in PL loosens a bond, is decided elsewhere.
+(Koller & Friedman, Probabilistic Graphical Models, 2009, ch. 11.5). What the weights start from is decided elsewhere.
 """
 
 from __future__ import annotations
@@ -11,26 +10,26 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-OFFSETS: tuple[tuple[int, int], ...] = ((-1, 0), (1, 0), (0, -1), (0, 1), (-1, -1), (-1, 1), (1, -1), (1, 1))
-"""Neighbours of a pixel in the order of the last axis of `bond`."""
-_OFFSETS = np.array(OFFSETS)
+_OFFSETS = np.array([(-1, 0), (1, 0), (0, -1), (0, 1), (-1, -1), (-1, 1), (1, -1), (1, 1)])
+_REACH = (1 / np.hypot(_OFFSETS[:, 0], _OFFSETS[:, 1])).astype(np.float32)
 
 
 def mean_field(
-    log_prior: NDArray[np.float32], label: NDArray[np.int32], bond: NDArray[np.float32], sweeps: int
+    log_prior: NDArray[np.float32], label: NDArray[np.int32], coupling: float, sweeps: int
 ) -> NDArray[np.float32]:
     """(h, w, K + 1) marginal probabilities of K labelled candidates and, last, of the unlabelled rest.
 
     Args:
         log_prior: (h, w, K + 1) unnormalised log-probabilities; −inf is impossible.
         label: (h, w, K) candidates that count as equal between pixels; −1 is none and comes last.
-        bond: (h, w, 8) coupling to the neighbours of `OFFSETS`; 0 is none.
+        coupling: log-odds that an edge neighbour of the same label adds; a corner neighbour adds 1/√2 of it.
         sweeps: passes over the image.
     """
     belief = np.exp(log_prior - log_prior.max(axis=-1, keepdims=True))
     belief /= belief.sum(axis=-1, keepdims=True)
+    strength = np.float32(coupling) * _REACH
     for sweep in range(2 * sweeps):
-        _half_sweep(belief, log_prior, label, bond, sweep % 2)
+        _half_sweep(belief, log_prior, label, strength, sweep % 2)
     return belief
 
 
@@ -39,7 +38,7 @@ def _half_sweep(
     belief: NDArray[np.float32],
     log_prior: NDArray[np.float32],
     label: NDArray[np.int32],
-    bond: NDArray[np.float32],
+    strength: NDArray[np.float32],
     parity: int,
 ) -> None:
     h, w, count = log_prior.shape
@@ -49,10 +48,9 @@ def _half_sweep(
             energy[:] = log_prior[r, c]
             for n in range(8):
                 rr, cc = r + _OFFSETS[n, 0], c + _OFFSETS[n, 1]
-                if 0 <= rr < h and 0 <= cc < w and bond[r, c, n] > 0:
-                    _add_vote(energy, label[r, c], label[rr, cc], belief[rr, cc], bond[r, c, n])
-            energy = np.exp(energy - energy.max())
-            belief[r, c] = energy / energy.sum()
+                if 0 <= rr < h and 0 <= cc < w:
+                    _add_vote(energy, label[r, c], label[rr, cc], belief[rr, cc], strength[n])
+            _normalise(energy, belief[r, c])
 
 
 @njit(cache=True, nogil=True)
@@ -73,3 +71,14 @@ def _add_vote(
             if theirs[j] == mine[k]:
                 energy[k] += strength * belief[j]
                 break
+
+
+@njit(cache=True, nogil=True)
+def _normalise(energy: NDArray[np.float32], out: NDArray[np.float32]) -> None:
+    """Write softmax(energy) to `out`."""
+    top, total = energy.max(), np.float32(0)
+    for k in range(len(energy)):
+        out[k] = np.exp(energy[k] - top)
+        total += out[k]
+    for k in range(len(energy)):
+        out[k] /= total
