@@ -19,7 +19,7 @@ from protocols.frames import LIMITS, Frame
 HIGH_WATER = 256
 """Messages that libzmq holds per direction and peer."""
 MAX_WAITING = 64
-"""Messages that wait here for one peer before `writable` holds the sender back."""
+"""Messages that wait here for one peer before it counts as full."""
 # As plain integers: arithmetic with pyzmq's enums costs more than the system calls it accompanies.
 _POLLIN = int(zmq.POLLIN)
 _EVENTS = int(zmq.EVENTS)
@@ -90,11 +90,18 @@ class Port:
         while not self.socket.closed and self._readable():
             self._deliver()
 
-    async def writable(self, peer: bytes = b"") -> None:
-        """Return once fewer than `MAX_WAITING` messages wait for the peer; at once where the peer keeps up."""
-        while len(self._waiting.get(peer, ())) >= MAX_WAITING:
-            self._room.clear()
-            await self._room.wait()
+    def full(self, peer: bytes = b"") -> bool:
+        """Whether so many messages wait for the peer that its sender should `await room()`."""
+        return len(self._waiting.get(peer, ())) >= MAX_WAITING
+
+    async def room(self) -> None:
+        """Return when messages have left, or at `wake`; look again then."""
+        self._room.clear()
+        await self._room.wait()
+
+    def wake(self) -> None:
+        """Let everybody in `room` look again."""
+        self._room.set()
 
     def close(self) -> None:
         """Stop reading and close; what waited here is dropped. May be called repeatedly."""

@@ -121,6 +121,7 @@ class _Running:
         for key, call in list(self._calls.items()):
             self._do(self._core.fail(key, error))
             call.cancelled.set()
+        self._port.wake()
         if self._tasks:
             _, stuck = await asyncio.wait(self._tasks, timeout=STOP_GRACE_S)
             for task in stuck:
@@ -151,6 +152,7 @@ class _Running:
                 case Withdraw(key, reason):
                     self._log.info("request withdrawn", request=key.id, reason=reason.message)
                     self._calls[key].cancelled.set()
+                    self._port.wake()
         self._timer.plan()
 
     def _start(self, work: Serve) -> None:
@@ -196,7 +198,8 @@ class _Running:
 
     async def progress(self, key: RequestKey, message: Value) -> None:
         self._do(self._core.progress(key, message))
-        await self._port.writable(key.peer)
+        while self._core.wanted(key) and self._port.full(key.peer):
+            await self._port.room()
 
     def _unavailable(self, endpoint: str, error: zmq.ZMQError) -> Unavailable:
         head = f"The {self._core.service} service cannot listen on {endpoint}"
