@@ -14,6 +14,7 @@ from model.crystal.score import MapScore
 from model.maps import OrientationMap
 
 _PANEL_INCH = 3.6
+_NOTE_INCH = 0.16
 
 
 def ipf_sheet(session: Session, result: Inferred) -> Figure:
@@ -70,7 +71,7 @@ def overview_sheet(session: Session, result: Inferred, truth: OrientationMap, gr
     upper, lower = ([_place(figure, k, row, width, height, gap, row_gap) for k in range(3)] for row in (1, 0))
     (true_map, light, found), (coarse, expected, wrong) = upper, lower
     panels.draw_ipf(true_map, truth.orientation, truth.phase_id, caps, "Truth, IPF-Z")
-    panels.draw_light(light, session, f"{_points(session)} on polarized light")
+    panels.draw_light(light, session, f"{_points(session)} on the mean PL image")
     panels.scatter_reasons(light, session)
     panels.draw_ipf(found, result.orientation, result.phase_id, caps, f"Reconstruction ({result.method}), IPF-Z")
     errors = [error_map_deg(one, truth) for one in (grid.orientation, result.orientation)]
@@ -80,7 +81,7 @@ def overview_sheet(session: Session, result: Inferred, truth: OrientationMap, gr
     panels.draw_degrees(expected, result.expected_error_deg, caps, "Expected error of the reconstruction", highest)
     told = f"True error: {_told(score(result.orientation, truth))}"
     _bar(figure, wrong, panels.draw_degrees(wrong, errors[1], caps, told, highest), "disorientation (°)")
-    _key(figure, session, result, 3 * width + 2 * gap + 0.12, height + row_gap + (height - 1.6) / 2, 1.6)
+    _key(figure, session, result, 3 * width + 2 * gap + 0.12, _NOTE_INCH + height + row_gap + (height - 1.6) / 2, 1.6)
     return figure
 
 
@@ -98,8 +99,12 @@ def _sheet(
     scale = _PANEL_INCH / max(rows_px, columns_px)
     width, height = columns_px * scale, rows_px * scale
     across = 0.1 + columns * width + (columns - 1) * gap_inch + right_inch
-    up = bottom_inch + rows * height + (rows - 1) * row_gap_inch + 0.3
-    return Figure(figsize=(across, up)), width, height
+    up = _NOTE_INCH + bottom_inch + rows * height + (rows - 1) * row_gap_inch + 0.3
+    figure = Figure(figsize=(across, up))
+    caps = session.capabilities
+    note = f"Instrument: {caps.name}, simulated" if caps.simulated else f"Instrument: {caps.name}"
+    figure.text(0.1 / across, 0.05 / up, note, fontsize=7, color="#606060", va="bottom")
+    return figure, width, height
 
 
 def _place(
@@ -114,7 +119,7 @@ def _place(
 ) -> Axes:
     """Axes for the map in this column and row (rows count from the bottom)."""
     left = 0.1 + column * (width + gap_inch)
-    bottom = bottom_inch + row * (height + row_gap_inch)
+    bottom = _NOTE_INCH + bottom_inch + row * (height + row_gap_inch)
     return _axes(figure, left, bottom, width, height)
 
 

@@ -1,0 +1,182 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from controller.core import Batch, Core, Enough
+from controller.ledger import PointStore
+from protocols.errors import DeviceFailed
+from protocols.messages import ScanDone
+from protocols.plan import Budget, RunPlan
+from protocols.values import PointBlock
+from tests.controller.fakes import TIMING, block_of, capabilities, reconstruction
+
+SHAPE = (14, 11)
+
+
+class Bench:
+    """Drives a core the way the loop does, with an instrument that takes `pace` times the declared time."""
+
+    def __init__(self, plan: RunPlan, pace: float = 1.0, light_s: float = 0.0, **declared: Any) -> None:
+        self.core = Core(plan, capabilities(SHAPE, **declared), "run")
+        self.core.begin(light_s)
+        self.sent: list[Batch] = []
+        self.clock_s, self.pace = light_s, pace
+        self._out: list[Batch] = []
+
+    def run(self, fates: list[str], seconds: float = 0.3) -> None:
+        """To the end; `fates` says what becomes of each decision and batch in turn."""
+        fate = iter(fates + ["good"] * 10_000)
+        while True:
+            while len(self._out) < 2 and (batch := self._next(next(fate), seconds)) is not None:
+                self._out.append(batch)
+                self.sent.append(batch)
+            if not self._out:
+                return
+            self._measure(self._out.pop(0), next(fate))
+
+    def _next(self, fate: str, seconds: float) -> Batch | None:
+        if (planned := self.core.next_planned()) is not None:
+            return planned
+        question = self.core.question()
+        if question is None:
+            return None
+        answer = None if fate == "bad" else reconstruction(question, SHAPE)
+        decided = self.core.decide(answer, lambda: seconds)
+        return None if isinstance(decided, Enough) else decided
+
+    def _measure(self, batch: Batch, fate: str) -> None:
+        request, ledger = batch.request, self.core.ledger
+        start = max(self.clock_s, request.not_before_s)
+        block = block_of(request, 0.0)
+        travel = 0.0 if not len(self.sent) else TIMING.travel_s_per_px * float(np.hypot(*SHAPE))
+        times = start + travel + block.time_s * self.pace
+        block = PointBlock(**{n: getattr(block, n) for n in PointBlock.model_fields if n != "time_s"}, time_s=times)
+        if fate == "bad":
+            block = block.select(slice(len(block) // 2))
+        ledger.receive(request.batch, block)
+        self.clock_s = float(times[-1])
+        done = ScanDone(batch=request.batch, points=len(block), started_s=start, finished_s=self.clock_s)
+        ledger.close(request.batch, None if fate == "bad" else done)
+
+
+FATES = st.lists(st.sampled_from(["good", "bad"]), max_size=12)
+PLANS = st.builds(
+    RunPlan,
+    budget=st.builds(
+        Budget, fraction=st.floats(0.001, 1), points=st.none() | st.integers(1, 200), instrument_s=st.none()
+    ),
+    first_pass=st.floats(0.01, 1),
+    batches=st.integers(1, 12),
+)
+
+
+@given(plan=PLANS, fates=FATES, most=st.sampled_from([3, 20, 1000]))
+@settings(deadline=None, max_examples=80)
+def test_the_budget_of_points_is_never_exceeded_and_no_point_comes_twice(
+    plan: RunPlan, fates: list[str], most: int
+) -> None:
+    bench = Bench(plan, max_points_per_scan=most)
+    bench.run(fates)
+    pixels = np.concatenate([b.request.position_px for b in bench.sent])
+    ids = np.concatenate([b.request.point_id for b in bench.sent])
+    assert len(pixels) == plan.budget.max_points(SHAPE[0] * SHAPE[1])
+    assert len(np.unique(pixels, axis=0)) == len(pixels)
+    assert ((pixels >= 0) & (pixels < SHAPE)).all()
+    assert ids.tolist() == list(range(len(ids)))
+    assert all(len(b.request.point_id) <= most for b in bench.sent)
+    assert all(len(b.gain) == len(b.reason) == len(b.request.point_id) for b in bench.sent)
+
+
+@given(
+    plan=PLANS,
+    fates=FATES,
+    limit_s=st.floats(1.0, 12.0),
+    pace=st.floats(0.3, 1.0),
+    seconds=st.floats(0, 2),
+    light_s=st.floats(0, 0.5),
+)
+@settings(deadline=None, max_examples=80)
+def test_the_budget_of_instrument_time_is_never_exceeded(
+    plan: RunPlan, fates: list[str], limit_s: float, pace: float, seconds: float, light_s: float
+) -> None:
+    """For an instrument that keeps to the cost that it declares; it may be faster, and batches may fail."""
+    timing = TIMING.model_copy(update={"batch_overhead_s": TIMING.batch_overhead_s + 0.001 * float(np.hypot(*SHAPE))})
+    budget = plan.budget.model_copy(update={"instrument_s": limit_s})
+    bench = Bench(plan.model_copy(update={"budget": budget}), pace, light_s, timing=timing)
+    bench.run(fates, seconds)
+    assert bench.sent
+    assert bench.clock_s <= limit_s + 1e-9
+
+
+def test_a_short_time_still_gives_a_grid_over_the_whole_section() -> None:
+    bench = Bench(RunPlan(budget=Budget(fraction=1.0, instrument_s=1.5)))
+    bench.run([])
+    first = bench.sent[0].request.position_px
+    assert np.ptp(first[:, 0]) > SHAPE[0] / 2
+    assert np.ptp(first[:, 1]) > SHAPE[1] / 2
+
+
+def test_an_instrument_slower_than_declared_gets_fewer_points() -> None:
+    plan = RunPlan(budget=Budget(fraction=0.5, instrument_s=3.0))
+    fast, slow = Bench(plan), Bench(plan, pace=2.0)
+    fast.run([])
+    slow.run([])
+    assert sum(len(b.request.point_id) for b in slow.sent) < sum(len(b.request.point_id) for b in fast.sent)
+
+
+def test_the_model_is_told_to_keep_away_from_what_is_queued() -> None:
+    core = Core(RunPlan(budget=Budget(fraction=0.2)), capabilities((40, 40)), "run")
+    core.begin(0.0)
+    batch = core.next_planned()
+    assert batch is not None
+    question = core.question()
+    assert question is not None
+    assert question.propose is not None
+    excluded = {tuple(p) for p in question.propose.excluded_px.tolist()}
+    assert {tuple(p) for p in batch.request.position_px.tolist()} < excluded
+
+
+def test_seeds_differ_between_questions_and_follow_the_plan() -> None:
+    def seeds(seed: int) -> list[int]:
+        core = Core(RunPlan(seed=seed), capabilities(SHAPE), "run")
+        core.begin(0.0)
+        return [question.seed for _ in range(3) if (question := core.question()) is not None]
+
+    assert len(set(seeds(5))) == 3
+    assert seeds(5) == seeds(5)
+    assert seeds(2**63 - 1)[0] == 0
+
+
+@pytest.mark.parametrize("case", ["unknown", "twice", "outside"])
+def test_points_that_nobody_asked_for_are_refused(case: str) -> None:
+    bench = Bench(RunPlan(budget=Budget(fraction=0.3)))
+    batch = bench.core.next_planned()
+    assert batch is not None
+    good = block_of(batch.request, 0.0)
+    columns = {name: getattr(good, name) for name in PointBlock.model_fields}
+    if case == "unknown":
+        columns["point_id"] = good.point_id + 1000
+    if case == "outside":
+        columns["position_px"] = good.position_px + 100
+    if case == "twice":
+        bench.core.ledger.receive(0, good)
+    with pytest.raises(DeviceFailed, match="Fake-1 reported"):
+        bench.core.ledger.receive(0, PointBlock(**columns))
+
+
+def test_the_point_store_grows_and_its_views_stay_as_they_were() -> None:
+    request = Bench(RunPlan(budget=Budget(fraction=1.0))).core.next_planned()
+    assert request is not None
+    block, store = block_of(request.request, 0.0), PointStore()
+    for count in range(1, 60):
+        before = store.block()
+        store.append(block)
+        assert len(store) == count * len(block)
+        assert len(before) == (count - 1) * len(block)
+    assert store.block() == PointBlock.concatenate([block] * 59)
+    assert not store.block().orientation.flags.writeable
