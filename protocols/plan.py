@@ -5,6 +5,7 @@ Loading it from TOML and checking it against an instrument is the controller's b
 
 from __future__ import annotations
 
+import math
 from typing import Annotated
 
 from pydantic import Field, model_validator
@@ -29,7 +30,7 @@ class Budget(Value):
 
     def max_points(self, grid_size: int) -> int:
         """The number of points that this budget allows on a grid of `grid_size` pixels (at least 1)."""
-        by_fraction = max(1, round(self.fraction * grid_size))
+        by_fraction = max(1, math.floor(self.fraction * grid_size + 1e-9))
         return by_fraction if self.points is None else min(self.points, by_fraction)
 
 

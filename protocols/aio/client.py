@@ -23,6 +23,10 @@ from protocols.values import Value
 OnProgress = Callable[[Any], None]
 
 
+CANCEL_GRACE_S = 2.0
+"""How long a withdrawn request may bring what was measured before it ended."""
+
+
 class _Waiting(NamedTuple):
     future: asyncio.Future[Any]
     on_progress: OnProgress | None
@@ -75,7 +79,9 @@ class Client:
     async def request(self, message: Value, *, deadline_s: float, on_progress: OnProgress | None = None) -> Any:
         """Ask, hand each progress message to `on_progress`, return the reply.
 
-        Cancelling the awaiting task, or an exception in `on_progress`, withdraws the request.
+        Cancelling the awaiting task withdraws the request: the service stops soon, what it measured until then still
+        goes to `on_progress`, and the task ends when the service has let go (after `CANCEL_GRACE_S` at the latest, at
+        once if cancelled again). An exception in `on_progress` withdraws the request too and is raised here.
 
         Args:
             message: the request.
@@ -95,10 +101,14 @@ class Client:
         self._waiting[request_id] = waiting
         try:
             self._do(actions)
-            return await waiting.future
+            return await asyncio.shield(waiting.future)
+        except asyncio.CancelledError:
+            self._do(self._core.cancel(request_id))
+            await asyncio.wait([waiting.future], timeout=CANCEL_GRACE_S)
+            raise
         finally:
             del self._waiting[request_id]
-            self._do(self._core.cancel(request_id))
+            self._do(self._core.abandon(request_id))
 
     def _received(self, frames: list[Frame]) -> None:
         self._do(self._core.receive(frames))

@@ -198,7 +198,7 @@ class _Running:
 
     async def progress(self, key: RequestKey, message: Value) -> None:
         self._do(self._core.progress(key, message))
-        while self._core.wanted(key) and self._port.full(key.peer):
+        while self._core.heard(key) and self._port.full(key.peer):
             await self._port.room()
 
     def _unavailable(self, endpoint: str, error: zmq.ZMQError) -> Unavailable:

@@ -121,7 +121,11 @@ class ClientCore:
         return request_id, [Send(frames)]
 
     def cancel(self, request_id: str) -> list[ClientAction]:
-        """Withdraw a request; whatever still comes for it is ignored. Unknown ids are none of our business."""
+        """Ask the service to stop; the request stays open, and what is measured until the end still arrives."""
+        return [_cancel(request_id)] if request_id in self._open else []
+
+    def abandon(self, request_id: str) -> list[ClientAction]:
+        """Close a request; whatever still comes for it is ignored. Unknown ids are none of our business."""
         return [] if self._open.pop(request_id, None) is None else [_cancel(request_id)]
 
     def receive(self, frames: Sequence[Frame]) -> list[ClientAction]:
@@ -184,7 +188,7 @@ class ClientCore:
 
     def _fail(self, request_id: str, error: GrainloopError) -> list[ClientAction]:
         """Close a request that the service may still be working on."""
-        return [*self.cancel(request_id), Failed(request_id, error)] if request_id in self._open else []
+        return [*self.abandon(request_id), Failed(request_id, error)] if request_id in self._open else []
 
     def _late(self, what: str, deadline_s: float) -> DeadlineExceeded:
         sentence = f"{self.peer} did not answer {what} within {max(0.0, deadline_s):g} s."

@@ -51,7 +51,10 @@ class Serve:
 
 @dataclass(frozen=True, slots=True)
 class Withdraw:
-    """Nobody waits for this request any more; stop working on it, then call `reply` or `fail` as ever."""
+    """The answer is no longer wanted: stop soon, then call `reply` or `fail` as ever.
+
+    What is measured until then is still reported where somebody listens.
+    """
 
     key: RequestKey
     reason: GrainloopError
@@ -62,8 +65,11 @@ ServerAction = SendTo | Serve | Withdraw
 
 @dataclass(slots=True)
 class _Open:
+    """A request: until when, whether it was withdrawn, and whether its caller has had the last word already."""
+
     deadline: float | None
     withdrawn: bool = False
+    answered: bool = False
 
 
 @dataclass
@@ -102,20 +108,19 @@ class ServerCore:
             case EnvelopeKind.PING:
                 return [SendTo(peer, to_frames(Envelope(EnvelopeKind.PONG, envelope.id)))]
             case EnvelopeKind.CANCEL:
-                reason = Cancelled("The caller withdrew the request.")
-                return self._withdraw(RequestKey(peer, envelope.id), reason)
+                return self._withdraw(RequestKey(peer, envelope.id), Cancelled("The caller withdrew the request."))
             case EnvelopeKind.REQUEST:
                 return self._request(RequestKey(peer, envelope.id), envelope)
             case _:
                 return []
 
     def progress(self, key: RequestKey, message: Value) -> list[ServerAction]:
-        """Report progress; nothing once the request is withdrawn.
+        """Report progress; nothing once nobody listens.
 
         Raises:
             TooLarge: the message is beyond the limits.
         """
-        return [self._send(EnvelopeKind.PROGRESS, key, message)] if self.wanted(key) else []
+        return [self._send(EnvelopeKind.PROGRESS, key, message)] if self.heard(key) else []
 
     def reply(self, key: RequestKey, message: Value) -> list[ServerAction]:
         """Answer and close the request.
@@ -123,26 +128,27 @@ class ServerCore:
         Raises:
             TooLarge: the message is beyond the limits; the request stays open, to be failed.
         """
-        actions: list[ServerAction] = [self._send(EnvelopeKind.REPLY, key, message)] if self.wanted(key) else []
+        actions: list[ServerAction] = [self._send(EnvelopeKind.REPLY, key, message)] if self.heard(key) else []
         self._close(key)
         return actions
 
     def fail(self, key: RequestKey, error: GrainloopError, trace_id: str | None = None) -> list[ServerAction]:
         """Answer with an error and close the request."""
-        actions: list[ServerAction] = [self._error(key, error, trace_id)] if self.wanted(key) else []
+        actions: list[ServerAction] = [self._error(key, error, trace_id)] if self.heard(key) else []
         self._close(key)
         return actions
 
-    def wanted(self, key: RequestKey) -> bool:
-        """Whether somebody still waits for this request."""
-        return key in self._open and not self._open[key].withdrawn
+    def heard(self, key: RequestKey) -> bool:
+        """Whether somebody still listens to what is sent for this request."""
+        return key in self._open and not self._open[key].answered
 
     def lost(self, peer: bytes, sentence: str) -> list[ServerAction]:
         """The peer is gone: withdraw its requests, tell nobody."""
-        keys = [key for key in self._open if key.peer == peer and self.wanted(key)]
-        for key in keys:
-            self._open[key].withdrawn = True
-        return [Withdraw(key, Cancelled(sentence)) for key in keys]
+        actions: list[ServerAction] = []
+        for key in [key for key in self._open if key.peer == peer and self.heard(key)]:
+            self._open[key].answered = True
+            actions += self._withdraw(key, Cancelled(sentence))
+        return actions
 
     def tick(self) -> list[ServerAction]:
         """Deadlines passed and peers gone silent."""
@@ -151,9 +157,9 @@ class ServerCore:
             listening.look(now)
             if listening.lost(now):
                 actions += self.lost(peer, f"The caller has been silent for {self.heartbeat.silence_s:g} s.")
-        for key, request in list(self._open.items()):
-            if request.deadline is not None and now >= request.deadline and not request.withdrawn:
-                actions += self._withdraw(key, DeadlineExceeded(f"{self.service} did not finish before the deadline."))
+        for key, request in self._open.items():
+            if request.deadline is not None and now >= request.deadline and not request.answered:
+                actions += self._expire(key, request)
         return actions
 
     @property
@@ -161,7 +167,7 @@ class ServerCore:
         """When to call `tick`, or None while nothing is open."""
         if not self._open:
             return None
-        deadlines = [r.deadline for r in self._open.values() if r.deadline is not None and not r.withdrawn]
+        deadlines = [r.deadline for r in self._open.values() if r.deadline is not None and not r.answered]
         # Every interval at the latest, so that `Listening` can tell the peer's silence from our own sleep.
         return min([self.clock() + self.heartbeat.interval_s, *deadlines])
 
@@ -184,12 +190,18 @@ class ServerCore:
         if peer not in self._peers and len(self._peers) >= self.max_peers:
             raise Busy(f"{self.service} already serves {self.max_peers} callers.")
 
+    def _expire(self, key: RequestKey, request: _Open) -> list[ServerAction]:
+        """The caller gives up now; it hears why, and no more."""
+        error = DeadlineExceeded(f"{self.service} did not finish before the deadline.")
+        request.answered = True
+        return [self._error(key, error), *self._withdraw(key, error)]
+
     def _withdraw(self, key: RequestKey, reason: GrainloopError) -> list[ServerAction]:
-        """Tell the caller and the worker; the request stays open until the worker has let go of it."""
-        if not self.wanted(key):
+        """Tell the worker, once; the request stays open until the worker has let go of it."""
+        if key not in self._open or self._open[key].withdrawn:
             return []
         self._open[key].withdrawn = True
-        return [self._error(key, reason), Withdraw(key, reason)]
+        return [Withdraw(key, reason)]
 
     def _close(self, key: RequestKey) -> None:
         if self._open.pop(key, None) is None:

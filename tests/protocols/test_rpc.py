@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from protocols.codec import encode
 from protocols.errors import (
     BadMessage,
+    Cancelled,
     DeadlineExceeded,
     DeviceFailed,
     ErrorCode,
@@ -179,30 +180,42 @@ def test_a_reply_of_another_service_fails_the_request(pair):
 
 
 # --- cancel and deadlines --------------------------------------------------------------------------------------------
-def test_cancel_reaches_the_worker_and_silences_the_rest(pair):
+def test_after_a_cancel_the_rest_still_arrives(pair):
     key = pair.asked()
     (cancel,) = sent(pair.client.cancel(key.id))
-    actions = pair.server.receive(PEER, cancel)
-    assert isinstance(actions[1], Withdraw)
-    assert not pair.server.wanted(key)
-    assert pair.back(actions) == []
-    assert pair.server.progress(key, HEALTH) == []
-    assert pair.server.reply(key, HEALTH) == []
-
-
-def test_cancel_is_answered_once(pair):
-    key = pair.asked()
-    cancel = to_frames(Envelope(EnvelopeKind.CANCEL, key.id))
-    (failed,) = pair.back(pair.server.receive(PEER, cancel))
+    (withdraw,) = pair.server.receive(PEER, cancel)
+    assert withdraw.key == key
+    block = PointsMeasured(batch=1, points=PointBlock.empty())
+    assert pair.back(pair.server.progress(key, block)) == [Progressed(key.id, block)]
+    (failed,) = pair.back(pair.server.fail(key, Cancelled("Withdrawn.")))
     assert failed.error.code is ErrorCode.CANCELLED
-    assert pair.server.receive(PEER, cancel) == []
     assert pair.client.cancel(key.id) == []
+
+
+def test_an_abandoned_request_is_deaf(pair):
+    key = pair.asked()
+    (cancel,) = sent(pair.client.abandon(key.id))
+    assert isinstance(pair.server.receive(PEER, cancel)[0], Withdraw)
+    assert pair.back(pair.server.reply(key, HEALTH)) == []
+    assert pair.client.abandon(key.id) == []
+
+
+def test_a_worker_is_told_once(pair):
+    key = pair.asked(deadline_s=1)
+    cancel = to_frames(Envelope(EnvelopeKind.CANCEL, key.id))
+    assert len(pair.server.receive(PEER, cancel)) == 1
+    assert pair.server.receive(PEER, cancel) == []
+    pair.wait(1)
+    (error,) = pair.server.tick()
+    assert isinstance(error, SendTo)
+    assert pair.server.lost(PEER, "It left.") == []
 
 
 def test_a_peer_cannot_cancel_for_another(pair):
     key = pair.asked()
     assert pair.server.receive(b"other", to_frames(Envelope(EnvelopeKind.CANCEL, key.id))) == []
-    assert pair.server.wanted(key)
+    assert pair.server.tick() == []
+    assert pair.back(pair.server.reply(key, HEALTH)) == [Replied(key.id, HEALTH)]
 
 
 def test_the_client_gives_up_at_its_deadline_and_says_so(pair):
@@ -407,7 +420,7 @@ def test_a_bare_message_without_an_envelope_is_junk(pair):
 STEPS = st.lists(
     st.tuples(
         st.sampled_from(["ask", "up", "down", "lose up", "lose down", "repeat up", "repeat down", "progress", "reply"])
-        | st.sampled_from(["fail", "cancel", "wait", "tick", "junk", "disconnect"]),
+        | st.sampled_from(["fail", "cancel", "abandon", "wait", "tick", "junk", "disconnect"]),
         st.integers(0, 20),
     ),
     max_size=80,
@@ -454,7 +467,10 @@ class World:
                 self.work(name, self.open_at_server[number % len(self.open_at_server)])
             case ["cancel"] if self.asked:
                 request_id = self.asked[number % len(self.asked)]
-                actions = pair.client.cancel(request_id)
+                self.at_client(pair.client.cancel(request_id))
+            case ["abandon"] if self.asked:
+                request_id = self.asked[number % len(self.asked)]
+                actions = pair.client.abandon(request_id)
                 self.ended += [request_id] if actions else []
                 self.at_client(actions)
             case ["wait"]:

@@ -274,6 +274,48 @@ async def test_cancelling_the_task_cancels_the_work(handlers, asking):
     assert (await asking.request(CheckHealth(), deadline_s=10)).ok
 
 
+async def test_what_is_measured_until_the_end_still_arrives(handlers, asking):
+    async def one_more(_request: ScanRequest, call: Call) -> ScanDone:
+        await call.progress(block(0))
+        await asyncio.to_thread(call.cancelled.wait, 30)
+        await call.progress(block(1))
+        return DONE
+
+    handlers.scan = one_more
+    got: list[PointsMeasured] = []
+    first = asyncio.Event()
+
+    def listen(message: PointsMeasured) -> None:
+        got.append(message)
+        first.set()
+
+    task = asyncio.create_task(asking.request(scan(), deadline_s=30, on_progress=listen))
+    await first.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert got == [block(0), block(1)]
+
+
+async def test_a_second_cancel_does_not_wait(handlers, asking):
+    release = asyncio.Event()
+
+    async def deaf(_request: ScanRequest, _call: Call) -> ScanDone:
+        await release.wait()
+        return DONE
+
+    handlers.scan = deaf
+    task = asyncio.create_task(asking.request(scan(), deadline_s=30))
+    await handlers.started.wait()
+    task.cancel()
+    await asking.request(CheckHealth(), deadline_s=10)
+    assert not task.done()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    release.set()
+
+
 async def test_a_fault_of_the_listener_withdraws_the_request(handlers, asking):
     async def stream(_request: ScanRequest, call: Call) -> ScanDone:
         await call.progress(block(0))
