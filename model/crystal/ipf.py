@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+KEY_PIXELS = 200
 _DIRECTIONS = {"x": (1, 0, 0), "y": (0, 1, 0), "z": (0, 0, 1)}
 _SCHOENFLIES = {"-1": "Ci", "2/m": "C2h", "12/m1": "C2h", "mmm": "D2h", "4/m": "C4h", "4/mmm": "D4h"} | {
     "-3": "S6",
@@ -78,12 +79,31 @@ def add_ipf_key(
     from orix.plot import InversePoleFigurePlot
 
     known = laue_group(group)
-    options: dict[str, Any] = {"symmetry": _orix_symmetry(known), "direction": _orix_direction(direction)}
+    symmetry = _orix_symmetry(known)
+    options: dict[str, Any] = {"symmetry": symmetry, "direction": _orix_direction(direction)}
     with mpl.rc_context({"font.size": max(font_size - 4, 1)}):  # orix writes its labels 4 pt larger
         axes: Any = figure.add_axes(rectangle, projection=InversePoleFigurePlot.name, **options)
-        axes.plot_ipf_color_key(show_title=False)
-    axes.set_title(f"IPF-{direction.upper()}  {known.name}", fontsize=font_size, loc="left", pad=font_size)
+    axes.stereographic_grid(False)
+    sector = next(patch for patch in axes.patches if "sector" in str(patch.get_label()))
+    sector.set_linewidth(1.2)
+    _paint(axes, sector, symmetry)
+    axes.set_title(f"IPF-{direction.upper()}  {known.name}", fontsize=font_size, loc="left", pad=1.8 * font_size)
     return axes
+
+
+def _paint(axes: Any, sector: Any, symmetry: Any) -> None:
+    """Fill the sector of a stereographic plot; orix interpolates its key from scattered points, which takes seconds."""
+    from orix.plot import IPFColorKeyTSL
+    from orix.vector import Vector3d
+
+    low, high = sector.get_path().vertices.min(axis=0), sector.get_path().vertices.max(axis=0)
+    x, y = np.meshgrid(np.linspace(low[0], high[0], KEY_PIXELS), np.linspace(low[1], high[1], KEY_PIXELS))
+    squared = x**2 + y**2
+    directions = np.stack([2 * x, 2 * y, 1 - squared], axis=-1) / (1 + squared)[..., None]
+    colours = IPFColorKeyTSL(symmetry).direction_color_key.direction2color(Vector3d(directions.reshape(-1, 3)))
+    image = np.clip(colours, 0, 1).reshape(*x.shape, 3)
+    painted = axes.imshow(image, extent=(low[0], high[0], low[1], high[1]), origin="lower", zorder=0)
+    painted.set_clip_path(sector)
 
 
 def ipf_key_figure(group: LaueGroup | str, direction: str = "z", size_inch: float = 3.0) -> Figure:
