@@ -240,7 +240,7 @@ def _block(item: object) -> PointBlock | None:
 
 def _require_wanted(call: Call) -> None:
     if call.cancelled:
-        raise Cancelled("The scan was withdrawn; points measured before are kept.")
+        raise Cancelled("The request was withdrawn; points measured before are kept.")
 
 
 def _healthy(detail: str) -> Health:
