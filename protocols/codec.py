@@ -92,5 +92,5 @@ def _sentence(error: ValidationError, body: object) -> BadMessage:
         )
     if fault["type"] == "union_tag_not_found":
         return UnknownKind(f"A message without a kind: {short(body)}.", field="kind")
-    sentence, field, value = describe(error, "message")
+    sentence, field, value = describe(error, "message", tagged=True)
     return BadMessage(sentence, field=field, value=value)

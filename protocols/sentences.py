@@ -11,24 +11,27 @@ from pydantic import ValidationError
 _MAX_VALUE = 80
 
 
-def describe(error: ValidationError, subject: str) -> tuple[str, str | None, str]:
+def describe(error: ValidationError, subject: str, *, tagged: bool = False) -> tuple[str, str | None, str]:
     """The first fault of `error` as (sentence, field, value).
 
-    For example `("scan_request: dwell_s should be greater than 0, got -1.0.", "scan_request.dwell_s", "-1.0")`.
+    For example `("scan_request: dwell_s should be greater than 0, got -1.0.", "dwell_s", "-1.0")`.
 
     Args:
         error: what pydantic raised.
-        subject: what was being read (a message, a file); used where the fault has no field of its own.
+        subject: what was being read: a message, a file, a plan.
+        tagged: a union was being read, whose members' names then are the better subject.
     """
     fault = error.errors(include_url=False)[0]
     where = [str(part) for part in fault["loc"]]
-    value = short(fault["input"])
-    head = f"{where[0]}: {'.'.join(where[1:])}" if len(where) > 1 else f"{subject}: {''.join(where)}"
-    more = f" ({error.error_count() - 1} more faults.)" if error.error_count() > 1 else ""
-    sentence = f"{head.rstrip(': ')}{' ' if where else ': '}{_said(fault['msg'])}"
-    if fault["type"] == "missing":
-        return f"{sentence}.{more}", ".".join(where) or None, ""
-    return f"{sentence}, got {value}.{more}", ".".join(where) or None, value
+    if tagged and where:
+        subject = where.pop(0)
+    field = ".".join(where)
+    value = "" if fault["type"] == "missing" else short(fault["input"])
+    others = error.error_count() - 1
+    sentence = " ".join(filter(None, [f"{subject}:", field, _said(fault["msg"])]))
+    got = f", got {value}." if value else "."
+    more = f" ({others} more fault{'s' * (others > 1)}.)" if others else ""
+    return f"{sentence}{got}{more}", field or None, value
 
 
 def short(value: object) -> str:
@@ -42,8 +45,12 @@ def short(value: object) -> str:
 
 def _said(message: str) -> str:
     """Pydantic's words as the predicate of a sentence whose subject is the field."""
-    text = message.removeprefix("Value error, ").replace("Input should be", "should be").replace("Field ", "is ")
-    text = text.replace("Extra inputs are not permitted", "is not a field of it").replace("is required", "missing")
+    text = (
+        message.removeprefix("Value error, ")
+        .replace("Input should be", "should be")
+        .replace("Field required", "is missing")
+    )
+    text = text.replace("Extra inputs are not permitted", "is not a field of it")
     return text[:1].lower() + text[1:] if text[:1].isupper() else text
 
 
