@@ -131,14 +131,16 @@ def _blurred(image: Floats, sigma_px: float) -> Floats:
 def _drift_field(rng: np.random.Generator, shape: tuple[int, int], rms_px: float) -> Floats:
     """(2, h, w) displacements (rows, columns) of about `rms_px`, smooth, with a mean."""
     bend = smooth_image(rng, shape, max(shape) * float(rng.uniform(0.3, 1.0)), 2) + rng.standard_normal((2, 1, 1))
-    return (bend * (rms_px / max(1e-6, float(np.sqrt(np.mean(np.sum(bend**2, axis=0))))))).astype(np.float32)
+    bend = bend.astype(np.float32)
+    return bend * np.float32(rms_px / max(1e-6, float(np.mean(bend * bend) * 2) ** 0.5))
 
 
 def _noise(rng: np.random.Generator, shape: tuple[int, int], correlated: float) -> Floats:
     """(5, h, w) unit-variance noise, a share of its variance correlated over a few pixels."""
     white = rng.standard_normal((N_FEATURES, *shape), dtype=np.float32)
-    grain = smooth_image(rng, shape, float(rng.uniform(1.0, 4.0)), N_FEATURES)
-    return (np.sqrt(1 - correlated) * white + np.sqrt(correlated) * grain).astype(np.float32)
+    white *= np.float32((1 - correlated) ** 0.5)
+    white += np.float32(correlated**0.5) * smooth_image(rng, shape, float(rng.uniform(1.7, 4.0)), N_FEATURES)
+    return white
 
 
 def _take_and_calibrate(rng: np.random.Generator, n: LightNuisances, seen: Floats) -> tuple[Floats, Floats]:
@@ -163,14 +165,14 @@ def _reported(
     rng: np.random.Generator, n: LightNuisances, features: Floats, ideal: Floats, drift: float, blemishes: Blemishes
 ) -> Floats:
     """Noise map as a pipeline finds it: typical residual, growth at edges by the drift, distrust of seen blemishes."""
-    residual = (features - ideal)[:, ::3, ::3].reshape(N_FEATURES, -1)
+    residual = (features[:, ::3, ::3] - ideal[:, ::3, ::3]).reshape(N_FEATURES, -1)
     typical = 1.4826 * np.median(np.abs(residual), axis=1) + 0.01
     typical = typical * np.exp(n.believed * rng.standard_normal(N_FEATURES) / 2)
     drift = drift * float(np.exp(n.believed * rng.standard_normal()))
-    edge = drift * _slope(ideal)
-    wrong = np.exp(n.believed * (rng.standard_normal() + 0.6 * smooth_image(rng, edge.shape, 12.0)[0]))
-    sigma = np.sqrt(typical[:, None, None] ** 2 + edge**2) * wrong
-    return (sigma * blemishes.distrust).astype(np.float32)
+    edge = (drift * _slope(ideal)) ** 2
+    local = n.believed * (rng.standard_normal() + 0.6 * smooth_image(rng, edge.shape, 12.0)[0])
+    wrong = (np.exp(local) * blemishes.distrust).astype(np.float32)
+    return np.sqrt((typical**2).astype(np.float32)[:, None, None] + edge) * wrong
 
 
 @njit(cache=True)

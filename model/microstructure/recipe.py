@@ -6,7 +6,7 @@ Lengths "in grains" are multiples of the mean grain diameter of the specimen.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
@@ -27,6 +27,12 @@ def draw_log(rng: np.random.Generator, limits: Range) -> float:
     return float(np.exp(rng.uniform(np.log(limits[0]), np.log(limits[1]))))
 
 
+def pick(rng: np.random.Generator, weights: Sequence[float]) -> int:
+    """An index drawn with the given weights."""
+    total = np.cumsum(weights)
+    return int(np.searchsorted(total, rng.random() * total[-1], side="right"))
+
+
 @dataclass(frozen=True)
 class Grains:
     """Shape of the grains.
@@ -38,7 +44,7 @@ class Grains:
         aspect: longest over shortest axis.
         waviness: amplitude of the bending of boundaries, in grains.
         roughness_px: amplitude of their fine serration.
-        columnar: probability of columns that run into the depth; their sections hold few small cuts.
+        planar: probability that a single section is packed in its plane: no small cuts, even sizes, as in cleaned maps.
     """
 
     diameter_px: Range = (6.0, 60.0)
@@ -47,7 +53,7 @@ class Grains:
     aspect: Range = (1.0, 1.8)
     waviness: Range = (0.0, 0.12)
     roughness_px: Range = (0.0, 0.7)
-    columnar: float = 0.2
+    planar: float = 0.2
 
 
 @dataclass(frozen=True)
@@ -189,7 +195,7 @@ class Recipe:
     laths: Laths | None = None
     strain: Strain = Strain()
     defects: Defects = Defects()
-    c_over_a: Range = (1.56, 1.63)
+    c_over_a: Range = (1.575, 1.635)
 
 
 RANDOM = Texture(outsiders=(1.0, 1.0))
@@ -211,7 +217,7 @@ MACROZONE = Texture(
 EQUIAXED = Recipe("equiaxed", textures=((0.5, RANDOM), (0.25, FIBRE), (0.25, COMPONENT)))
 MACROZONED = Recipe(
     "macrozone",
-    grains=Grains(diameter_px=(6.0, 20.0), spread=(0.0, 0.4), regular=0.75, columnar=0.4),
+    grains=Grains(diameter_px=(6.0, 20.0), spread=(0.0, 0.4), regular=0.75, planar=0.4),
     textures=((0.6, MACROZONE), (0.4, replace(MACROZONE, tilt_deg=(0.0, 30.0), random_zones=0.25))),
 )
 TWINNED = Recipe(
@@ -256,7 +262,7 @@ def recipe_named(name: str) -> Recipe:
 
 def mixture(rng: np.random.Generator, weights: Mapping[str, float] = TRAINING_WEIGHTS) -> Recipe:
     """A named recipe drawn with the given weights (they need not sum to one)."""
-    shares = np.array(list(weights.values()), dtype=np.float64)
-    if not (shares.size and np.all(shares >= 0) and 0 < shares.sum() < np.inf):
+    shares = list(weights.values())
+    if not (all(share >= 0 for share in shares) and 0 < sum(shares) < np.inf):
         raise MicrostructureError(f"weights of a mixture must be ≥ 0 with a positive sum, got {dict(weights)}")
-    return recipe_named(list(weights)[int(rng.choice(shares.size, p=shares / shares.sum()))])
+    return recipe_named(list(weights)[pick(rng, shares)])

@@ -14,7 +14,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from model.crystal import multiply, rotate_vectors
-from model.microstructure.recipe import Laths, Twins, draw, draw_log
+from model.microstructure.recipe import Laths, Twins, draw, draw_log, pick
 from model.microstructure.rotations import scatter, unit
 from model.microstructure.tessellation import Cells, pack_cells
 from model.microstructure.variants import Variants, burgers_variants, cubic_twins, hcp_twins, kurdjumov_sachs_variants
@@ -52,7 +52,11 @@ class Lamellae:
 
 def twin_system(rng: np.random.Generator, twins: Twins, ratio: float | None) -> Variants:
     """The system that a specimen twins on; `ratio` is c/a of hcp crystals, None means cubic."""
-    return cubic_twins() if ratio is None else hcp_twins(_choose(rng, twins.systems), ratio)
+    return cubic_twins() if ratio is None else _hcp_system(rng, twins, ratio)
+
+
+def _hcp_system(rng: np.random.Generator, twins: Twins, ratio: float) -> Variants:
+    return hcp_twins(twins.systems[pick(rng, [weight for _, weight in twins.systems])][0], ratio)
 
 
 def transformation(cubic: bool) -> Variants:
@@ -88,11 +92,6 @@ def draw_lamellae(
         reach_px=np.full(len(grain), np.inf) if len(system.habit) == 4 else reach,
         orientation=np.asarray(multiply(scatter(rng, len(grain), draw(rng, twins.scatter_deg)), child), np.float64),
     )
-
-
-def _choose(rng: np.random.Generator, weighted: tuple[tuple[str, float], ...]) -> str:
-    weight = np.array([w for _, w in weighted])
-    return weighted[int(rng.choice(len(weighted), p=weight / weight.sum()))][0]
 
 
 def _favoured(rng: np.random.Generator, system: Variants, orientation: Floats) -> NDArray[np.int64]:

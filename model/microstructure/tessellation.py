@@ -22,10 +22,9 @@ Ints = NDArray[np.int32]
 _PROFILE_RATIO = 1.16
 """Cube root of the mean cell volume over the mean equivalent diameter of the cut profiles (measured on sections)."""
 
-_COLUMN_RATIO = 0.92
-"""The same for columns: square root of the mean area over the mean equivalent diameter."""
+_PLANE_RATIO = 0.92
+"""Square root of the mean area over the mean equivalent diameter, for cells packed in the plane."""
 
-_COLUMN_STAGGER = 0.15
 _CANDIDATES = 12
 _BLOCK = 8
 
@@ -91,25 +90,20 @@ def pack_cells(
     return _packed(rng, -margin, span, count, spacing, spread, stretch, regular)
 
 
-def pack_columns(
+def pack_plane(
     rng: np.random.Generator,
     shape: tuple[int, int],
-    depth_px: float,
     diameter_px: float,
     spread: float,
     stretch: Floats,
     regular: bool = True,
 ) -> Cells:
-    """As `pack_cells`, but columns that run through all sections and widen or shrink slowly.
-
-    All centres lie near one plane, so that sections hold no small cuts of large grains and sizes are more even.
-    """
-    spacing = diameter_px * _COLUMN_RATIO
+    """As `pack_cells` for one section at depth 0, its cells packed in the plane: no small cuts, more even sizes."""
+    spacing = diameter_px * _PLANE_RATIO
     margin = 1.3 * spacing * np.linalg.norm(np.linalg.inv(stretch), axis=1)
-    margin[2] = _COLUMN_STAGGER * spacing
+    margin[2] = 0.0
     span = np.array([shape[1], shape[0], 0.0]) + 2 * margin
-    low = np.array([-margin[0], -margin[1], depth_px / 2 - margin[2]])
-    return _packed(rng, low, span, float(span[0] * span[1]) / spacing**2, spacing, spread, stretch, regular)
+    return _packed(rng, -margin, span, float(span[0] * span[1]) / spacing**2, spacing, spread, stretch, regular)
 
 
 def _packed(
@@ -181,37 +175,41 @@ def _nearest_power(points: Any, centre: Any, radius2: Any) -> Any:  # pragma: no
     """Exact least power distance on an (h, w) grid of points; each 8×8 block first drops cells that cannot win."""
     h, w, n = points.shape[0], points.shape[1], centre.shape[0]
     out = np.zeros((h, w), np.int32)
-    alive = np.zeros(n, np.int32)
-    distance = np.zeros(n)
+    alive = np.empty(n, np.int32)
+    near = np.empty((n, 4))
+    distance = np.empty(n)
     for top in range(0, h, _BLOCK):
+        bottom = min(top + _BLOCK, h)
         for left in range(0, w, _BLOCK):
-            block = points[top : top + _BLOCK, left : left + _BLOCK]
-            middle = block[block.shape[0] // 2, block.shape[1] // 2]
+            right = min(left + _BLOCK, w)
+            middle = points[(top + bottom) // 2, (left + right) // 2]
+            mx, my, mz = middle[0], middle[1], middle[2]
             reach = 0.0
-            for i in range(block.shape[0]):
-                for j in range(block.shape[1]):
-                    reach = max(reach, _square(block[i, j], middle))
+            for i in range(top, bottom):
+                for j in range(left, right):
+                    dx, dy, dz = points[i, j, 0] - mx, points[i, j, 1] - my, points[i, j, 2] - mz
+                    reach = max(reach, dx * dx + dy * dy + dz * dz)
             reach = np.sqrt(reach)
             bound = 1e30
             for k in range(n):
-                distance[k] = np.sqrt(_square(centre[k], middle))
+                dx, dy, dz = centre[k, 0] - mx, centre[k, 1] - my, centre[k, 2] - mz
+                distance[k] = np.sqrt(dx * dx + dy * dy + dz * dz)
                 bound = min(bound, (distance[k] + reach) ** 2 - radius2[k])
             kept = 0
             for k in range(n):
                 if max(0.0, distance[k] - reach) ** 2 - radius2[k] <= bound:
                     alive[kept] = k
+                    near[kept, :3] = centre[k]
+                    near[kept, 3] = radius2[k]
                     kept += 1
-            for i in range(block.shape[0]):
-                for j in range(block.shape[1]):
+            for i in range(top, bottom):
+                for j in range(left, right):
+                    x, y, z = points[i, j, 0], points[i, j, 1], points[i, j, 2]
                     best = 1e30
-                    for k in alive[:kept]:
-                        power = _square(block[i, j], centre[k]) - radius2[k]
+                    for k in range(kept):
+                        dx, dy, dz = near[k, 0] - x, near[k, 1] - y, near[k, 2] - z
+                        power = dx * dx + dy * dy + dz * dz - near[k, 3]
                         if power < best:
                             best = power
-                            out[top + i, left + j] = k
+                            out[i, j] = alive[k]
     return out
-
-
-@njit(cache=True, inline="always")
-def _square(a: Any, b: Any) -> float:  # pragma: no cover - compiled
-    return (a[0] - b[0]) ** 2 + (a[1] - b[1]) ** 2 + (a[2] - b[2]) ** 2

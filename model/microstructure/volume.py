@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from model.microstructure.defects import Flaws, draw_flaws
 from model.microstructure.fields import SmoothField, smooth_field
-from model.microstructure.recipe import Recipe, Strain, Twins, draw, draw_log
+from model.microstructure.recipe import Recipe, Strain, Twins, draw, draw_log, pick
 from model.microstructure.substructure import Lamellae, Plates, draw_lamellae, draw_plates, transformation, twin_system
-from model.microstructure.tessellation import Cells, pack_cells, pack_columns, random_axes, stretch_matrix
+from model.microstructure.tessellation import Cells, pack_cells, pack_plane, random_axes, stretch_matrix
 from model.microstructure.texture import grain_orientations
 
 Floats = NDArray[np.float64]
@@ -128,8 +128,7 @@ def draw_volume(rng: np.random.Generator, shape: Shape, depth_grains: float, rec
     diameter = draw_log(rng, recipe.grains.diameter_px)
     depth = depth_grains * diameter
     cells = _draw_cells(rng, recipe, shape, depth, diameter)
-    weight = np.array([w for w, _ in recipe.textures])
-    texture = recipe.textures[int(rng.choice(len(weight), p=weight / weight.sum()))][1]
+    texture = recipe.textures[pick(rng, [weight for weight, _ in recipe.textures])][1]
     orientation = grain_orientations(rng, texture, cells.centre, diameter, cubic)
     second_phase, plates, lamellae = _divide(rng, recipe, cells, orientation, diameter, (shape, depth), cubic)
     return Volume(
@@ -180,11 +179,11 @@ def _draw_cells(rng: np.random.Generator, recipe: Recipe, shape: Shape, depth: f
     regular = bool(rng.random() < grains.regular)
     spread = draw(rng, grains.spread)
     longest = draw(rng, grains.aspect)
-    if rng.random() < grains.columnar:
+    if depth == 0 and rng.random() < grains.planar:
         turn = rng.uniform(0, np.pi)
         axes = np.array([[np.cos(turn), np.sin(turn), 0], [-np.sin(turn), np.cos(turn), 0], [0, 0, 1]])
         stretch = stretch_matrix(axes, (longest**0.5, longest**-0.5, 1.0))
-        return pack_columns(rng, shape, depth, diameter, spread, stretch, regular)
+        return pack_plane(rng, shape, diameter, spread, stretch, regular)
     stretch = stretch_matrix(random_axes(rng), (longest, longest ** draw(rng, (0.0, 1.0)), 1.0))
     return pack_cells(rng, shape, depth, diameter, spread, stretch, regular)
 

@@ -55,7 +55,7 @@ def test_the_same_seed_gives_the_same_specimen_and_another_seed_another(name: st
 @pytest.mark.parametrize("system", ["10-12", "11-22", "10-11", "11-21"])
 def test_twins_lie_on_their_plane_and_have_their_angle(system: str) -> None:
     twins = Twins(grains=(1.0, 1.0), systems=((system, 1.0),), thickness_px=(4.0, 5.0), scatter_deg=(0.0, 0.0))
-    grains = Grains(diameter_px=(50.0, 60.0), waviness=(0.0, 0.0), roughness_px=(0.0, 0.0), columnar=0.0)
+    grains = Grains(diameter_px=(50.0, 60.0), waviness=(0.0, 0.0), roughness_px=(0.0, 0.0), planar=0.0)
     recipe = Recipe("test", grains, ((1.0, RANDOM),), twins, None, UNSTRAINED, FLAWLESS, (1.593, 1.593))
     expected = {"10-12": 85.2, "11-22": 64.2, "10-11": 57.1, "11-21": 34.9}[system]
     specimen = make_specimen(np.random.default_rng(11), (200, 200), recipe)
@@ -123,7 +123,7 @@ def test_deformed_grains_turn_more_within_than_equiaxed_ones() -> None:
 
 
 def test_gradient_has_the_size_asked_for() -> None:
-    grains = Grains(diameter_px=(60.0, 60.0), columnar=0.0)
+    grains = Grains(diameter_px=(60.0, 60.0), planar=0.0)
     strain = Strain(gradient_deg=(3.0, 3.0), knot_grains=(0.2, 0.2), subgrains=0.0)
     recipe = Recipe("test", grains, ((1.0, BASAL),), strain=strain, defects=FLAWLESS)
     spreads = []

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model.microstructure.tessellation import Cells, pack_cells, random_axes, stretch_matrix
+from model.microstructure.tessellation import Cells, pack_cells, pack_plane, random_axes, stretch_matrix
 
 
 def pixels(shape: tuple[int, int]) -> np.ndarray:
@@ -47,6 +47,22 @@ def test_profiles_have_the_diameter_asked_for(diameter: float, regular: bool) ->
         area = np.bincount(cells.at(pixels((200, 200))).ravel())
         means.append(np.mean(2 * np.sqrt(area[area >= 5] / np.pi)))
     assert np.mean(means) == pytest.approx(diameter, rel=0.15)
+
+
+def test_cells_packed_in_the_plane_have_the_diameter_and_more_even_sizes() -> None:
+    def log_sizes(pack: str) -> np.ndarray:
+        rng, found = np.random.default_rng(8), []
+        for _ in range(6):
+            if pack == "plane":
+                cells = pack_plane(rng, (200, 200), 14.0, 0.1, np.eye(3))
+            else:
+                cells = pack_cells(rng, (200, 200), 0.0, 14.0, 0.1, np.eye(3))
+            area = np.bincount(cells.at(pixels((200, 200))).ravel())
+            found.append(np.log(2 * np.sqrt(area[area >= 5] / np.pi)))
+        return np.concatenate(found)
+
+    assert np.exp(log_sizes("plane")).mean() == pytest.approx(14.0, rel=0.15)
+    assert log_sizes("plane").std() < 0.75 * log_sizes("volume").std()
 
 
 def test_spread_widens_the_sizes_and_packing_evens_them() -> None:
