@@ -99,7 +99,7 @@ class Core:
 
     def begin(self, light_s: float) -> None:
         """Plan the first pass; `light_s` is what the PL images took of the instrument time."""
-        self.ledger.clock_s = light_s
+        self.ledger.begin(light_s)
         self._first_pass = self._plan_first_pass()
 
     def next_planned(self) -> Batch | None:

@@ -86,11 +86,15 @@ class Ledger:
         self.max_points = plan.budget.max_points(capabilities.grid.size)
         self.asked: NDArray[np.bool_] = np.zeros(capabilities.grid.shape_px, np.bool_)
         self.points = PointStore()
-        self.clock_s = self.idle_s = 0.0
+        self.clock_s = self.idle_s = self._busy_until_s = 0.0
         self._orders: dict[int, _Order] = {}
         self._next_id = self._next_batch = 0
         self._beam_px: Pixels | None = None
         self._pace = 1.0
+
+    def begin(self, light_s: float) -> None:
+        """Count the PL images, the first thing that takes instrument time."""
+        self.clock_s = self._busy_until_s = light_s
 
     @property
     def points_left(self) -> int:
@@ -139,7 +143,7 @@ class Ledger:
         limit = self.plan.budget.instrument_s
         if limit is None:
             return np.inf
-        return limit - max(self.clock_s + self.open_s(), not_before_s)
+        return limit - max(self._free_at_s(), not_before_s)
 
     def order(self, pixels: Pixels, not_before_s: float) -> ScanRequest:
         """The request for `pixels`, in this order; from now on they count as spent.
@@ -147,14 +151,13 @@ class Ledger:
         Raises:
             ValueError: a bug in the caller: a pixel outside the grid, asked for twice, or beyond the budget.
         """
-        count = len(pixels)
+        count, width = len(pixels), self.asked.shape[1]
         inside = ((pixels >= 0) & (pixels < self.asked.shape)).all()
         if count > self.points_left or not inside or self.asked[tuple(pixels.T)].any():
             raise ValueError("a batch beyond the budget or the grid, or with a pixel that was asked for before")
-        before = int(self.asked.sum())
-        self.asked[tuple(pixels.T)] = True
-        if int(self.asked.sum()) - before != count:
+        if len(np.unique(pixels[:, 0].astype(np.int64) * width + pixels[:, 1])) != count:
             raise ValueError("a batch that holds a pixel twice")
+        self.asked[tuple(pixels.T)] = True
         request = ScanRequest(
             run=self.run,
             section=self.plan.section,
@@ -193,18 +196,23 @@ class Ledger:
         order = self._orders.pop(batch)
         block = PointBlock.concatenate(order.blocks)
         self.points.append(block)
-        ends = [float(block.time_s.max())] if len(block) else []
+        began_s = max(self._busy_until_s, order.request.not_before_s)
         if done is not None:
-            ends.append(done.finished_s)
             self.idle_s += done.idle_s
-            took_s = done.finished_s - max(self.clock_s, order.request.not_before_s)
-            self._pace = max(self._pace, took_s / order.declared_s)
-        self.clock_s = max([self.clock_s, *ends])
+            self._pace = max(self._pace, (done.finished_s - began_s) / order.declared_s)
+        newest_s = float(block.time_s.max()) if len(block) else 0.0
+        self.clock_s = max(self.clock_s, newest_s, 0.0 if done is None else done.finished_s)
+        # A batch that failed may have taken longer than its last point says.
+        spent_s = 0.0 if done is not None else self._pace * order.declared_s
+        self._busy_until_s = max(self.clock_s, began_s + spent_s)
         return block
 
     def open_s(self) -> float:
         """Expected duration of all batches that are out, waiting included."""
-        ready = self.clock_s
+        return self._free_at_s() - self._busy_until_s
+
+    def _free_at_s(self) -> float:
+        free_s = self._busy_until_s
         for order in self._orders.values():
-            ready = max(ready, order.request.not_before_s) + self._pace * order.declared_s
-        return ready - self.clock_s
+            free_s = max(free_s, order.request.not_before_s) + self._pace * order.declared_s
+        return free_s

@@ -112,7 +112,7 @@ def _told(path: Path) -> Generator[None]:
 
 
 class SessionFile:
-    """The open session file; every method has flushed what it wrote when it returns."""
+    """The open session file; every method but `add_decision` has flushed what it wrote when it returns."""
 
     def __init__(self, path: Path, plan: RunPlan, capabilities: Capabilities) -> None:
         """Create the file.
@@ -132,8 +132,8 @@ class SessionFile:
         for name, text in (("plan", plan.model_dump_json()), ("capabilities", capabilities.model_dump_json())):
             self._file.create_dataset(name, data=text)
         self._file.create_dataset("software", data=json.dumps(software_versions()))
-        self._requested = _columns(self._file.create_group("requested"), _REQUESTED)
-        self._measured = _columns(self._file.create_group("measured"), _MEASURED)
+        self._requested = _Columns(self._file.create_group("requested"), _REQUESTED)
+        self._measured = _Columns(self._file.create_group("measured"), _MEASURED)
         self._file["requested"].attrs["reasons"] = json.dumps([reason.value for reason in REASON_CODES])
         self._texts = {name: _texts(self._file, name) for name in ("batches", "decisions", "events")}
         self._file.create_group("inferred")
@@ -151,9 +151,12 @@ class SessionFile:
         group.create_dataset("angles_deg", data=np.asarray(light.angles_deg, np.float64))
         group.attrs.update(kind=light.kind.value, pixel_um=light.pixel_um, seconds=seconds)
 
-    @_stored
     def add_decision(self, batch: Batch, about: Mapping[str, Any]) -> None:
-        """A decided batch with its reasons and gains, before it is sent."""
+        """A decided batch with its reasons and gains, before it is sent; reaches the disk with its first points."""
+        with _told(self.path):
+            self._add_decision(batch, about)
+
+    def _add_decision(self, batch: Batch, about: Mapping[str, Any]) -> None:
         request = batch.request
         rows = {
             "point_id": request.point_id,
@@ -162,7 +165,7 @@ class SessionFile:
             "reason": batch.reason,
             "gain": batch.gain,
         }
-        _append(self._requested, rows)
+        self._requested.append(rows)
         sent = {"batch": request.batch, "points": len(request.point_id), "not_before_s": request.not_before_s}
         _append_text(self._texts["decisions"], json.dumps(sent | {"decided_by": batch.decided_by} | dict(about)))
 
@@ -170,7 +173,7 @@ class SessionFile:
     def add_points(self, batch: int, block: PointBlock) -> None:
         """Points as they come; when this returns they survive the death of this process."""
         rows = {name: getattr(block, name) for name in PointBlock.model_fields}
-        _append(self._measured, rows | {"batch": np.full(len(block), batch, np.int32)})
+        self._measured.append(rows | {"batch": np.full(len(block), batch, np.int32)})
 
     @_stored
     def close_batch(self, batch: int, asked: int, points: int, done: ScanDone | None, error: str | None) -> None:
@@ -228,22 +231,27 @@ def _create(path: Path) -> Node:
         raise BadInput(message, field="session", value=path) from error
 
 
-def _columns(group: Node, kinds: Mapping[str, tuple[str, tuple[int, ...]]]) -> dict[str, Node]:
-    return {
-        name: group.create_dataset(name, (0, *tail), dtype, maxshape=(None, *tail), chunks=(_ROWS_PER_CHUNK, *tail))
-        for name, (dtype, tail) in kinds.items()
-    }
+class _Columns:
+    """Columns of equal length that grow together."""
+
+    def __init__(self, group: Node, kinds: Mapping[str, tuple[str, tuple[int, ...]]]) -> None:
+        self._rows = 0
+        self._datasets: dict[str, Node] = {
+            name: group.create_dataset(name, (0, *tail), dtype, maxshape=(None, *tail), chunks=(_ROWS_PER_CHUNK, *tail))
+            for name, (dtype, tail) in kinds.items()
+        }
+
+    def append(self, rows: Mapping[str, Any]) -> None:
+        """Add rows, given column by column."""
+        begin, end = self._rows, self._rows + len(next(iter(rows.values())))
+        for name, dataset in self._datasets.items():
+            dataset.resize(end, axis=0)
+            dataset[begin:end] = rows[name]
+        self._rows = end
 
 
 def _texts(file: Node, name: str) -> Node:
     return file.create_dataset(name, (0,), h5py.string_dtype(), maxshape=(None,), chunks=(_TEXTS_PER_CHUNK,))
-
-
-def _append(columns: Mapping[str, Node], rows: Mapping[str, Any]) -> None:
-    begin = next(iter(columns.values())).shape[0]
-    for name, dataset in columns.items():
-        dataset.resize(begin + len(rows[name]), axis=0)
-        dataset[begin:] = rows[name]
 
 
 def _append_text(dataset: Node, text: str) -> None:
