@@ -54,11 +54,11 @@ def demo(
     speed_up: SpeedOption = math.inf,
     method: Annotated[str | None, typer.Option(help="Reconstruction method, or the model's default.")] = None,
     policy: Annotated[str | None, typer.Option(help="Acquisition policy, or the model's default.")] = None,
-) -> int:
+) -> None:
     """Measure a real map adaptively with a simulated instrument, and compare with a coarse grid."""
     from controller.cli.demo import DemoOptions, run_demo
 
-    return run_demo(DemoOptions(specimen, budget, out, seed, json, speed_up, method, policy))
+    raise typer.Exit(run_demo(DemoOptions(specimen, budget, out, seed, json, speed_up, method, policy)))
 
 
 @serve.command("instrument")
@@ -110,11 +110,11 @@ def run(
     controller: ControllerOption = CONTROLLER_ENDPOINT,
     out: Annotated[Path, typer.Option(help="Folder for session and figures.")] = Path("run-output"),
     json: JsonOption = False,
-) -> int:
+) -> None:
     """Run a plan with the services that are running already. Ctrl-C stops it cleanly."""
     from controller.cli.asking import run_plan
 
-    return run_plan(plan, controller, out, json)
+    raise typer.Exit(run_plan(plan, controller, out, json))
 
 
 @app.command()

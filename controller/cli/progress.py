@@ -15,26 +15,20 @@ _LOUD = frozenset({"model_failed", "model_note", "batch_failed", "no_light", "fi
 
 @contextmanager
 def show_events(quiet: bool = False) -> Generator[Callable[[RunEvent], None]]:
-    """Yields what to call with each event; trouble is printed above the bar, `quiet` shows nothing."""
+    """Yields what to call with each event: a bar on a terminal, a line per event elsewhere, nothing when `quiet`."""
     console = Console(stderr=True, quiet=quiet)
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.fields[stage]:<14}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("points · predicted wrong {task.fields[wrong]}"),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=console, transient=False) as progress:
+    if not console.is_terminal:
+        yield lambda event: console.print(event.text, soft_wrap=True, highlight=False, markup=False)
+        return
+    with _bar(console) as progress:
         task = progress.add_task("run", total=None, stage="preparing", wrong="–")
 
         def heard(event: RunEvent) -> None:
             wrong = "–" if event.predicted_wrong is None else f"{event.predicted_wrong:.1%}"
-            total = event.points_budget or None
-            stage = event.event.replace("_", " ")
+            stage, total = event.event.replace("_", " "), event.points_budget or None
             progress.update(task, completed=event.points_measured, total=total, stage=stage, wrong=wrong)
             if event.event in _LOUD:
-                progress.console.print(event.text)
+                progress.console.print(event.text, markup=False)
 
         yield heard
 
@@ -44,3 +38,15 @@ def show_stage(text: str, quiet: bool = False) -> Generator[None]:
     """A spinner with `text` while something without measure goes on."""
     with Console(stderr=True, quiet=quiet).status(text):
         yield
+
+
+def _bar(console: Console) -> Progress:
+    return Progress(
+        SpinnerColumn(),
+        TextColumn("{task.fields[stage]:<14}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("points · predicted wrong {task.fields[wrong]}"),
+        TimeElapsedColumn(),
+        console=console,
+    )

@@ -6,6 +6,7 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.cm import ScalarMappable
@@ -45,9 +46,8 @@ def draw_degrees(
     axes: Axes, degrees: NDArray[np.float32], capabilities: Capabilities, title: str, highest: float
 ) -> ScalarMappable:
     """A map of angles from 0 to `highest`; NaN is grey."""
-    image = _show(axes, degrees, capabilities, title, cmap=style.ERROR_COLOURS, vmin=0.0, vmax=highest)
-    image.cmap.set_bad(style.NOT_INDEXED)
-    return image
+    colours = colormaps[style.ERROR_COLOURS].with_extremes(bad=style.NOT_INDEXED)
+    return _show(axes, degrees, capabilities, title, cmap=colours, vmin=0.0, vmax=highest)
 
 
 def draw_probability(axes: Axes, share: NDArray[np.float32], capabilities: Capabilities, title: str) -> ScalarMappable:

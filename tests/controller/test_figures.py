@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+from matplotlib.image import imread
+
+from controller.figures import write_figures
+from controller.figures.panels import ipf_key_image
+from controller.figures.style import round_length_um
+from controller.loop import Run
+from controller.session_reader import Session, load_session
+from controller.summary import GridBaseline, score
+from model.maps import MapPhase, OrientationMap
+from protocols.plan import Budget, RunPlan
+from tests.controller.fakes import FakeInstrument, FakeModel, capabilities
+
+
+@pytest.fixture(autouse=True, scope="module")
+def fonts_are_open() -> None:
+    """Matplotlib keeps the font files that it has used open for good."""
+    ipf_key_image("6/mmm")
+
+
+async def session_of(folder: Path, light: bool = True, model: FakeModel | None = None) -> Session:
+    plan = RunPlan(budget=Budget(fraction=0.2), batches=2)
+    instrument = FakeInstrument(capabilities((24, 20), light))
+    await Run(plan, folder, instrument, model or FakeModel(), lambda _: None).execute()
+    return load_session(folder / "session.h5")
+
+
+def truth_of(session: Session) -> OrientationMap:
+    shape = session.capabilities.grid.shape_px
+    orientation = np.zeros((*shape, 4), np.float32)
+    orientation[..., 0] = 1
+    orientation[:, shape[1] // 2 :] = (np.cos(0.2), np.sin(0.2), 0, 0)
+    phase_id = np.ones(shape, np.uint8)
+    phase_id[:2] = 0
+    ones = np.ones(shape, np.float32)
+    return OrientationMap(orientation, phase_id, ones, ones, 1.0, (MapPhase(1, "Ti", "6/mmm"),))
+
+
+async def test_all_figures_with_the_truth(tmp_path: Path) -> None:
+    session = await session_of(tmp_path)
+    truth = truth_of(session)
+    grid = GridBaseline(96, truth.orientation, score(truth.orientation, truth))
+    before = dict(mpl.rcParams)
+    written = write_figures(session, tmp_path / "figures", truth, grid)
+    assert dict(mpl.rcParams) == before
+    names = ["light_points.png", "orientation.png", "uncertainty.png", "error.png", "demo.png"]
+    assert [path.name for path in written] == names
+    for path in written:
+        pixels = imread(path)[..., :3]
+        assert min(pixels.shape[:2]) > 300
+        assert pixels.std() > 0.05
+
+
+async def test_without_truth_and_without_light(tmp_path: Path) -> None:
+    session = await session_of(tmp_path, light=False)
+    names = {path.name for path in write_figures(session, tmp_path)}
+    assert names == {"light_points.png", "orientation.png", "uncertainty.png"}
+
+
+async def test_without_any_reconstruction(tmp_path: Path) -> None:
+    from protocols.errors import Unavailable
+
+    silent = FakeModel(trouble=[Unavailable("gone")] * 10)
+    session = await session_of(tmp_path, model=silent)
+    assert [path.name for path in write_figures(session, tmp_path)] == ["light_points.png"]
+
+
+@pytest.mark.parametrize(
+    ("about", "length"), [(20.0, 20), (19.9, 10), (5.5, 5), (1.0, 1), (0.9, 0.5), (0.03, 0.02), (1234.0, 1000)]
+)
+def test_scale_bars_have_round_lengths(about: float, length: float) -> None:
+    assert round_length_um(about) == pytest.approx(length)

@@ -1,0 +1,140 @@
+"""The whole demo, with real processes over real sockets, on small maps."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.image import imread
+
+from controller.session_reader import load_session
+from tests.integration.processes import cropped, cubic, grainloop, written
+
+SUMMARY = {
+    "map", "fraction_measured", "points_measured", "rounds", "error_mean_deg", "error_over_5deg", "boundary_f1",
+    "baseline", "instrument_s", "wall_s", "instrument_idle_fraction", "versions",
+}  # fmt: skip
+ERRORS = {"error_mean_deg", "error_over_5deg", "boundary_f1"}
+
+
+@pytest.fixture(scope="module")
+def titanium(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return written(cropped(), tmp_path_factory.mktemp("maps") / "crop.ang")
+
+
+@pytest.mark.timeout(300)
+def test_the_whole_demo_on_a_small_map(titanium: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with grainloop("demo", "--map", str(titanium), "--out", str(out), "--json", cwd=tmp_path) as demo:
+        code, stdout, stderr = demo.finish()
+        assert (code, stderr) == (0, "")
+        assert demo.family() == {}
+    summary = json.loads(stdout)
+    assert summary == json.loads((out / "summary.json").read_text())
+    assert set(summary) == SUMMARY
+    assert summary["points_measured"] == 138
+    assert summary["fraction_measured"] == pytest.approx(138 / 48**2)
+    assert summary["rounds"] == 8
+    grid = summary["baseline"]["grid_nn"]
+    assert set(grid) > ERRORS
+    assert 0.95 * 138 <= grid["points_measured"] <= 138
+    assert 0 < summary["error_over_5deg"] < 1
+    assert 0 <= summary["instrument_idle_fraction"] < 1
+    session = load_session(out / "session.h5")
+    assert len(session.points) == 138
+    assert session.finish_reason == "completed"
+    assert session.final is not None
+    assert session.light is not None
+    assert set(os.listdir(out / "logs")) == {"instrument.log", "model.log", "controller.log"}
+    for name in ("demo", "orientation", "uncertainty", "light_points", "error"):
+        assert imread(out / f"{name}.png").std() > 0.05
+
+
+@pytest.mark.timeout(300)
+def test_everything_of_a_cubic_map_can_be_measured_without_light(tmp_path: Path) -> None:
+    """And the folder of an earlier demo may be used again."""
+    nickel = written(cubic(), tmp_path / "nickel.ang")
+    for share in ("0.05", "1.0"):
+        with grainloop("demo", "--map", str(nickel), "--out", "out", "--budget", share, cwd=tmp_path) as demo:
+            code, stdout, stderr = demo.finish()
+            assert code == 0, stderr
+            assert demo.family() == {}
+        assert "Ni (m-3m) is cubic and shows no PL contrast: EBSD alone." in stderr
+        assert "coarse grid" in stdout
+    session = load_session(tmp_path / "out" / "session.h5")
+    assert len(np.unique(session.points.position_px, axis=0)) == 24 * 24
+    assert session.light is None
+    assert json.loads((tmp_path / "out" / "summary.json").read_text())["fraction_measured"] == 1
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_demo_leaves_no_process_and_keeps_its_points(
+    number: signal.Signals, titanium: Path, tmp_path: Path
+) -> None:
+    with grainloop("demo", "--map", str(titanium), "--out", "out", cwd=tmp_path) as demo:
+        demo.wait_for("Batch 1: ")
+        demo.process.send_signal(number)
+        code, stdout, stderr = demo.finish()
+        assert demo.family() == {}
+    assert code == 130
+    assert stdout == ""
+    assert "grainloop: interrupted; what was measured is in out/session.h5." in stderr
+    session = load_session(tmp_path / "out" / "session.h5")
+    assert session.finish_reason == "aborted"
+    assert len(session.points) >= 60
+
+
+@pytest.mark.timeout(300)
+def test_a_killed_demo_takes_its_services_with_it(titanium: Path, tmp_path: Path) -> None:
+    """The services notice that their parent is gone: waiting for the ends of their log pipes proves that they left."""
+    with grainloop("demo", "--map", str(titanium), "--out", "out", cwd=tmp_path) as demo:
+        demo.wait_for("Batch 0: ")
+        watched = [os.pidfd_open(pid) for pid, command in demo.family().items() if "serve" in command]
+        assert len(watched) == 3
+        demo.process.kill()
+        for process in watched:
+            assert _ended(process)
+        assert demo.family() == {}
+    assert load_session(tmp_path / "out" / "session.h5").finish_reason == "aborted"
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("service", ["instrument", "model", "controller"])
+def test_a_service_that_dies_in_the_middle_is_named(service: str, titanium: Path, tmp_path: Path) -> None:
+    with grainloop("demo", "--map", str(titanium), "--out", "out", cwd=tmp_path) as demo:
+        demo.wait_for("Batch 0: ")
+        os.kill(demo.child(service), signal.SIGKILL)
+        code, stdout, stderr = demo.finish()
+        assert demo.family() == {}
+    assert code == 1
+    assert stdout == ""
+    assert f"grainloop: The {service} service died (exit code -9)" in stderr.splitlines()[-1]
+    assert f"{service}.log" in stderr
+    session = load_session(tmp_path / "out" / "session.h5")
+    assert len(session.points) >= 60
+    assert session.points.point_id.tolist() == list(range(len(session.points)))
+
+
+@pytest.mark.timeout(300)
+def test_a_method_that_does_not_exist_is_refused_by_name(titanium: Path, tmp_path: Path) -> None:
+    with grainloop("demo", "--map", str(titanium), "--out", "out", "--method", "magic", cwd=tmp_path) as demo:
+        code, _, stderr = demo.finish()
+        assert demo.family() == {}
+    assert code == 1
+    assert stderr.splitlines()[-1].startswith("grainloop: The model service has no method 'magic'; it has: ")
+    assert not (tmp_path / "out" / "session.h5").exists()
+
+
+def _ended(process: int) -> bool:
+    """Whether the process of this descriptor ended; waits for it."""
+    import select
+
+    try:
+        return bool(select.select([process], [], [], 60)[0])
+    finally:
+        os.close(process)
