@@ -20,6 +20,8 @@ from model.reconstruct import Posterior
 from protocols.messages import ProposalReason, Proposals
 
 MOSTLY = 0.5
+WINDOW_PX = (0.75, 8.0)
+"""Smallest and largest window."""
 
 
 @dataclass(frozen=True)
@@ -27,11 +29,12 @@ class Spread:
     """Greedy batch of the points around which most pixels are expected to be wrong.
 
     Attributes:
-        window_px: standard deviation of the window around a point that counts as explained by it.
+        window_share: standard deviation of the window around a point that counts as explained by it, as a share of the
+            mean spacing of the points measured so far.
     """
 
     name: str = "spread"
-    window_px: float = 1.5
+    window_share: float = 0.3
 
     def __call__(self, scene: Scene, count: int, rng: np.random.Generator) -> Proposals:
         """See `Policy`."""
@@ -39,7 +42,8 @@ class Spread:
         exploring = count if scene.exploration_share >= 1 else exploring
         free = scene.free
         value = np.where(scene.measured, 0, scene.posterior.p_wrong).astype(np.float32)
-        gain, kernel = expected_gain(value, self.window_px)
+        spacing_px = np.sqrt(value.size / max(int(scene.measured.sum()), 1))
+        gain, kernel = expected_gain(value, float(np.clip(self.window_share * spacing_px, *WINDOW_PX)))
         explored, _ = fill(scene.measured, free, exploring, rng)
         explored_gain = gain[tuple(explored.T)]
         picked, picked_gain = greedy(value, free, kernel, count - len(explored), explored)

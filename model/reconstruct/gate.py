@@ -4,9 +4,10 @@ The posterior at a pixel is nearly discrete: it belongs to one of the grains mea
 Weights are log-odds against the latter:
 
 - distance d: P(same grain) = exp(−d/L), hence odds 1 / (exp(d/L) − 1), with L fitted to the section's own points;
-- PL: Gaussian misfit between the PL seen and the PL predicted from the seed's orientation, tempered because
-  calibration, blur and registration errors are shared by neighbours and channels, and capped because of dust; a grain
-  never hit is expected to look like any grain of the section;
+- PL: Gaussian misfit between the PL seen and the PL predicted from the seed's orientation, capped because of dust; a
+  grain never hit is expected to look like any grain of the section. The misfit is tempered: calibration, blur and
+  registration errors are shared by neighbours and channels, and PL that does not tell the measured points apart must
+  not count, so the section's own points decide how much it does (`light_trust`);
 - neighbourhood: a Potts coupling (`smooth`). Loosening it where PL shows an edge made the maps worse: the misfit
   already holds what PL knows, and its noise looks like edges.
 
@@ -22,6 +23,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
+from scipy.special import logsumexp
 
 from model.light.predict import predict_light
 from model.reconstruct.problem import RegisteredLight
@@ -34,8 +36,10 @@ NEAR_SEEDS = 32
 """Nearest seeds among which the groups of a pixel are looked for."""
 MIN_DISTANCE_PX = 0.1
 """Distance given to the measured pixel itself, so that it can be doubted where everything contradicts it."""
-TEMPER = 0.2
-"""Weight of the PL misfit."""
+TRUST = np.array([0.0, 0.02, 0.05, 0.1, 0.15, 0.2])
+"""Weights that the PL misfit may get; more than 0.2 made no map better, because neighbours share their errors."""
+MIN_EVIDENCE = 2.0
+"""Log-likelihood that PL must add to be believed, each group counted once."""
 MISFIT_CAP = 8.0
 COUPLING = 0.4
 """Log-odds that a neighbour of the same grain adds; with it P(wrong) is calibrated on the shipped maps."""
@@ -59,12 +63,12 @@ class Gate:
     free: NDArray[np.float32]
 
 
-def open_gate(shape: tuple[int, int], seeds: Seeds, light: RegisteredLight | None) -> Gate:
-    """The candidates of each pixel and their posterior weights, from at least one seed."""
+def open_gate(shape: tuple[int, int], seeds: Seeds, light: RegisteredLight | None, trust: float = 0.0) -> Gate:
+    """The candidates of each pixel and their posterior weights, from at least one seed; `trust` weighs the misfit."""
     seed, distance = nearest_of_each_group(shape, seeds)
     log_odds = distance_log_odds(distance, seeds.length_px)
     if light is not None:
-        log_odds += light_log_likelihood(light, seeds, seed)
+        log_odds += light_log_likelihood(light, seeds, seed, trust)
     label = np.where(seed >= 0, seeds.group[seed], np.int32(-1))
     belief = mean_field(log_odds, label, COUPLING, SWEEPS)
     return Gate(seed, belief[..., :-1], belief[..., -1])
@@ -112,17 +116,39 @@ def distance_log_odds(distance: NDArray[np.float32], length_px: float) -> NDArra
     return np.concatenate([odds, np.zeros((*odds.shape[:2], 1))], axis=-1).astype(np.float32)
 
 
-def light_log_likelihood(light: RegisteredLight, seeds: Seeds, seed: NDArray[np.int32]) -> NDArray[np.float32]:
+def light_log_likelihood(
+    light: RegisteredLight, seeds: Seeds, seed: NDArray[np.int32], trust: float
+) -> NDArray[np.float32]:
     """(h, w, K + 1) log-likelihood of the PL seen under each candidate and, last, under a grain never hit."""
-    features, precision = _trusted(light)
+    features, precision = _columns(light)
     expected = predict_light(seeds.orientation).astype(np.float32)
     reference = expected[np.linspace(0, len(seeds) - 1, min(len(seeds), REFERENCE_SEEDS)).astype(np.intp)]
     candidates = seed.reshape(-1, seed.shape[-1])
-    flat = _misfit(features, TEMPER / 2 * precision, expected, candidates, reference, np.float32(MISFIT_CAP))
+    flat = _misfit(features, trust / 2 * precision, expected, candidates, reference, np.float32(MISFIT_CAP))
     return flat.reshape(*seed.shape[:2], -1)
 
 
-def _trusted(light: RegisteredLight) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def light_trust(shape: tuple[int, int], seeds: Seeds, light: RegisteredLight) -> float:
+    """The weight of the misfit under which PL best tells the group of each seed from the other groups nearby.
+
+    Maximum likelihood of the groups that were measured, over `TRUST`, and 0 unless each group bears it out. PL of
+    another section gets 0; PL that is 3 px off half of what registered PL gets.
+    """
+    seed, _ = nearest_of_each_group(shape, seeds)
+    at_seeds = tuple(seeds.position.T)
+    pixel = np.ravel_multi_index(at_seeds, shape)
+    candidates, (features, precision) = seed[at_seeds], (columns[pixel] for columns in _columns(light))
+    expected = predict_light(seeds.orientation).astype(np.float32)
+    cap = np.float32(MISFIT_CAP / TRUST[-1])
+    misfit = _misfit(features, precision / 2, expected, candidates, expected[:1], cap)[:, :-1]
+    with np.errstate(invalid="ignore"):
+        weighed = np.where(candidates >= 0, TRUST[:, None, None] * misfit, -np.inf)
+    likelihood = np.mean(weighed[..., 0] - logsumexp(weighed, axis=-1), axis=-1)
+    convincing = (likelihood.max() - likelihood[0]) * len(np.unique(seeds.group)) > MIN_EVIDENCE
+    return float(TRUST[likelihood.argmax()]) if convincing else 0.0
+
+
+def _columns(light: RegisteredLight) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """(n, 5) features without NaN, and (n, 5) inverse variances, 0 where PL is not trusted."""
     finite = np.isfinite(light.features) & np.isfinite(light.sigma) & (light.sigma > 0)
     features = np.where(finite, light.features, 0)

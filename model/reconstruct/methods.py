@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from model.crystal import laue_group
-from model.reconstruct.gate import open_gate
+from model.reconstruct.gate import light_trust, open_gate
 from model.reconstruct.problem import (
     IsCancelled,
     Options,
@@ -23,7 +23,9 @@ from model.reconstruct.problem import (
     nothing_known,
 )
 from model.reconstruct.readout import read_out
-from model.reconstruct.seeds import find_seeds
+from model.reconstruct.seeds import Seeds, find_seeds
+
+WITHOUT = "EBSD alone is used."
 
 
 @dataclass(frozen=True)
@@ -63,22 +65,25 @@ class PLCandidates:
         seeds, notes = find_seeds(problem)
         if not len(seeds):
             return nothing_known(problem.shape)
-        light, reason = usable_light(problem)
+        light, trust, reason = usable_light(problem, seeds)
         checkpoint(report, cancelled, 0.2, "candidates")
-        gate = open_gate(problem.shape, seeds, light)
+        gate = open_gate(problem.shape, seeds, light, trust)
         checkpoint(report, cancelled, 0.7, "map")
         return read_out(
             problem, seeds, gate.seed, gate.weight, light_used=light is not None, degraded=(*notes, *reason)
         )
 
 
-def usable_light(problem: Problem) -> tuple[RegisteredLight | None, tuple[str, ...]]:
-    """The PL of a problem if it can say anything of its orientations, or None and the reason as a sentence."""
+def usable_light(problem: Problem, seeds: Seeds) -> tuple[RegisteredLight | None, float, tuple[str, ...]]:
+    """The PL of a problem and how much weight it deserves, or None and the reason as a sentence."""
     group = laue_group(problem.laue_group)
     if group.uniaxial_fold == 0:
-        return None, (f"Crystals of Laue group {group.name} are given no PL contrast: EBSD alone is used.",)
+        return None, 0.0, (f"Crystals of Laue group {group.name} are given no PL contrast. {WITHOUT}",)
     if problem.light is None:
-        return None, (f"{problem.light_missing} EBSD alone is used.",)
+        return None, 0.0, (f"{problem.light_missing} {WITHOUT}",)
     if not np.isfinite(problem.light.sigma).any():
-        return None, ("PL is trusted nowhere on this section. EBSD alone is used.",)
-    return problem.light, ()
+        return None, 0.0, (f"PL is trusted nowhere on this section. {WITHOUT}",)
+    trust = light_trust(problem.shape, seeds, problem.light)
+    if trust == 0 and len(np.unique(seeds.group)) > 1:
+        return None, 0.0, (f"PL does not tell the measured grains apart. {WITHOUT}",)
+    return problem.light, trust, ()

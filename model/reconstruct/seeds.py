@@ -79,7 +79,7 @@ def _once_per_pixel(
             continue
         q = orientation[run]
         angle = disorientation_deg(q[:, None], q[None], laue_group)
-        total = angle.sum(axis=1)[::-1]
+        total = angle.sum(axis=1).round(3)[::-1]
         kept[number] = int(run[len(run) - 1 - int(total.argmin())])
         contradictions += bool(angle.max() > WRONG_DEG)
     return np.sort(np.array(kept, dtype=np.intp)), contradictions

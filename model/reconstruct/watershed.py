@@ -49,7 +49,7 @@ class PLWatershed:
         seeds, notes = find_seeds(problem)
         if not len(seeds):
             return nothing_known(problem.shape)
-        light, reason = usable_light(problem)
+        light, _, reason = usable_light(problem, seeds)
         if light is None:
             nearest = NearestNeighbour()(problem, options, report, cancelled)
             return replace(nearest, degraded=(*nearest.degraded, *reason))
