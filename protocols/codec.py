@@ -6,7 +6,7 @@ and errors travel in the envelope of `protocols.rpc`; how arrays become frames i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -41,20 +41,24 @@ def decode(frames: Sequence[Frame], union: Any, limits: Limits = LIMITS) -> Valu
     require_version(tree)
     if tree.keys() != {"version", "body"}:
         raise BadMessage(f"A header with the fields {sorted(map(str, tree))}.", field="header")
-    return validate(tree["body"], union)
+    return validator(union)(tree["body"])
 
 
-def validate(body: object, union: Any) -> Value:
-    """`body`, as `unpack` returned it, as a message of `union`.
+@lru_cache(maxsize=64)
+def validator(union: Any) -> Callable[[object], Value]:
+    """A function that takes a tree, as `unpack` returned it, and returns the message of `union` that it is.
 
-    Raises:
-        BadMessage: a field is wrong.
-        UnknownKind: a kind outside the union.
+    It raises `BadMessage` when a field is wrong and `UnknownKind` for a kind outside the union.
     """
-    try:
-        return _adapter(union).validate_python(body)
-    except ValidationError as error:
-        raise _sentence(error, body) from None
+    adapter: TypeAdapter[Value] = TypeAdapter(union)
+
+    def validate(body: object) -> Value:
+        try:
+            return adapter.validate_python(body)
+        except ValidationError as error:
+            raise _sentence(error, body) from None
+
+    return validate
 
 
 def require_version(tree: object) -> None:
@@ -73,11 +77,6 @@ def require_version(tree: object) -> None:
             field="version",
             value=short(version),
         )
-
-
-@lru_cache(maxsize=64)
-def _adapter(union: Any) -> TypeAdapter[Value]:
-    return TypeAdapter(union)
 
 
 def _sentence(error: ValidationError, body: object) -> BadMessage:

@@ -92,7 +92,8 @@ def unpack(frames: Sequence[Frame], limits: Limits = LIMITS) -> Any:
     _check_sizes(frames, limits)
     arrays = _ArraysIn(frames)
     tree = _unpack_header(frames[0], arrays.view, limits)
-    _check_nesting(tree, limits.nesting)
+    if isinstance(tree, (dict, tuple)):
+        _check_nesting(cast("object", tree), limits.nesting)
     if arrays.used != set(range(1, len(frames))):
         raise BadMessage(f"A message of {len(frames)} frames whose header names {len(arrays.used)} arrays.")
     return tree
@@ -129,6 +130,8 @@ def _check_sizes(frames: Sequence[Frame], limits: Limits) -> None:
         )
     total = len(frames[0])
     _bound("A header", total, limits.header_bytes)
+    if len(frames) == 1:
+        return
     for frame in frames[1:]:
         _bound("An array", len(frame), limits.array_bytes)
         total += len(frame)
@@ -163,14 +166,13 @@ def _unpack_header(header: Frame, array_hook: Any, limits: Limits) -> Any:
 
 
 def _check_nesting(node: object, left: int) -> None:
-    kind = type(node)
-    if kind is not dict and kind is not tuple:
-        return
+    """Walk maps and lists, which msgpack makes of exactly these two types."""
     if left == 0:
         raise TooLarge("A header nested too deeply.", field="header")
-    children = cast("dict[str, object]", node).values() if kind is dict else cast("tuple[object, ...]", node)
+    children = cast("dict[str, object]", node).values() if type(node) is dict else cast("tuple[object, ...]", node)
     for child in children:
-        _check_nesting(child, left - 1)
+        if type(child) is dict or type(child) is tuple:
+            _check_nesting(child, left - 1)
 
 
 class _ArraysIn:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import zmq
 
@@ -27,9 +27,37 @@ CANCEL_GRACE_S = 2.0
 """How long a withdrawn request may bring what was measured before it ended."""
 
 
-class _Waiting(NamedTuple):
-    future: asyncio.Future[Any]
-    on_progress: OnProgress | None
+class _Waiting:
+    """One request of a task that awaits `outcome`; cancelling the task cancels that future, so a new one follows."""
+
+    def __init__(self, on_progress: OnProgress | None) -> None:
+        self.on_progress = on_progress
+        self.renew()
+
+    def renew(self) -> None:
+        self.outcome: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+    def look(self) -> None:
+        """Take note of an error that nobody will raise, so that asyncio does not warn of it."""
+        if self.outcome.done() and not self.outcome.cancelled():
+            self.outcome.exception()
+
+    def progress(self, message: Value) -> None:
+        failed = self.outcome.done() and not self.outcome.cancelled()
+        if self.on_progress is None or failed:
+            return
+        try:
+            self.on_progress(message)
+        except Exception as error:  # noqa: BLE001  # it belongs to the caller, who awaits the outcome
+            self.fail(error)
+
+    def reply(self, message: Value) -> None:
+        if not self.outcome.done():
+            self.outcome.set_result(message)
+
+    def fail(self, error: Exception) -> None:
+        if not self.outcome.done():
+            self.outcome.set_exception(error)
 
 
 class Client:
@@ -97,18 +125,27 @@ class Client:
         if not self._open:
             raise Unavailable(f"The client of the {self.service} service is not open.", field="endpoint")
         request_id, actions = self._core.request(message, deadline_s)
-        waiting = _Waiting(asyncio.get_running_loop().create_future(), on_progress)
-        self._waiting[request_id] = waiting
+        self._waiting[request_id] = waiting = _Waiting(on_progress)
         try:
             self._do(actions)
-            return await asyncio.shield(waiting.future)
+            self._timer.plan()
+            return await waiting.outcome
         except asyncio.CancelledError:
-            self._do(self._core.cancel(request_id))
-            await asyncio.wait([waiting.future], timeout=CANCEL_GRACE_S)
+            await self._wind_down(request_id, waiting)
             raise
         finally:
             del self._waiting[request_id]
             self._do(self._core.abandon(request_id))
+
+    async def _wind_down(self, request_id: str, waiting: _Waiting) -> None:
+        """Tell the service to stop, and listen until it has, for a while."""
+        waiting.look()
+        waiting.renew()
+        cancel = self._core.cancel(request_id)
+        self._do(cancel)
+        if cancel:
+            await asyncio.wait([waiting.outcome], timeout=CANCEL_GRACE_S)
+        waiting.look()
 
     def _received(self, frames: list[Frame]) -> None:
         self._do(self._core.receive(frames))
@@ -128,26 +165,11 @@ class Client:
                 case Send(frames):
                     self._port.send(frames)
                 case Progressed(request_id, message):
-                    self._progress(request_id, message)
+                    self._waiting[request_id].progress(message)
                 case Replied(request_id, message):
-                    self._settle(request_id, lambda future, message=message: future.set_result(message))
+                    self._waiting[request_id].reply(message)
                 case Failed(request_id, error):
-                    self._settle(request_id, lambda future, error=error: future.set_exception(error))
-        self._timer.plan()
-
-    def _progress(self, request_id: str, message: Value) -> None:
-        waiting = self._waiting.get(request_id)
-        if waiting is None or waiting.on_progress is None or waiting.future.done():
-            return
-        try:
-            waiting.on_progress(message)
-        except Exception as error:  # noqa: BLE001  # it belongs to the caller, who awaits the future
-            waiting.future.set_exception(error)
-
-    def _settle(self, request_id: str, settle: Callable[[asyncio.Future[Any]], None]) -> None:
-        waiting = self._waiting.get(request_id)
-        if waiting is not None and not waiting.future.done():
-            settle(waiting.future)
+                    self._waiting[request_id].fail(error)
 
     def _close(self) -> None:
         self._open = False

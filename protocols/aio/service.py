@@ -153,13 +153,13 @@ class _Running:
                     self._log.info("request withdrawn", request=key.id, reason=reason.message)
                     self._calls[key].cancelled.set()
                     self._port.wake()
-        self._timer.plan()
 
     def _start(self, work: Serve) -> None:
         left = math.inf if work.deadline_s is None else work.deadline_s
         send = _Progress(self, work.key)
         call = Call(work.key.id, asyncio.get_running_loop().time() + left, send, work.key.peer)
         self._calls[work.key] = call
+        self._timer.plan()
         task = asyncio.create_task(self._serve(work, call), name=f"{self._core.service}:{work.key.id}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

@@ -1,4 +1,4 @@
-"""Calls a tick at the time that a core asks for; re-planned after every action, so it costs next to nothing."""
+"""Calls a tick at the time that a core asks for. Plan anew whenever that time may have come closer."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from protocols.codec import validate
+from protocols.codec import validator
 from protocols.errors import (
     BadMessage,
     DeadlineExceeded,
@@ -97,6 +97,9 @@ class ClientCore:
     _open: dict[str, _Open] = field(default_factory=dict[str, _Open])
     _listening: Listening | None = None
 
+    def __post_init__(self) -> None:
+        self._validate = validator(self.replies)
+
     def request(self, message: Value, deadline_s: float) -> tuple[str, list[ClientAction]]:
         """Open a request; returns its id and what to do.
 
@@ -172,9 +175,9 @@ class ClientCore:
         try:
             match envelope.kind:
                 case EnvelopeKind.PROGRESS:
-                    return [Progressed(envelope.id, validate(envelope.body, self.replies))]
+                    return [Progressed(envelope.id, self._validate(envelope.body))]
                 case EnvelopeKind.REPLY:
-                    message = validate(envelope.body, self.replies)
+                    message = self._validate(envelope.body)
                     del self._open[envelope.id]
                     return [Replied(envelope.id, message)]
                 case EnvelopeKind.ERROR:

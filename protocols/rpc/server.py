@@ -7,11 +7,12 @@ means, and who works on it, is the caller's business.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from protocols.codec import validate
+from protocols.codec import validator
 from protocols.errors import BadMessage, Busy, Cancelled, DeadlineExceeded, GrainloopError
 from protocols.frames import Frame
 from protocols.rpc.envelope import Envelope, EnvelopeKind, from_frames, salvage_id, to_frames
@@ -94,7 +95,11 @@ class ServerCore:
     remember: int = 1024
     _open: dict[RequestKey, _Open] = field(default_factory=dict[RequestKey, _Open])
     _peers: dict[bytes, Listening] = field(default_factory=dict[bytes, Listening])
-    _closed: dict[RequestKey, None] = field(default_factory=dict[RequestKey, None])  # in order of closing
+    # Oldest first; a plain dict would search for its first key past all those deleted before.
+    _closed: OrderedDict[RequestKey, None] = field(default_factory=OrderedDict[RequestKey, None])
+
+    def __post_init__(self) -> None:
+        self._validate = validator(self.requests)
 
     def receive(self, peer: bytes, frames: Sequence[Frame]) -> list[ServerAction]:
         """What one incoming message means."""
@@ -176,7 +181,7 @@ class ServerCore:
             return []
         try:
             self._require_room(key.peer)
-            request = validate(envelope.body, self.requests)
+            request = self._validate(envelope.body)
         except GrainloopError as error:
             return [self._error(key, error)]
         now = self.clock()
@@ -208,7 +213,7 @@ class ServerCore:
             return
         self._closed[key] = None
         if len(self._closed) > self.remember:
-            del self._closed[next(iter(self._closed))]
+            self._closed.popitem(last=False)
         if not any(other.peer == key.peer for other in self._open):
             self._peers.pop(key.peer, None)
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from protocols import messages
 from protocols.arrays import ALLOWED_DTYPES
-from protocols.codec import decode, encode, validate
+from protocols.codec import decode, encode, validator
 from protocols.errors import BadMessage, TooLarge, UnknownKind, VersionMismatch
 from protocols.frames import ARRAY_EXTENSION, Limits, pack, unpack
 from protocols.messages import CheckHealth, InstrumentReply, InstrumentRequest, PointsMeasured, ScanRequest
@@ -182,7 +182,7 @@ def test_what_is_no_message_is_refused_by_type(frames, error):
 def test_a_fault_is_told_by_field_and_value():
     body = unpack(encode(scan()))["body"]
     with pytest.raises(BadMessage) as caught:
-        validate(body | {"dwell_s": -2.5}, InstrumentRequest)
+        validator(InstrumentRequest)(body | {"dwell_s": -2.5})
     assert str(caught.value) == "scan_request: dwell_s should be greater than 0, got -2.5."
     assert (caught.value.field, caught.value.value) == ("dwell_s", "-2.5")
 
@@ -191,7 +191,7 @@ def test_a_fault_is_told_by_field_and_value():
 def test_numbers_that_are_none_are_refused(value):
     body = unpack(encode(scan()))["body"]
     with pytest.raises(BadMessage, match="dwell_s"):
-        validate(body | {"dwell_s": value}, InstrumentRequest)
+        validator(InstrumentRequest)(body | {"dwell_s": value})
 
 
 # --- bounds ----------------------------------------------------------------------------------------------------------

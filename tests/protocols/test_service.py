@@ -336,7 +336,7 @@ async def test_a_deadline_ends_both_sides(handlers, asking):
     await handlers.ended.wait()
     assert handlers.call is not None
     assert handlers.call.cancelled
-    assert handlers.call.remaining_s == 0
+    assert handlers.call.remaining_s < 0.1
 
 
 async def test_the_handler_knows_its_deadline(handlers, asking):
