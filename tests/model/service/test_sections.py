@@ -1,0 +1,112 @@
+import numpy as np
+import pytest
+
+from model.service.sections import BYTES_PER_PIXEL, Sections, prepare
+from protocols.errors import BadInput, UnknownSection
+from protocols.messages import OpenSection
+from protocols.values import Grid, LightImages, LightKind, Phase
+
+ALPHA = Phase(phase_id=1, name="Ti alpha", point_group="6/mmm")
+BETA = Phase(phase_id=2, name="Ti beta", point_group="m-3m")
+
+
+def opening(key="s", shape=(10, 10), phases=(ALPHA,), light=None):
+    return OpenSection(section_key=key, grid=Grid(shape_px=shape, step_um=1.0), phases=phases, light=light)
+
+
+def stack(angles, shape=(12, 12), seed=0):
+    images = np.random.default_rng(seed).random((len(angles), *shape)).astype(np.float32)
+    return LightImages(kind=LightKind.ROTATION_STACK, angles_deg=tuple(angles), images=images, pixel_um=1.0)
+
+
+def test_a_section_that_was_never_opened_is_unknown():
+    with pytest.raises(UnknownSection, match="'nowhere'"):
+        Sections().get("nowhere")
+
+
+def test_the_section_not_used_for_longest_makes_room():
+    held = Sections(memory_bytes=3 * 100 * BYTES_PER_PIXEL)
+    for key in "abc":
+        held.put(prepare(opening(key)))
+    held.get("a")
+    held.put(prepare(opening("d")))
+    assert [key for key in "abcd" if _knows(held, key)] == ["a", "c", "d"]
+
+
+def test_one_section_is_held_however_large():
+    held = Sections(memory_bytes=1)
+    held.put(prepare(opening("large", shape=(200, 200))))
+    assert held.get("large").shape == (200, 200)
+    held.put(prepare(opening("next")))
+    assert len(held) == 1
+
+
+def test_opening_again_replaces_and_closing_forgets():
+    held = Sections()
+    held.put(prepare(opening("a")))
+    held.put(prepare(opening("a", shape=(5, 6))))
+    assert held.get("a").shape == (5, 6)
+    held.drop("a")
+    held.drop("a")
+    assert len(held) == 0
+
+
+def _knows(held, key):
+    try:
+        held.get(key)
+    except UnknownSection:
+        return False
+    return True
+
+
+def test_images_are_not_held_once_their_features_are_fitted():
+    section = prepare(opening(light=stack(range(0, 180, 20))))
+    assert section.features is not None
+    assert section.features.values.shape == (5, 12, 12)
+    assert section.declared.light is None
+
+
+@pytest.mark.parametrize(
+    ("request_", "words"),
+    [
+        (opening(), "There is no PL"),
+        (opening(phases=(BETA,), light=stack(range(0, 180, 20))), "none has a unique c-axis"),
+        (opening(light=stack((0.0, 90.0))), "cannot be fitted from the stage angles 0°, 90°"),
+    ],
+)
+def test_what_keeps_light_out_is_said_at_once(request_, words):
+    section = prepare(request_)
+    assert section.features is None
+    assert words in section.notes[0]
+
+
+def test_one_phase_with_a_unique_axis_is_enough_for_light():
+    assert prepare(opening(phases=(BETA, ALPHA), light=stack(range(0, 180, 20)))).features is not None
+
+
+def test_an_rgb_image_has_features_too():
+    image = np.random.default_rng(0).random((3, 12, 12)).astype(np.float32)
+    light = LightImages(kind=LightKind.RGB, angles_deg=(), images=image, pixel_um=1.0)
+    section = prepare(opening(light=light))
+    assert section.features is not None
+    assert section.features.names == ("R", "G", "B")
+
+
+def test_images_without_a_finite_value_are_no_light():
+    dead = stack(range(0, 180, 20))
+    dead = dead.model_copy(update={"images": np.full_like(dead.images, np.nan)})
+    section = prepare(opening(light=dead))
+    assert section.features is None
+    assert "no finite value" in section.notes[0]
+
+
+def test_an_unknown_point_group_is_refused_by_name():
+    with pytest.raises(BadInput, match=r"'mystery': .*7/mmm"):
+        prepare(opening(phases=(Phase(phase_id=1, name="mystery", point_group="7/mmm"),)))
+
+
+def test_points_of_an_undeclared_phase_are_refused():
+    section = prepare(opening())
+    assert section.phase(1) == ALPHA
+    with pytest.raises(BadInput, match="phase 7"):
+        section.phase(7)
