@@ -99,14 +99,15 @@ def _replace_wrong(
     point_group: str,
 ) -> None:
     """Overwrite a share of the orientations by arbitrary or pseudo-symmetric ones."""
-    factor = 1 + (draw(rng, nuisances.wrong_boundary) - 1) * boundary
-    chance = rng.random(boundary.shape)
-    arbitrary, pseudo = draw(rng, nuisances.misindexed) * factor, draw(rng, nuisances.pseudo_symmetric) * factor
-    wrong = chance < arbitrary
-    orientation[wrong] = random_quaternions(int(wrong.sum()), rng)
-    near = (chance >= arbitrary) & (chance < arbitrary + pseudo)
+    factor = np.where(boundary, draw(rng, nuisances.wrong_boundary), 1.0)
+    chance = rng.random(boundary.shape) / factor
+    arbitrary, pseudo = draw(rng, nuisances.misindexed), draw(rng, nuisances.pseudo_symmetric)
+    flat = orientation.reshape(-1, 4)
+    wrong = np.flatnonzero(chance < arbitrary)
+    flat[wrong] = random_quaternions(len(wrong), rng)
+    near = np.flatnonzero((chance >= arbitrary) & (chance < arbitrary + pseudo))
     choices = PSEUDO_SYMMETRY[point_group]
-    orientation[near] = multiply(orientation[near], choices[rng.integers(len(choices), size=int(near.sum()))])
+    flat[near] = multiply(flat[near], choices[rng.integers(len(choices), size=len(near))])
 
 
 @njit(cache=True)

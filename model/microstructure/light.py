@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter1d
 
 from model.microstructure.fields import smooth_image
 from model.microstructure.light_flaws import Blemishes, draw_blemishes, tile_steps
@@ -124,8 +123,9 @@ def polynomial_light(
 def _blurred(image: Floats, sigma_px: float) -> Floats:
     if sigma_px < 0.25:
         return image
-    rows = gaussian_filter1d(image, sigma_px, axis=1, mode="nearest", truncate=3)
-    return np.asarray(gaussian_filter1d(rows, sigma_px, axis=2, mode="nearest", truncate=3), np.float32)
+    reach = int(np.ceil(2.5 * sigma_px))
+    taps = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma_px) ** 2)
+    return _convolve(image, (taps / taps.sum()).astype(np.float32))
 
 
 def _drift_field(rng: np.random.Generator, shape: tuple[int, int], rms_px: float) -> Floats:
@@ -150,22 +150,17 @@ def _take_and_calibrate(rng: np.random.Generator, n: LightNuisances, seen: Float
     gain = draw_log(rng, n.gain)
     mixing = np.eye(N_FEATURES) + left * draw(rng, n.mixing) * rng.standard_normal((N_FEATURES, N_FEATURES))
     image = np.tensordot(mixing.astype(np.float32), seen, axes=1)
-    strength = draw(rng, n.shading)
     trend = smooth_image(rng, shape, 0.8 * max(shape), 2)
-    shade = np.clip(1 + strength * trend[0], 0.3, 3).astype(np.float32)
-    offset = draw(rng, n.offset) * (1 + 0.3 * rng.standard_normal((N_FEATURES, 1, 1)))
-    level = (offset / gain + tile_steps(rng, shape, N_FEATURES, draw(rng, n.tile_step))).astype(np.float32)
-    counts = gain * shade * (image + level)
-    shade_error = (1 + 0.5 * left * strength * trend[1]).astype(np.float32)
-    centred = level - level.mean(axis=(1, 2), keepdims=True)
-    return counts, (image + left * centred) * shade_error
+    offset = draw(rng, n.offset) / gain * (1 + 0.3 * rng.standard_normal((N_FEATURES, 1, 1)))
+    steps = tile_steps(rng, shape, N_FEATURES, draw(rng, n.tile_step))
+    return _expose(image, trend, draw(rng, n.shading), (offset + steps).astype(np.float32), gain, left)
 
 
 def _reported(
     rng: np.random.Generator, n: LightNuisances, features: Floats, ideal: Floats, drift: float, blemishes: Blemishes
 ) -> Floats:
     """Noise map as a pipeline finds it: typical residual, growth at edges by the drift, distrust of seen blemishes."""
-    residual = (features[:, ::3, ::3] - ideal[:, ::3, ::3]).reshape(N_FEATURES, -1)
+    residual = (features[:, ::5, ::5] - ideal[:, ::5, ::5]).reshape(N_FEATURES, -1)
     typical = 1.4826 * np.median(np.abs(residual), axis=1) + 0.01
     typical = typical * np.exp(n.believed * rng.standard_normal(N_FEATURES) / 2)
     drift = drift * float(np.exp(n.believed * rng.standard_normal()))
@@ -173,6 +168,23 @@ def _reported(
     local = n.believed * (rng.standard_normal() + 0.6 * smooth_image(rng, edge.shape, 12.0)[0])
     wrong = (np.exp(local) * blemishes.distrust).astype(np.float32)
     return np.sqrt((typical**2).astype(np.float32)[:, None, None] + edge) * wrong
+
+
+@njit(cache=True)
+def _expose(
+    image: Any, trend: Any, strength: float, level: Any, gain: float, left: float
+) -> Any:  # pragma: no cover - compiled
+    """Counts of an image under uneven light, and the image that an imperfect calibration makes of them."""
+    counts, features = np.empty_like(image), np.empty_like(image)
+    for c in range(image.shape[0]):
+        mean = level[c].mean()
+        for i in range(image.shape[1]):
+            for j in range(image.shape[2]):
+                shade = min(max(1 + strength * trend[0, i, j], 0.3), 3.0)
+                error = 1 + 0.5 * left * strength * trend[1, i, j]
+                counts[c, i, j] = gain * shade * (image[c, i, j] + level[c, i, j])
+                features[c, i, j] = error * (image[c, i, j] + left * (level[c, i, j] - mean))
+    return counts, features
 
 
 @njit(cache=True)
@@ -191,6 +203,30 @@ def _polynomial(q: Any, anisotropic: Any, kappa: float) -> Any:  # pragma: no co
             out[0, i, j] = re * re + im * im
             out[1, i, j], out[2, i, j] = re * re - im * im, 2 * re * im
             out[3, i, j], out[4, i, j] = re, im
+    return out
+
+
+@njit(cache=True)
+def _convolve(image: Any, taps: Any) -> Any:  # pragma: no cover - compiled
+    """(c, h, w) convolved with `taps` along rows and columns, the border repeated."""
+    n, h, w = image.shape
+    reach = taps.size // 2
+    out = np.empty_like(image)
+    line = np.empty(w + 2 * reach, np.float32)
+    for c in range(n):
+        for i in range(h):
+            line[:] = 0
+            for t in range(taps.size):
+                row = image[c, min(max(i + t - reach, 0), h - 1)]
+                for j in range(w):
+                    line[reach + j] += taps[t] * row[j]
+            line[:reach] = line[reach]
+            line[reach + w :] = line[reach + w - 1]
+            for j in range(w):
+                total = np.float32(0)
+                for t in range(taps.size):
+                    total += taps[t] * line[j + t]
+                out[c, i, j] = total
     return out
 
 

@@ -58,13 +58,13 @@ def draw_blemishes(
     return Blemishes(cover, np.broadcast_to(colour, (5, *shape)), factor.astype(np.float32))
 
 
-def tile_steps(rng: np.random.Generator, shape: tuple[int, int], channels: int, rms: float) -> NDArray[np.float64]:
+def tile_steps(rng: np.random.Generator, shape: tuple[int, int], channels: int, rms: float) -> Floats:
     """(channels, h, w) constant offsets of stitched tiles; most crops hold one seam or none."""
     size = draw_log(rng, (40.0, 400.0))
     row = ((np.arange(shape[0]) + rng.uniform(0, size)) // size).astype(np.int64)
     column = ((np.arange(shape[1]) + rng.uniform(0, size)) // size).astype(np.int64)
-    level = rms * rng.standard_normal((channels, row[-1] + 1, column[-1] + 1))
-    return level[:, row[:, None], column[None, :]]
+    level = np.float32(rms) * rng.standard_normal((channels, row[-1] + 1, column[-1] + 1), dtype=np.float32)
+    return level.take(row, axis=1).take(column, axis=2)
 
 
 def _draw_scratches(rng: np.random.Generator, cover: Floats) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 import numpy as np
+from numpy.typing import NDArray
 
 from model.microstructure.errors import MicrostructureError
 
@@ -19,12 +20,17 @@ Range = tuple[float, float]
 
 def draw(rng: np.random.Generator, limits: Range) -> float:
     """A number uniform within `limits`."""
-    return float(rng.uniform(*limits))
+    return limits[0] + (limits[1] - limits[0]) * rng.random()
 
 
 def draw_log(rng: np.random.Generator, limits: Range) -> float:
     """A number whose logarithm is uniform within positive `limits`."""
-    return float(np.exp(rng.uniform(np.log(limits[0]), np.log(limits[1]))))
+    return limits[0] * (limits[1] / limits[0]) ** rng.random()
+
+
+def draw_logs(rng: np.random.Generator, limits: Range, n: int) -> NDArray[np.float64]:
+    """(n,) such numbers."""
+    return limits[0] * (limits[1] / limits[0]) ** rng.random(n)
 
 
 def pick(rng: np.random.Generator, weights: Sequence[float]) -> int:

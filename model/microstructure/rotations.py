@@ -28,9 +28,12 @@ def scatter(rng: np.random.Generator, n: int, rms_deg: float) -> Floats:
 
 
 def onto(source: Floats, target: Floats) -> Floats:
-    """(..., 4) shortest rotations of unit vectors `source` onto `target`; half a turn where they are opposite."""
-    source, target = np.broadcast_arrays(source, target)
-    scalar = 1 + np.sum(source * target, axis=-1, keepdims=True)
-    aside = np.where(np.abs(source[..., :1]) < 0.9, [1.0, 0.0, 0.0], [0.0, 1.0, 0.0])
-    axis = np.where(scalar < 1e-9, np.cross(source, aside), np.cross(source, target))
-    return unit(np.concatenate([scalar, axis], axis=-1))
+    """(n, 4) shortest rotations of one unit vector `source` (3,) onto unit vectors `target` (n, 3)."""
+    scalar = 1 + target @ source
+    x, y, z = source
+    axis = target @ np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]]).T
+    opposite = scalar < 1e-9  # half a turn about any direction across
+    if np.any(opposite):
+        aside = np.array([1.0, 0, 0]) if abs(x) < 0.9 else np.array([0.0, 1, 0])
+        axis[opposite] = np.cross(source, aside)
+    return unit(np.concatenate([scalar[:, None], axis], axis=1))

@@ -25,7 +25,7 @@ _PROFILE_RATIO = 1.16
 _PLANE_RATIO = 0.92
 """Square root of the mean area over the mean equivalent diameter, for cells packed in the plane."""
 
-_CANDIDATES = 12
+_CANDIDATES = 10
 _BLOCK = 8
 
 
@@ -49,7 +49,8 @@ class Cells:
     def at(self, points: Floats) -> Ints:
         """(h, w) index of the cell of each of the (h, w, 3) points."""
         stretch = self.stretch.T
-        return _nearest_power(points @ stretch, self.centre @ stretch, self.radius**2)
+        stretched = (points.reshape(-1, 3) @ stretch).reshape(points.shape)
+        return _nearest_power(stretched, self.centre @ stretch, self.radius**2)
 
 
 def stretch_matrix(axes: Floats, aspect: tuple[float, float, float]) -> Floats:
@@ -122,9 +123,9 @@ def _packed(
     if not regular:
         return Cells(low + span * rng.random((n, 3)), radius, stretch)
     radius = np.sort(radius)[::-1].copy()
-    candidates = low + span * rng.random((n, _CANDIDATES, 3))
-    chosen = _pack(candidates @ stretch.T, radius, 1.5 * spacing)
-    return Cells(candidates[np.arange(n), chosen], radius, stretch)
+    candidates = low + span * rng.random((n * _CANDIDATES, 3))
+    chosen = _pack((candidates @ stretch.T).reshape(n, _CANDIDATES, 3), radius, 1.5 * spacing)
+    return Cells(candidates[np.arange(n) * _CANDIDATES + chosen], radius, stretch)
 
 
 @njit(cache=True)

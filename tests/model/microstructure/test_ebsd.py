@@ -9,9 +9,8 @@ from model.crystal import disorientation_deg
 from model.microstructure import RECIPES, EbsdNuisances, Specimen, make_specimen, measure
 from model.microstructure.ebsd import PSEUDO_SYMMETRY, label_boundary
 
-NONE = EbsdNuisances(
-    noise_deg=(1e-4, 1e-4), **{f.name: (0.0, 0.0) for f in fields(EbsdNuisances) if f.name != "noise_deg"}
-)
+NONE = EbsdNuisances(**{f.name: (0.0, 0.0) for f in fields(EbsdNuisances)})
+NONE = replace(NONE, noise_deg=(1e-4, 1e-4), wrong_boundary=(1.0, 1.0))
 
 
 @pytest.fixture(scope="module")

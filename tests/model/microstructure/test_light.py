@@ -4,13 +4,13 @@ from dataclasses import fields, replace
 
 import numpy as np
 import pytest
-from scipy.ndimage import binary_dilation
+from scipy.ndimage import binary_dilation, gaussian_filter
 from scipy.ndimage import label as connected
 
 from model.light import predict_light
 from model.microstructure import RECIPES, LightNuisances, Specimen, draw_example, make_specimen, polynomial_light
 from model.microstructure.ebsd import label_boundary
-from model.microstructure.light import SIGMA_ABSENT, _drift_field
+from model.microstructure.light import SIGMA_ABSENT, _blurred, _drift_field
 from model.microstructure.light_flaws import draw_blemishes
 
 SILENT = LightNuisances(
@@ -132,6 +132,14 @@ def test_light_is_deterministic_finite_and_of_one_shape(specimen: Specimen) -> N
             assert a.dtype == np.float32
             assert np.isfinite(a).all()
     assert (first.sigma > 0).all()
+
+
+@pytest.mark.parametrize("sigma", [0.3, 0.8, 1.2])
+def test_blur_is_gaussian(sigma: float) -> None:
+    image = np.random.default_rng(0).standard_normal((5, 20, 31)).astype(np.float32)
+    expected = gaussian_filter(image, (0, sigma, sigma), mode="nearest")
+    assert _blurred(image, sigma) == pytest.approx(expected, abs=0.03)
+    assert _blurred(np.ones((5, 9, 9), np.float32), sigma) == pytest.approx(1.0)
 
 
 def test_blemishes_cover_little_and_are_distrusted_only_where_they_are() -> None:

@@ -99,7 +99,9 @@ def test_annealing_twins_of_cubic_crystals_are_sigma_3() -> None:
 
 
 def test_laths_of_one_parent_are_burgers_related() -> None:
-    laths = replace(LATH.laths, isolated=0.0, parents=(1.0, 1.0), scatter_deg=(0.0, 0.0), retained=(0.0, 0.0))
+    laths = replace(
+        LATH.laths, isolated=0.0, basketweave=1.0, parents=(1.0, 1.0), scatter_deg=(0.0, 0.0), retained=(0.0, 0.0)
+    )
     recipe = replace(LATH, laths=laths, strain=UNSTRAINED, defects=FLAWLESS)
     recipe = replace(recipe, grains=replace(recipe.grains, diameter_px=(400.0, 400.0)))
     specimen = make_specimen(np.random.default_rng(2), (96, 96), recipe)
@@ -126,14 +128,16 @@ def test_gradient_has_the_size_asked_for() -> None:
     grains = Grains(diameter_px=(60.0, 60.0), planar=0.0)
     strain = Strain(gradient_deg=(3.0, 3.0), knot_grains=(0.2, 0.2), subgrains=0.0)
     recipe = Recipe("test", grains, ((1.0, BASAL),), strain=strain, defects=FLAWLESS)
-    spreads = []
-    for seed in range(6):
+    powers = []
+    for seed in range(8):
         specimen = make_specimen(np.random.default_rng(seed), (128, 128), recipe)
-        largest = np.bincount(specimen.label.ravel()).argmax()
-        inside = specimen.orientation[specimen.label == largest].astype(float)
-        mean = np.linalg.eigh(inside.T @ inside)[1][:, -1]
-        spreads.append(np.sqrt(np.mean(disorientation_deg(inside, mean, "6/mmm") ** 2)))
-    assert np.mean(spreads) == pytest.approx(3.0, rel=0.35)
+        for label in np.flatnonzero(np.bincount(specimen.label.ravel()) > 800):
+            inside = specimen.orientation[specimen.label == label].astype(float)
+            mean = np.linalg.eigh(inside.T @ inside)[1][:, -1]
+            powers.append(np.mean(np.square(disorientation_deg(inside, mean, "6/mmm"))))
+    assert len(powers) > 20
+    # The amplitude varies from grain to grain with a log-normal spread of 0.4, and a mean was taken out of each grain.
+    assert np.exp(np.mean(np.log(powers)) / 2) == pytest.approx(3.0, rel=0.2)
 
 
 def test_stack_sections_agree_more_the_closer_they_are() -> None:
@@ -154,10 +158,12 @@ def test_stack_sections_agree_more_the_closer_they_are() -> None:
 @pytest.mark.parametrize("name", sorted(RECIPES))
 def test_a_grain_keeps_its_orientation_through_the_stack(name: str) -> None:
     recipe = replace(RECIPES[name], strain=Strain(gradient_deg=(0.2, 0.2), subgrains=0.0))
-    top, below = make_stack(np.random.default_rng(9), 2, (64, 64), 0.05, recipe)
+    if recipe.laths is not None:  # the laths of a colony share its label, but not its exact orientation
+        recipe = replace(recipe, laths=replace(recipe.laths, scatter_deg=(0.0, 0.0)))
+    top, below = make_stack(np.random.default_rng(9), 2, (64, 64), 0.01, recipe)
     same = (top.label == below.label) & top.valid & below.valid
-    assert same.mean() > 0.3
-    assert np.percentile(disorientation_deg(top.orientation[same], below.orientation[same], "6/mmm"), 90) < 2.5
+    assert same.sum() > 0.6 * top.valid.sum()
+    assert np.percentile(disorientation_deg(top.orientation[same], below.orientation[same], "6/mmm"), 90) < 0.1
 
 
 def test_mixture_follows_its_weights() -> None:
