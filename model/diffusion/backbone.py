@@ -1,0 +1,92 @@
+"""The backbone: an image-to-image network from context maps to feature maps, at any map size.
+
+The default is a U-Net that does its work at half resolution and below, because full-resolution layers cost most on a
+CPU. Another backbone plugs in by the `Backbone` protocol; what its features mean is the denoiser's business.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+
+
+class Backbone(Protocol):
+    """Maps (B, in, h, w) to (B, out, h, w)."""
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Features of `x`; h and w are multiples of `multiple`."""
+        ...
+
+
+class ResidualBlock(nn.Module):
+    """Pre-activation residual block; starts as the identity. Normalised only where pixels are few."""
+
+    def __init__(self, channels: int, *, normalise: bool) -> None:
+        super().__init__()
+        self.norm = nn.GroupNorm(8, channels) if normalise else nn.Identity()
+        self.first = nn.Conv2d(channels, channels, 3, padding=1)
+        self.second = nn.Conv2d(channels, channels, 3, padding=1)
+        nn.init.zeros_(self.second.weight)
+        nn.init.zeros_(cast(Tensor, self.second.bias))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """X plus what the block adds."""
+        return x + self.second(F.silu(self.first(F.silu(self.norm(x)))))
+
+
+def _blocks(channels: int, count: int, *, normalise: bool) -> nn.Sequential:
+    return nn.Sequential(*[ResidualBlock(channels, normalise=normalise) for _ in range(count)])
+
+
+class UNet(nn.Module):
+    """U-Net over half, quarter, eighth and sixteenth resolution (Ronneberger et al. 2015, residual variant)."""
+
+    multiple = 16
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        widths: tuple[int, ...] = (48, 96, 160, 192),
+        down_blocks: tuple[int, ...] = (1, 2, 2, 2),
+        up_blocks: tuple[int, ...] = (2, 2, 2),
+    ) -> None:
+        super().__init__()
+        self.enter = nn.Conv2d(4 * in_channels, widths[0], 3, padding=1)
+        levels = range(len(widths))
+        self.down = nn.ModuleList(_blocks(widths[i], down_blocks[i], normalise=i > 0) for i in levels)
+        self.shrink = nn.ModuleList(nn.Conv2d(widths[i], widths[i + 1], 2, stride=2) for i in levels[:-1])
+        self.grow = nn.ModuleList(nn.Conv2d(widths[i + 1], 4 * widths[i], 1) for i in levels[:-1])
+        self.up = nn.ModuleList(_blocks(widths[i], up_blocks[i], normalise=i > 0) for i in levels[:-1])
+        self.leave = nn.Conv2d(widths[0], 4 * out_channels, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, in, h, w) → (B, out, h, w); h and w multiples of 16."""
+        x = self.enter(F.pixel_unshuffle(x, 2))
+        skips: list[Tensor] = []
+        for blocks, shrink in zip(self.down, self.shrink, strict=False):
+            x = blocks(x)
+            skips.append(x)
+            x = shrink(x)
+        x = self.down[-1](x)
+        for level in reversed(range(len(skips))):
+            x = F.pixel_shuffle(self.grow[level](x), 2) + skips[level]
+            x = self.up[level](x)
+        return F.pixel_shuffle(self.leave(x), 2)
+
+
+def pad_to_multiple(x: Tensor, multiple: int) -> Tensor:
+    """`x` (..., h, w) padded by replication at the right and bottom so that the backbone accepts it."""
+    h, w = x.shape[-2:]
+    return F.pad(x, (0, -w % multiple, 0, -h % multiple), mode="replicate")
+
+
+def parameter_count(module: nn.Module) -> int:
+    """Number of trainable parameters."""
+    return sum(p.numel() for p in module.parameters() if p.requires_grad)
+
+
+__all__ = ["Backbone", "ResidualBlock", "UNet", "pad_to_multiple", "parameter_count", "torch"]

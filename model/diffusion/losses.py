@@ -1,0 +1,124 @@
+"""Training losses of the denoiser, one function each.
+
+Every loss is a mean over the valid pixels of a batch. The gate is trained directly as a classifier (which candidates
+are within 5° of the truth?), because that is what its weights are read as.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812
+
+from model.diffusion.denoiser import Conditions, Denoised
+
+WRONG_DEG = 5.0
+"""A pixel further than this from the truth is wrong."""
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What the denoiser should say.
+
+    Attributes:
+        ebsd: (B, E, h, w) true embedding.
+        light: (B, L, h, w) standardised true PL features.
+        valid: (B, 1, h, w) bool; false in pores and other phases.
+        boundary: (B, 2, h, w) float, 1 where a grain boundary lies to the right, below.
+        right: (B, K, h, w) bool; the candidates within 5° of the truth.
+    """
+
+    ebsd: Tensor
+    light: Tensor
+    valid: Tensor
+    boundary: Tensor
+    right: Tensor
+
+
+@dataclass(frozen=True)
+class LossWeights:
+    """How the losses are added up."""
+
+    gate: float = 1.0
+    mixture: float = 0.15
+    free: float = 0.15
+    light: float = 0.1
+    boundary: float = 0.3
+    wrong: float = 0.1
+
+
+def masked_mean(values: Tensor, valid: Tensor) -> Tensor:
+    """Mean of `values` (B, C, h, w) over the valid pixels (B, 1, h, w)."""
+    weight = valid.to(values.dtype)
+    return (values * weight).sum() / (weight.sum() * values.shape[1]).clamp_min(1)
+
+
+def gate_loss(said: Denoised, truth: Truth) -> Tensor:
+    """Cross-entropy of the gate: −log of the weight on right candidates, or on the free branch where there is none."""
+    on_right = (said.weights * truth.right).sum(1, keepdim=True)
+    on_target = torch.where(truth.right.any(1, keepdim=True), on_right, said.free_weight)
+    return masked_mean(-(on_target.clamp_min(1e-6)).log(), truth.valid)
+
+
+def edm_weight(sigma: Tensor, sigma_data: Tensor, floor: float = 0.3) -> Tensor:
+    """λ(σ) of EDM with σ bounded below, since measured pixels are not perturbed by their nominal noise alone."""
+    sigma = sigma.clamp_min(floor)
+    return (sigma.square() + sigma_data.square()) / (sigma * sigma_data).square()
+
+
+def denoising_loss(estimate: Tensor, target: Tensor, weight: Tensor, valid: Tensor) -> Tensor:
+    """Weighted squared error, bounded per pixel and channel so that a mis-indexed point cannot dominate."""
+    return masked_mean((weight * (estimate - target).square()).clamp_max(9.0), valid)
+
+
+def boundary_loss(said: Denoised, truth: Truth) -> Tensor:
+    """Binary cross-entropy of the boundary logits."""
+    each = F.binary_cross_entropy_with_logits(said.boundary, truth.boundary, reduction="none")
+    return masked_mean(each, truth.valid)
+
+
+def heaviest(weights: Tensor, candidates: Tensor, within_chord: float) -> Tensor:
+    """(P,) index of the candidate whose 5° neighbourhood is heaviest: weights (P, K), embeddings (P, K, E)."""
+    squared = candidates.square().sum(-1)
+    gram = torch.bmm(candidates, candidates.transpose(1, 2))
+    near = squared.unsqueeze(1) + squared.unsqueeze(2) - 2 * gram < within_chord**2
+    return (near * weights.unsqueeze(1)).sum(-1).argmax(1)
+
+
+def wrong_loss(said: Denoised, truth: Truth, within_chord: float, stride: int = 3) -> Tensor:
+    """Binary cross-entropy of the `wrong` logit against what the heaviest cluster really is, on every third pixel."""
+    k = said.weights.shape[1]
+    offset = int(torch.randint(stride, (1,)))
+    pick = slice(offset, None, stride)
+    weights = said.weights.detach()[:, :, pick, pick].permute(0, 2, 3, 1).reshape(-1, k)
+    y = said.candidates[:, :, pick, pick].permute(0, 2, 3, 1, 4).reshape(-1, k, said.candidates.shape[-1])
+    target = truth.ebsd[:, :, pick, pick].permute(0, 2, 3, 1).reshape(-1, y.shape[-1])
+    chosen = y[torch.arange(len(y)), heaviest(weights, y, within_chord)]
+    wrong = ((chosen - target).square().sum(-1) > within_chord**2).to(weights.dtype)
+    logit = said.wrong[:, :, pick, pick].permute(0, 2, 3, 1).reshape(-1)
+    valid = truth.valid[:, :, pick, pick].permute(0, 2, 3, 1).reshape(-1)
+    return F.binary_cross_entropy_with_logits(logit[valid], wrong[valid]) if bool(valid.any()) else logit.sum() * 0
+
+
+def total_loss(
+    said: Denoised, given: Conditions, truth: Truth, sigma_data: Tensor, chord_per_deg: float, weights: LossWeights
+) -> tuple[Tensor, dict[str, float]]:
+    """The weighted sum, and each part for the log."""
+    within = WRONG_DEG * chord_per_deg
+    split = said.ebsd.shape[1]
+    sigma, data = given.sigma, sigma_data
+    parts = {
+        "gate": gate_loss(said, truth),
+        "mixture": denoising_loss(said.ebsd, truth.ebsd, torch.ones_like(said.ebsd), truth.valid),
+        "free": denoising_loss(said.free, truth.ebsd, edm_weight(sigma[:, :split], data[:, :split]), truth.valid),
+        "boundary": boundary_loss(said, truth),
+        "wrong": wrong_loss(said, truth, within),
+    }
+    if said.light.shape[1]:
+        parts["light"] = denoising_loss(
+            said.light, truth.light, edm_weight(sigma[:, split:], data[:, split:]), truth.valid
+        )
+    total = torch.stack([getattr(weights, name) * value for name, value in parts.items()]).sum()
+    return total, {name: float(value.detach()) for name, value in parts.items()} | {"loss": float(total.detach())}
