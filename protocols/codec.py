@@ -50,11 +50,11 @@ def validator(union: Any) -> Callable[[object], Value]:
 
     It raises `BadMessage` when a field is wrong and `UnknownKind` for a kind outside the union.
     """
-    adapter: TypeAdapter[Value] = TypeAdapter(union)
+    check = TypeAdapter[Value](union).validator.validate_python
 
     def validate(body: object) -> Value:
         try:
-            return adapter.validate_python(body)
+            return check(body)
         except ValidationError as error:
             raise _sentence(error, body) from None
 

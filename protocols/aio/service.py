@@ -99,7 +99,7 @@ class _Running:
         self._handlers = handlers
         self._log = structlog.get_logger(service=core.service)
         self._calls: dict[RequestKey, Call] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[RequestKey, asyncio.Task[None]] = {}
         self._timer = Timer(self._tick, lambda: core.wake_at)
         self._context = zmq.Context(io_threads=1)
         self._port = Port(self._context, zmq.ROUTER, self._received, self._gone)
@@ -123,7 +123,7 @@ class _Running:
             call.cancelled.set()
         self._port.wake()
         if self._tasks:
-            _, stuck = await asyncio.wait(self._tasks, timeout=STOP_GRACE_S)
+            _, stuck = await asyncio.wait(self._tasks.values(), timeout=STOP_GRACE_S)
             for task in stuck:
                 task.cancel()
             await asyncio.gather(*stuck, return_exceptions=True)
@@ -160,9 +160,8 @@ class _Running:
         call = Call(work.key.id, asyncio.get_running_loop().time() + left, send, work.key.peer)
         self._calls[work.key] = call
         self._timer.plan()
-        task = asyncio.create_task(self._serve(work, call), name=f"{self._core.service}:{work.key.id}")
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        name = f"{self._core.service}:{work.key.id}"
+        self._tasks[work.key] = asyncio.create_task(self._serve(work, call), name=name)
 
     async def _serve(self, work: Serve, call: Call) -> None:
         try:
@@ -180,7 +179,7 @@ class _Running:
         except Exception as error:  # noqa: BLE001  # one faulty handler must not end the service
             self._do(self._core.fail(work.key, *self._bug(work, error)))
         finally:
-            del self._calls[work.key]
+            del self._calls[work.key], self._tasks[work.key]
 
     def _handler(self, request: Value) -> Handler:
         try:

@@ -1,0 +1,101 @@
+"""Messages of the controller: runs, their events, and the operator's four words."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from protocols.messages.common import CheckHealth, Fraction, Health, Name, Seconds
+from protocols.plan import RunPlan
+from protocols.states import FinishReason, RunState
+from protocols.values import Value
+
+
+class RunRequest(Value):
+    """Run a plan; progress messages are `RunEvent`s, the reply is `RunFinished`."""
+
+    kind: Literal["run_request"] = "run_request"
+    plan: RunPlan
+    session_dir: Name
+
+
+class RunEvent(Value):
+    """One thing that happened in a run, numbered without gaps.
+
+    Attributes:
+        sequence: 1, 2, 3, …
+        state: run state after the event.
+        event: what happened, as a word of the journal (`light_taken`, `batch_done`, `reconstructed`, …).
+        text: the same as a sentence.
+        points_measured: so far.
+        points_budget: of at most.
+        predicted_wrong: latest predicted share of wrong pixels.
+        instrument_s: instrument clock.
+    """
+
+    kind: Literal["run_event"] = "run_event"
+    sequence: Annotated[int, Field(ge=1)]
+    state: RunState
+    event: Name
+    text: str
+    points_measured: Annotated[int, Field(ge=0)]
+    points_budget: Annotated[int, Field(ge=0)]
+    predicted_wrong: Fraction | None = None
+    instrument_s: Seconds = 0.0
+
+
+class RunFinished(Value):
+    """How a run ended and what it cost."""
+
+    kind: Literal["run_finished"] = "run_finished"
+    reason: FinishReason
+    detail: str
+    session_file: str
+    points_measured: Annotated[int, Field(ge=0)]
+    rounds: Annotated[int, Field(ge=0)]
+    instrument_s: Seconds
+    idle_s: Seconds
+    wall_s: Seconds
+
+
+class GetStatus(Value):
+    """Ask where the run stands."""
+
+    kind: Literal["get_status"] = "get_status"
+
+
+class RunStatus(Value):
+    """Where the run stands; `last` is the newest event, if any."""
+
+    kind: Literal["run_status"] = "run_status"
+    state: RunState
+    last: RunEvent | None = None
+
+
+class RunCommand(StrEnum):
+    """The four words an operator can say to a run."""
+
+    PAUSE = "pause"
+    RESUME = "resume"
+    STOP = "stop"
+    ABORT = "abort"
+
+
+class Command(Value):
+    """Say one of them."""
+
+    kind: Literal["command"] = "command"
+    command: RunCommand
+
+
+class Accepted(Value):
+    """The command was legal; `state` is the state it led to."""
+
+    kind: Literal["accepted"] = "accepted"
+    state: RunState
+
+
+ControlRequest = Annotated[CheckHealth | RunRequest | GetStatus | Command, Field(discriminator="kind")]
+ControlReply = Annotated[Health | RunEvent | RunFinished | RunStatus | Accepted, Field(discriminator="kind")]

@@ -1,0 +1,110 @@
+"""Messages of the instrument service: describe, PL images, scans, park."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from protocols.arrays import IdList, PixelList
+from protocols.capabilities import Capabilities
+from protocols.messages.common import CheckHealth, Health, Seconds
+from protocols.values import LightImages, PointBlock, Value
+
+
+class Describe(Value):
+    """Ask for the instrument's capabilities."""
+
+    kind: Literal["describe"] = "describe"
+
+
+class Description(Value):
+    """The declared capabilities."""
+
+    kind: Literal["description"] = "description"
+    capabilities: Capabilities
+
+
+class LightRequest(Value):
+    """Take PL images of a section; RGB instruments get no angles."""
+
+    kind: Literal["light_request"] = "light_request"
+    section: Annotated[int, Field(ge=0)] = 0
+    angles_deg: tuple[float, ...] = ()
+
+
+class LightTaken(Value):
+    """The PL images and how long they took on the instrument clock."""
+
+    kind: Literal["light_taken"] = "light_taken"
+    section: int
+    light: LightImages
+    seconds: Seconds
+
+
+class ScanRequest(Value):
+    """Measure these points, in this order.
+
+    Attributes:
+        run: names the run, the same after a resume and never used by another run. Within a named run the service
+            never exposes a point id twice; without a name it recognises only an identical batch.
+        batch: number of the batch within the run; requests are served first come, first served.
+        point_id: one id per point, unique within the run.
+        position_px: row, column of each point.
+        dwell_s: exposure per point.
+        not_before_s: instrument-clock time before which this request could not have been decided. A simulator that
+            runs faster than real time starts no earlier, so that idle time stays honest; real instruments ignore it.
+    """
+
+    kind: Literal["scan_request"] = "scan_request"
+    section: Annotated[int, Field(ge=0)] = 0
+    run: Annotated[str, Field(max_length=200)] = ""
+    batch: Annotated[int, Field(ge=0)]
+    point_id: IdList
+    position_px: PixelList
+    dwell_s: Annotated[float, Field(gt=0)]
+    not_before_s: Seconds = 0.0
+
+
+class PointsMeasured(Value):
+    """Progress of a scan: points as they come."""
+
+    kind: Literal["points_measured"] = "points_measured"
+    batch: int
+    points: PointBlock
+
+
+class ScanDone(Value):
+    """A finished batch.
+
+    Attributes:
+        points: how many points the progress messages of this request carried.
+        started_s: instrument clock when the batch began.
+        finished_s: instrument clock when it ended.
+        idle_s: how long the instrument had nothing to do before this batch.
+    """
+
+    kind: Literal["scan_done"] = "scan_done"
+    batch: int
+    points: Annotated[int, Field(ge=0)]
+    started_s: Seconds
+    finished_s: Seconds
+    idle_s: Seconds = 0.0
+
+
+class Park(Value):
+    """Blank the beam and make the instrument safe."""
+
+    kind: Literal["park"] = "park"
+
+
+class Parked(Value):
+    """The beam is blanked."""
+
+    kind: Literal["parked"] = "parked"
+
+
+InstrumentRequest = Annotated[CheckHealth | Describe | LightRequest | ScanRequest | Park, Field(discriminator="kind")]
+InstrumentReply = Annotated[
+    Health | Description | LightTaken | PointsMeasured | ScanDone | Parked, Field(discriminator="kind")
+]

@@ -1,0 +1,213 @@
+"""Messages of the model service: sections, reconstructions, proposals."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from protocols.arrays import ByteList, ByteMap, FloatList, FloatMap, ImageStack, LabelMap, PixelList, QuaternionMap
+from protocols.messages.common import CheckHealth, Fraction, Health, Name, Seconds, Seed
+from protocols.values import FramePreset, Grid, LightImages, Phase, PointBlock, Value
+
+
+class DescribeModel(Value):
+    """Ask what the model service can do."""
+
+    kind: Literal["describe_model"] = "describe_model"
+
+
+class ModelDescription(Value):
+    """Methods by name, the default among them, and the policies that can propose points."""
+
+    kind: Literal["model_description"] = "model_description"
+    version: Name
+    methods: tuple[str, ...]
+    default_method: str
+    policies: tuple[str, ...]
+    default_policy: str
+    point_groups: tuple[str, ...]
+    weights_sha256: str | None = None
+
+
+class OpenSection(Value):
+    """Hand the model what stays the same during a section, once.
+
+    The service keeps it under `section_key` until it is closed or the memory is needed; then `UnknownSection` is the
+    answer to whatever names it, and the caller opens it again.
+    """
+
+    kind: Literal["open_section"] = "open_section"
+    section_key: Name
+    grid: Grid
+    phases: Annotated[tuple[Phase, ...], Field(min_length=1)]
+    frame: FramePreset = FramePreset.IDENTITY
+    light: LightImages | None = None
+
+
+class SectionOpened(Value):
+    """The section is held; `notes` say in plain words what cannot be used and why."""
+
+    kind: Literal["section_opened"] = "section_opened"
+    section_key: str
+    light_usable: bool
+    notes: tuple[str, ...] = ()
+
+
+class ProposalReason(StrEnum):
+    """Why a point is asked for, as an operator reads it."""
+
+    FIRST_PASS = "first_pass"  # noqa: S105
+    NEVER_HIT_GRAIN = "never_hit_grain"
+    BOUNDARY = "boundary"
+    UNCERTAIN = "uncertain"
+    REGISTRATION = "registration"
+    EXPLORATION = "exploration"
+    RETRY = "retry"
+    SPACE_FILLING = "space_filling"
+
+
+REASON_CODES: tuple[ProposalReason, ...] = tuple(ProposalReason)
+"""`Proposals.reason` holds indices into this tuple."""
+
+
+class ProposalRequest(Value):
+    """How many points to propose, by which policy.
+
+    Attributes:
+        count: at most this many.
+        policy: name of a policy of the model service, or nothing for its default.
+        exploration_share: share of the picks made regardless of the posterior.
+        excluded_px: pixels that must not be proposed beyond those measured (queued, forbidden, dose spent).
+    """
+
+    kind: Literal["proposal_request"] = "proposal_request"
+    count: Annotated[int, Field(ge=1, le=1_000_000)]
+    policy: str | None = None
+    exploration_share: Fraction = 0.1
+    excluded_px: PixelList
+
+
+class Proposals(Value):
+    """Points worth measuring, best first.
+
+    Attributes:
+        position_px: where.
+        gain: predicted number of pixels put right by each point (unit: pixels).
+        reason: index into `REASON_CODES`.
+        policy: the policy that made them.
+    """
+
+    kind: Literal["proposals"] = "proposals"
+    position_px: PixelList
+    gain: FloatList
+    reason: ByteList
+    policy: str
+
+
+class ReconstructRequest(Value):
+    """Reconstruct the section from everything measured so far.
+
+    Attributes:
+        points: all points of the section, in the order of measurement.
+        method: name of a method of the model service, or nothing for its default.
+        n_samples: posterior samples (or ensemble members).
+        steps: sampler steps, where the method has such.
+        propose: also propose points.
+        want_light: also return the PL features in the EBSD frame.
+    """
+
+    kind: Literal["reconstruct_request"] = "reconstruct_request"
+    section_key: Name
+    points: PointBlock
+    method: str | None = None
+    n_samples: Annotated[int, Field(ge=1, le=256)] = 8
+    steps: Annotated[int, Field(ge=1, le=1000)] | None = None
+    seed: Seed = 0
+    propose: ProposalRequest | None = None
+    want_light: bool = False
+
+
+class ReconstructProgress(Value):
+    """How far a reconstruction is."""
+
+    kind: Literal["reconstruct_progress"] = "reconstruct_progress"
+    fraction: Fraction
+    stage: str
+
+
+class LightDiagnostics(Value):
+    """What became of PL, in plain figures.
+
+    Attributes:
+        used: whether PL took part.
+        explained_variance: share of the PL variance at the measured points that their orientations explain.
+        distrusted_share: share of the pixels where PL is given no weight.
+        registration_residual_px: estimated rms misregistration left.
+        registration_px: rms displacement that the registration took out.
+        notes: sentences for the user.
+    """
+
+    used: bool
+    explained_variance: float | None = None
+    distrusted_share: Fraction | None = None
+    registration_residual_px: float | None = None
+    registration_px: float | None = None
+    notes: tuple[str, ...] = ()
+
+
+class Reconstruction(Value):
+    """The section as the model sees it. Inferred everywhere; what was measured stays in the point list.
+
+    Attributes:
+        method: the method that made it.
+        orientation: (h, w, 4) unit quaternions, crystal → sample.
+        phase_id: (h, w); 0 where nothing can be said.
+        expected_error_deg: (h, w) expected disorientation from the truth.
+        p_wrong: (h, w) probability that the pixel is wrong by more than 5°.
+        boundary: (h, w) probability that a grain boundary lies between the pixel and its right or lower neighbour.
+        grain: (h, w) grain labels from 1; 0 is no grain.
+        predicted_wrong: predicted share of pixels wrong by more than 5°.
+        light_features: (c, h, w) PL features in the EBSD frame, if asked for.
+        degraded: sentences on whatever was left out or replaced; empty when all went as asked.
+    """
+
+    kind: Literal["reconstruction"] = "reconstruction"
+    section_key: str
+    method: str
+    orientation: QuaternionMap
+    phase_id: ByteMap
+    expected_error_deg: FloatMap
+    p_wrong: FloatMap
+    boundary: FloatMap
+    grain: LabelMap
+    predicted_wrong: Fraction
+    light: LightDiagnostics
+    light_features: ImageStack | None = None
+    proposals: Proposals | None = None
+    seconds: Seconds
+    degraded: tuple[str, ...] = ()
+
+
+class CloseSection(Value):
+    """Forget a section."""
+
+    kind: Literal["close_section"] = "close_section"
+    section_key: Name
+
+
+class SectionClosed(Value):
+    """Forgotten."""
+
+    kind: Literal["section_closed"] = "section_closed"
+    section_key: str
+
+
+ModelRequest = Annotated[
+    CheckHealth | DescribeModel | OpenSection | ReconstructRequest | CloseSection, Field(discriminator="kind")
+]
+ModelReply = Annotated[
+    Health | ModelDescription | SectionOpened | ReconstructProgress | Reconstruction | SectionClosed,
+    Field(discriminator="kind"),
+]
