@@ -14,13 +14,17 @@ from controller.asking import Asks
 from controller.core import Batch, Core
 from controller.session import CannotStore, SessionFile
 from controller.standing import Standing
-from protocols.errors import BadMessage, Cancelled, DeviceFailed, ErrorCode, GrainloopError
+from protocols.errors import BadMessage, Cancelled, DeviceFailed, ErrorCode, GrainloopError, OutOfLimits
 from protocols.messages import PointsMeasured, ScanDone
 
 _SCAN_S = 600.0
 _SCAN_FACTOR = 20.0
 _FAILURES_IN_A_ROW = 3
 _GONE = frozenset({ErrorCode.UNAVAILABLE, ErrorCode.DEADLINE_EXCEEDED})
+
+
+class _TimeSpent(OutOfLimits):
+    """The instrument took longer than it had declared, and its time is over."""
 
 
 class Batches:
@@ -55,7 +59,10 @@ class Batches:
         self._out.pop(0)
         done, error = _outcome(task)
         self._close(batch, done, error)
-        if error is None or isinstance(error, Cancelled):
+        if isinstance(error, _TimeSpent):
+            for _, queued in self._out:
+                queued.cancel()
+        if error is None or isinstance(error, Cancelled | _TimeSpent):
             self._failures_in_a_row = 0
             return
         if isinstance(error, CannotStore) or error.code in _GONE:
@@ -88,6 +95,8 @@ class Batches:
                 raise BadMessage(f"The instrument answered batch {number} with something else.", field="batch")
             self._core.ledger.receive(number, message.points)
             self._session.add_points(number, message.points)
+            if self._core.ledger.time_is_over(message.points):
+                raise _TimeSpent("The instrument time of the budget is over; the rest of the batch was withdrawn.")
 
         deadline_s = _SCAN_S + _SCAN_FACTOR * self._core.ledger.open_s()
         done = await self._instrument.request(batch.request, deadline_s=deadline_s, on_progress=arrived)

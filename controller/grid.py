@@ -29,6 +29,16 @@ def coarse_grid(shape_px: tuple[int, int], count: int) -> Pixels:
     return np.stack(np.meshgrid(r, c, indexing="ij"), axis=-1).reshape(-1, 2).astype(np.int32)
 
 
+def coarse_grid_of_at_least(shape_px: tuple[int, int], count: int) -> Pixels:
+    """The smallest regular grid of `count` points or a few more; all pixels when there are no more."""
+    size = shape_px[0] * shape_px[1]
+    grid = coarse_grid(shape_px, count)
+    while len(grid) < min(count, size):
+        count += 1
+        grid = coarse_grid(shape_px, count)
+    return grid
+
+
 def _grid_counts(height: int, width: int, count: int) -> tuple[int, int]:
     """Rows and columns of a grid of at most `count` points whose cells are nearly square and few points are lost."""
     ideal = math.sqrt(count * height / width)

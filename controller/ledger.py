@@ -145,6 +145,11 @@ class Ledger:
             return np.inf
         return limit - max(self._free_at_s(), not_before_s)
 
+    def time_is_over(self, newest: PointBlock) -> bool:
+        """Whether the newest points say that the budget of time is spent."""
+        limit = self.plan.budget.instrument_s
+        return limit is not None and len(newest) > 0 and float(newest.time_s.max()) >= limit
+
     def order(self, pixels: Pixels, not_before_s: float) -> ScanRequest:
         """The request for `pixels`, in this order; from now on they count as spent.
 

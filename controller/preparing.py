@@ -1,7 +1,7 @@
 """Everything before the first scan point: capabilities, checks, session file, PL images, the section at the model.
 
 Nothing is measured before the plan was checked and the session file exists. A model service that does not answer is no
-obstacle; an instrument that does not answer is.
+obstacle, nor is a PL camera that fails; an instrument that does not answer is.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from controller.model_link import ModelLink, describe_model
 from controller.session import SessionFile
 from controller.standing import Standing
 from protocols.capabilities import Capabilities
-from protocols.errors import GrainloopError
+from protocols.errors import ErrorCode, GrainloopError
 from protocols.messages import Describe, Description, LightRequest, LightTaken, OpenSection
 from protocols.plan import RunPlan
 from protocols.values import LightImages
@@ -78,7 +78,14 @@ async def _take_light(core: Core, instrument: Asks, standing: Standing) -> Light
         return None
     request = LightRequest(section=plan.section, angles_deg=plans.light_angles(plan, capabilities))
     deadline_s = _LIGHT_S + _LIGHT_FACTOR * plans.light_seconds(plan, capabilities)
-    taken = expect(await instrument.request(request, deadline_s=deadline_s), LightTaken, "instrument")
+    try:
+        taken = expect(await instrument.request(request, deadline_s=deadline_s), LightTaken, "instrument")
+    except GrainloopError as error:
+        if error.code is not ErrorCode.DEVICE_FAILED:
+            raise
+        core.begin(plans.light_seconds(plan, capabilities))
+        standing.say("no_light", f"{error} EBSD alone.")
+        return None
     core.begin(taken.seconds)
     if standing.session is not None:
         standing.session.add_light(taken.light, taken.seconds)

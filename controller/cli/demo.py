@@ -39,6 +39,8 @@ from protocols.values import PointBlock
 
 _LONGEST_RUN_S = 24 * 3600.0
 _INTERRUPTED = 130
+_FIGURES = ("demo.png", "orientation.png", "uncertainty.png", "light_points.png", "error.png")
+_MADE = ("session.h5", "summary.json", *_FIGURES)
 _LAST_WORDS_S = 2.0
 
 
@@ -109,7 +111,7 @@ def _check_input(options: DemoOptions) -> None:
 
 
 def _make_room(out: Path) -> None:
-    """Remove the session of an earlier demo; never one of a real instrument, nor a file that is no session.
+    """Remove what an earlier demo made; never a session of a real instrument, nor a file that is no session.
 
     Raises:
         BadInput: there is such a file, or the folder cannot be made.
@@ -118,15 +120,14 @@ def _make_room(out: Path) -> None:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise BadInput(f"The folder {out} cannot be made: {error.strerror}.", field="out", value=out) from error
-    earlier = out / "session.h5"
-    if not earlier.exists():
-        return
-    from controller.session_reader import load_session
+    if (earlier := out / "session.h5").exists():
+        from controller.session_reader import load_session
 
-    if not load_session(earlier).capabilities.simulated:
-        message = f"{earlier} was measured on a real instrument and is not overwritten; choose another --out."
-        raise BadInput(message, field="out", value=out)
-    earlier.unlink()
+        if not load_session(earlier).capabilities.simulated:
+            message = f"{earlier} was measured on a real instrument and is not overwritten; choose another --out."
+            raise BadInput(message, field="out", value=out)
+    for name in _MADE:
+        (out / name).unlink(missing_ok=True)
 
 
 def _interrupt_on_termination() -> None:
@@ -203,15 +204,18 @@ def _evaluate(options: DemoOptions, began: float) -> dict[str, Any]:
 
 
 def _measure_grid(options: DemoOptions, count: int) -> PointBlock:
-    """The coarse grid of `count` points on the same instrument: same specimen, same noise, a clock that starts anew."""
+    """The coarse grid on the same instrument: same specimen, same noise, a clock that starts anew.
+
+    A regular grid of exactly `count` points need not exist; the reference then gets a few points more, never fewer.
+    """
     from controller.cli.specimen import load_specimen
-    from controller.grid import coarse_grid
+    from controller.grid import coarse_grid_of_at_least
     from controller.route import short_path
     from instrument_sim.config import SimConfig
     from instrument_sim.driver import SimulatedInstrument
 
     instrument = SimulatedInstrument(load_specimen(options.specimen), SimConfig(), options.seed)
-    pixels = coarse_grid(instrument.capabilities.grid.shape_px, count)
+    pixels = coarse_grid_of_at_least(instrument.capabilities.grid.shape_px, count)
     pixels = pixels[short_path(pixels)]
     request = ScanRequest(
         batch=0,

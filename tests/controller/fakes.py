@@ -57,8 +57,8 @@ def capabilities(shape: tuple[int, int] = (24, 20), light: bool = True, **change
     return Capabilities(**fields | changes)
 
 
-def block_of(request: ScanRequest, start_s: float, part: slice = slice(None)) -> PointBlock:
-    """The points of a request, measured one after the other at the declared cost."""
+def block_of(request: ScanRequest, start_s: float, part: slice = slice(None), pace: float = 1.0) -> PointBlock:
+    """The points of a request, measured one after the other at `pace` times the declared cost."""
     steps = np.hypot(*np.diff(request.position_px, axis=0, prepend=request.position_px[:1]).T)
     costs = TIMING.travel_s_per_px * steps + TIMING.settle_s + request.dwell_s
     count = len(request.point_id)
@@ -72,7 +72,7 @@ def block_of(request: ScanRequest, start_s: float, part: slice = slice(None)) ->
         orientation=orientation,
         confidence=np.full(count, 0.9, np.float32),
         fit_deg=np.full(count, 0.4, np.float32),
-        time_s=start_s + TIMING.batch_overhead_s + np.cumsum(costs),
+        time_s=start_s + pace * (TIMING.batch_overhead_s + np.cumsum(costs)),
         dwell_s=np.full(count, request.dwell_s, np.float32),
     )
     return block.select(part)
@@ -84,6 +84,8 @@ class FakeInstrument:
     Args:
         fail: batches that fail after half of their points, with the error to raise.
         hold: called (and awaited) before each scan.
+        light: called (and awaited) before PL images are taken.
+        pace: how much slower it is than declared.
     """
 
     def __init__(
@@ -91,8 +93,11 @@ class FakeInstrument:
         declared: Capabilities | None = None,
         fail: dict[int, GrainloopError] | None = None,
         hold: Callable[[ScanRequest], Any] | None = None,
+        light: Callable[[], Any] | None = None,
+        pace: float = 1.0,
     ) -> None:
         self.capabilities = declared or capabilities()
+        self._on_light, self._pace = light, pace
         self.scans: list[ScanRequest] = []
         self.clock_s = 0.0
         self.parked = 0
@@ -104,6 +109,8 @@ class FakeInstrument:
             case Describe():
                 return Description(capabilities=self.capabilities)
             case LightRequest():
+                if self._on_light is not None:
+                    await self._on_light()
                 return self._light(message)
             case ScanRequest():
                 async with self._lock:
@@ -132,14 +139,14 @@ class FakeInstrument:
         if self._beam is not None:
             start += TIMING.travel_s_per_px * path_length(request.position_px[:1], start=self._beam)
         half = max(1, len(request.point_id) // 2)
-        first, second = (block_of(request, start, part) for part in (slice(half), slice(half, None)))
+        first, second = (block_of(request, start, part, self._pace) for part in (slice(half), slice(half, None)))
         on_progress(PointsMeasured(batch=request.batch, points=first))
         if (error := self._fail.get(request.batch)) is not None:
             self.clock_s = float(first.time_s[-1])
             raise error
         if len(second):
             on_progress(PointsMeasured(batch=request.batch, points=second))
-        finished = float(block_of(request, start).time_s[-1])
+        finished = float(block_of(request, start, pace=self._pace).time_s[-1])
         self.clock_s, self._beam = finished, request.position_px[-1]
         count = len(request.point_id)
         return ScanDone(batch=request.batch, points=count, started_s=start, finished_s=finished, idle_s=idle)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from controller.grid import around, coarse_grid, space_filling, spread_apart
+from controller.grid import around, coarse_grid, coarse_grid_of_at_least, space_filling, spread_apart
 
 SHAPES = st.tuples(st.integers(1, 60), st.integers(1, 60))
 
@@ -36,6 +36,15 @@ def test_a_grid_is_regular_nearly_square_and_wastes_little(shape: tuple[int, int
 def test_all_pixels_make_a_full_grid() -> None:
     assert len(coarse_grid((7, 11), 77)) == 77
     assert len(coarse_grid((7, 11), 1000)) == 77
+
+
+@given(shape=SHAPES, share=st.floats(0, 1))
+@settings(deadline=None, max_examples=50)
+def test_a_reference_grid_has_no_fewer_points_than_asked(shape: tuple[int, int], share: float) -> None:
+    count = max(1, round(share * shape[0] * shape[1]))
+    assert count <= len(coarse_grid_of_at_least(shape, count)) <= shape[0] * shape[1]
+    assert len(coarse_grid_of_at_least((200, 200), 2400)) == 2400
+    assert 686 <= len(coarse_grid_of_at_least((137, 167), 686)) <= 700
 
 
 def test_points_held_back_lie_evenly_among_the_others() -> None:

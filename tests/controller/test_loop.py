@@ -2,18 +2,21 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from controller.loop import SESSION_NAME, Run
 from controller.session_reader import Session, load_session
 from protocols.errors import DeadlineExceeded, DeviceFailed, IllegalState, OutOfLimits, Unavailable
 from protocols.messages import REASON_CODES, ProposalReason, RunCommand, RunEvent, RunFinished
 from protocols.plan import Budget, RunPlan
-from protocols.states import MOVES, FinishReason, RunState
+from protocols.states import MOVES, FinishReason, RunState, Trigger
 from tests.controller.fakes import FakeInstrument, FakeModel, broken, capabilities
 
 PLAN = RunPlan(budget=Budget(fraction=0.25), batches=4)  # 120 of the 480 pixels
@@ -316,3 +319,75 @@ async def test_a_full_disk_ends_the_run_with_a_sentence(tmp_path: Path, monkeypa
     assert "cannot be written: No space left on device" in finished.detail
     assert case.run.standing.state is RunState.FINISHED
     assert case.instrument.parked == 1
+
+
+async def test_a_camera_that_fails_leaves_ebsd_alone(tmp_path: Path) -> None:
+    async def fail() -> None:
+        raise DeviceFailed("The PL camera of Fake-1 is off.")
+
+    case = Case(tmp_path, instrument=FakeInstrument(light=fail))
+    finished, session = await case.execute()
+    assert finished.reason is FinishReason.COMPLETED
+    assert finished.points_measured == 120
+    assert session.light is None
+    assert case.heard("no_light") == ["The PL camera of Fake-1 is off. EBSD alone."]
+
+
+async def test_stop_before_the_first_point(tmp_path: Path) -> None:
+    async def stop() -> None:
+        assert await case.run.command(RunCommand.STOP) is RunState.STOPPING
+
+    case = Case(tmp_path, instrument=FakeInstrument(light=stop))
+    finished, session = await case.execute()
+    assert finished.reason is FinishReason.STOPPED
+    assert len(session.points) == 0
+    assert session.result is None
+
+
+async def test_an_instrument_slower_than_it_declared_is_stopped_when_its_time_is_over(tmp_path: Path) -> None:
+    """What had been exposed when the limit passed is kept; nothing is sent after it."""
+    budget = Budget(fraction=1.0, instrument_s=11.0)
+    case = Case(tmp_path, PLAN.model_copy(update={"budget": budget}), instrument=FakeInstrument(pace=20.0))
+    finished, session = await case.execute()
+    assert finished.reason is FinishReason.COMPLETED
+    assert finished.detail == "no instrument time is left"
+    assert len(case.heard("batch_failed")) >= 1
+    assert 0 < len(session.points) < len(session.requested.point_id)
+    assert sum(session.points.time_s > 11.0) <= len(case.instrument.scans[0].point_id)
+
+
+STEPS = st.lists(st.tuples(st.integers(0, 40), st.sampled_from(RunCommand)), max_size=4)
+FAULTS = st.dictionaries(st.integers(0, 5), st.sampled_from(["broken", "gone"]), max_size=2)
+
+
+@given(steps=STEPS, faults=FAULTS)
+@settings(deadline=None, max_examples=40)
+def test_any_commands_and_faults_end_in_finished_with_a_parked_instrument_and_a_whole_file(
+    steps: list[tuple[int, RunCommand]], faults: dict[int, str]
+) -> None:
+    """The operator's words come after any number of turns of the event loop; the last one always lets the run go on."""
+
+    async def scenario(folder: Path) -> None:
+        kinds: dict[str, Any] = {"broken": broken, "gone": lambda: Unavailable("The instrument is gone.")}
+        fail = {batch: kinds[kind]() for batch, kind in faults.items()}
+        case = Case(folder, instrument=FakeInstrument(fail=fail))
+        running = asyncio.create_task(case.execute())
+        for turns, command in [*steps, (5, RunCommand.RESUME)]:
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            before = case.run.standing.state
+            legal = Trigger(command.value) in MOVES[before]
+            try:
+                after = await case.run.command(command)
+                assert legal
+                assert after in (MOVES[before][Trigger(command.value)], RunState.FINISHED)
+            except IllegalState:
+                assert not legal
+        finished, session = await running
+        assert case.instrument.parked >= 1
+        assert session.finish_reason == finished.reason
+        assert len(session.points) == finished.points_measured <= 120
+        assert len(np.unique(session.requested.position_px, axis=0)) == len(session.requested.position_px)
+
+    with tempfile.TemporaryDirectory() as folder:
+        asyncio.run(scenario(Path(folder)))

@@ -44,6 +44,12 @@ def test_run_and_status_with_services_started_by_hand(titanium: Path, tmp_path: 
             code, _, stderr = again.finish()
             assert code == 1
             assert "session.h5 exists already" in stderr
+        with grainloop("run", "--out", "stopped", *options, cwd=tmp_path) as stopped:
+            stopped.wait_for("Batch 0: ")
+            stopped.process.send_signal(signal.SIGINT)
+            code, stdout, stderr = stopped.finish()
+            assert code == 0, stderr
+            assert "The run is stopped: the operator stopped the run" in stdout
         with grainloop("status", *options, cwd=tmp_path) as status:
             assert "The run is finished." in status.finish()[1]
         with grainloop("serve", "model", "--endpoint", at["model"], cwd=tmp_path) as second:
