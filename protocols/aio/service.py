@@ -19,7 +19,7 @@ from protocols.aio.call import Call
 from protocols.aio.port import Port
 from protocols.aio.timer import Timer
 from protocols.endpoints import answers_on_ipc, port_of, require_local
-from protocols.errors import Cancelled, GrainloopError, Unavailable, UnknownKind
+from protocols.errors import Cancelled, ErrorCode, GrainloopError, Unavailable, UnknownKind
 from protocols.frames import Frame
 from protocols.rpc.heartbeat import SERVER_HEARTBEAT, Heartbeat
 from protocols.rpc.server import RequestKey, SendTo, Serve, ServerAction, ServerCore, Withdraw
@@ -66,7 +66,7 @@ class Service:
         Args:
             endpoint: loopback or ipc; port 0 lets the system choose, `self.endpoint` then tells which.
             ready: called once requests are accepted.
-            stop: ends the service; open requests are answered with `Unavailable`.
+            stop: ends the service: open calls are cancelled, whose handlers have `STOP_GRACE_S` for a last word.
 
         Raises:
             Unavailable: the port is in use, or cannot be listened on.
@@ -98,6 +98,7 @@ class _Running:
         self._core = core
         self._handlers = handlers
         self._log = structlog.get_logger(service=core.service)
+        self._stopping = False
         self._calls: dict[RequestKey, Call] = {}
         self._tasks: dict[RequestKey, asyncio.Task[None]] = {}
         self._timer = Timer(self._tick, lambda: core.wake_at)
@@ -116,10 +117,9 @@ class _Running:
         return self._port.socket.getsockopt_string(zmq.LAST_ENDPOINT)
 
     async def close(self) -> None:
-        """Answer what is open, wait for the handlers, close the socket."""
-        error = Unavailable(f"The {self._core.service} service is stopping.")
-        for key, call in list(self._calls.items()):
-            self._do(self._core.fail(key, error))
+        """Let the handlers end and give their last word, end those that do not, close the socket."""
+        self._stopping = True
+        for call in self._calls.values():
             call.cancelled.set()
         self._port.wake()
         if self._tasks:
@@ -155,6 +155,9 @@ class _Running:
                     self._port.wake()
 
     def _start(self, work: Serve) -> None:
+        if self._stopping:
+            self._do(self._core.fail(work.key, self._stopped()))
+            return
         left = math.inf if work.deadline_s is None else work.deadline_s
         send = _Progress(self, work.key)
         call = Call(work.key.id, asyncio.get_running_loop().time() + left, send, work.key.peer)
@@ -172,9 +175,10 @@ class _Running:
                 raise TypeError(f"the handler returned {type(reply).__name__} where a message was expected")
             self._do(self._core.reply(work.key, reply))
         except GrainloopError as error:
-            self._do(self._core.fail(work.key, error))
+            given_up = self._stopping and error.code is ErrorCode.CANCELLED
+            self._do(self._core.fail(work.key, self._stopped() if given_up else error))
         except asyncio.CancelledError:
-            self._do(self._core.fail(work.key, Cancelled("The request was given up.")))
+            self._do(self._core.fail(work.key, self._stopped()))
             raise
         except Exception as error:  # noqa: BLE001  # one faulty handler must not end the service
             self._do(self._core.fail(work.key, *self._bug(work, error)))
@@ -199,6 +203,9 @@ class _Running:
         self._do(self._core.progress(key, message))
         while self._core.heard(key) and self._port.full(key.peer):
             await self._port.room()
+
+    def _stopped(self) -> Unavailable:
+        return Unavailable(f"The {self._core.service} service is stopping.")
 
     def _unavailable(self, endpoint: str, error: zmq.ZMQError) -> Unavailable:
         head = f"The {self._core.service} service cannot listen on {endpoint}"

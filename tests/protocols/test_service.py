@@ -23,6 +23,7 @@ from protocols.aio.port import HIGH_WATER, MAX_WAITING
 from protocols.endpoints import INSTRUMENT_ENDPOINT, require_local
 from protocols.errors import (
     BadInput,
+    Cancelled,
     DeadlineExceeded,
     DeviceFailed,
     ErrorCode,
@@ -394,14 +395,40 @@ async def test_a_service_that_starts_late_is_found(handlers, free_endpoint):
             assert (await early).ok
 
 
-async def test_a_stopping_service_says_so(handlers, free_endpoint):
+async def stopped_at_work(handlers: Handlers, endpoint: str, asking: Client) -> Any:
+    """What the caller hears when the service stops during a scan."""
+    async with running(handlers.service(), endpoint):
+        task = asyncio.create_task(asking.request(scan(), deadline_s=30))
+        await handlers.started.wait()
+    return (await asyncio.gather(task, return_exceptions=True))[0]
+
+
+async def test_a_stopping_service_lets_its_handlers_have_their_last_word(handlers, free_endpoint):
     async with client(free_endpoint) as asking:
-        async with running(handlers.service(), free_endpoint):
-            task = asyncio.create_task(asking.request(scan(), deadline_s=30))
-            await handlers.started.wait()
-        with pytest.raises(RemoteError, match="instrument service is stopping") as caught:
-            await task
-        assert caught.value.code is ErrorCode.UNAVAILABLE
+        assert await stopped_at_work(handlers, free_endpoint, asking) == DONE
+
+
+async def test_a_stopping_service_says_so(handlers, free_endpoint):
+    async def give_up(_request: ScanRequest, call: Call) -> ScanDone:
+        await asyncio.to_thread(call.cancelled.wait, 30)
+        raise Cancelled("Withdrawn.")
+
+    handlers.scan = give_up
+    async with client(free_endpoint) as asking:
+        error = await stopped_at_work(handlers, free_endpoint, asking)
+        assert (error.code, str(error)) == (ErrorCode.UNAVAILABLE, "The instrument service is stopping.")
+
+
+async def test_a_handler_that_does_not_stop_is_ended(handlers, free_endpoint, monkeypatch):
+    async def deaf(_request: ScanRequest, _call: Call) -> ScanDone:
+        await asyncio.Event().wait()
+        return DONE
+
+    monkeypatch.setattr("protocols.aio.service.STOP_GRACE_S", 0.1)
+    handlers.scan = deaf
+    async with client(free_endpoint) as asking:
+        error = await stopped_at_work(handlers, free_endpoint, asking)
+        assert (error.code, str(error)) == (ErrorCode.UNAVAILABLE, "The instrument service is stopping.")
 
 
 async def test_a_restarted_service_is_found_again(handlers, free_endpoint):
