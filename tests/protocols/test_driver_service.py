@@ -464,3 +464,17 @@ INSTANCE = Bench()
 
 def make() -> Bench:
     return Bench()
+
+
+def test_the_driver_in_the_documentation_works():
+    text = (EXAMPLE.parents[1] / "docs" / "drivers.md").read_text(encoding="utf-8")
+    code = text.partition("```python\n")[2].partition("```")[0]
+    names: dict[str, Any] = {
+        "Capabilities": Capabilities,
+        "PointBlock": PointBlock,
+        "GRID": CAPABILITIES.grid,
+        "PHASES": CAPABILITIES.phases,
+    }
+    exec(code, names)  # noqa: S102
+    blocks = list(names["ToyDriver"]().scan(scan(dwell_s=0.01)))
+    assert PointBlock.concatenate(blocks).point_id.tolist() == [*range(10)]
