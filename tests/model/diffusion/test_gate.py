@@ -1,0 +1,80 @@
+"""The Bayes gate against its closed forms."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from model.crystal import random_quaternions
+from model.diffusion.gate import gate_weights, light_mismatch, log_likelihood, mixture, squared_distance
+from model.diffusion.state import LIGHT_MEAN, LIGHT_STD, StateSpace, state_space
+from model.light import predict_light
+
+
+def test_weights_and_free_branch_sum_to_one_and_repeated_slots_get_nothing() -> None:
+    torch.manual_seed(0)
+    logits, free = torch.randn(2, 5, 4, 4), torch.randn(2, 1, 4, 4)
+    unique = torch.rand(2, 5, 4, 4) > 0.4
+    weights, free_weight = gate_weights(logits, free, unique)
+    assert torch.allclose(weights.sum(1, keepdim=True) + free_weight, torch.ones(2, 1, 4, 4), atol=1e-6)
+    assert float(weights[~unique].abs().max()) == 0
+
+
+def test_without_candidates_the_free_branch_decides_alone() -> None:
+    weights, free_weight = gate_weights(
+        torch.zeros(1, 3, 2, 2), torch.zeros(1, 1, 2, 2), torch.zeros(1, 3, 2, 2, dtype=torch.bool)
+    )
+    assert float(weights.max()) == 0
+    assert float(free_weight.min()) == 1
+
+
+def test_gate_is_bayes_rule_for_equal_priors() -> None:
+    """Two candidates, one channel: the weight is the logistic of the difference of the squared distances."""
+    x = torch.tensor(0.3).reshape(1, 1, 1, 1)
+    y = torch.tensor([0.0, 1.0]).reshape(1, 2, 1, 1, 1)
+    sigma, tolerance = torch.tensor(0.5), torch.tensor(0.0)
+    logits = log_likelihood(squared_distance(x, y), sigma, tolerance)
+    weights, _ = gate_weights(logits, torch.full((1, 1, 1, 1), -1e9), torch.ones(1, 2, 1, 1, dtype=torch.bool))
+    expected = 1 / (1 + np.exp(-(0.7**2 - 0.3**2) / (2 * 0.5**2)))
+    assert float(weights[0, 0]) == pytest.approx(expected, abs=1e-6)
+    assert float(mixture(weights, y, torch.zeros(1, 1, 1, 1), x)) == pytest.approx(1 - expected, abs=1e-6)
+
+
+def test_light_mismatch_ranks_the_true_orientation_first_and_ignores_absent_light() -> None:
+    q = random_quaternions(6, np.random.default_rng(1)).astype(np.float32)
+    predicted = torch.from_numpy(((predict_light(q) - LIGHT_MEAN) / LIGHT_STD).astype(np.float32))
+    light = predicted[2].reshape(1, 5, 1, 1)
+    table = predicted.reshape(1, 6, 1, 1, 5)
+    seen = light_mismatch(light, torch.full((1, 5, 1, 1), 0.1), table)
+    absent = light_mismatch(light, torch.full((1, 5, 1, 1), 80.0), table)
+    assert int(seen.argmin()) == 2
+    assert float(absent.abs().max()) == 0
+
+
+@pytest.mark.parametrize("name", ["6/mmm", "m-3m"])
+def test_spread_of_the_channels_is_that_of_random_orientations(name: str) -> None:
+    from model.crystal import embed
+
+    space: StateSpace = state_space(name)
+    e = embed(random_quaternions(200_000, np.random.default_rng(2)), space.group)
+    assert np.sqrt((e**2).mean(0)) == pytest.approx(space.ebsd_std, rel=0.02)
+
+
+def test_light_is_standardised_over_random_orientations() -> None:
+    light = predict_light(random_quaternions(200_000, np.random.default_rng(3)))
+    assert light.mean(0) == pytest.approx(LIGHT_MEAN, abs=0.01)
+    assert light.std(0) == pytest.approx(LIGHT_STD, rel=0.02)
+
+
+def test_a_degree_has_the_stated_chord() -> None:
+    from model.crystal import embed, multiply, quaternion_from_axis_angle
+
+    for name in ("6/mmm", "m-3m"):
+        space = state_space(name)
+        rng = np.random.default_rng(4)
+        q = random_quaternions(50, rng)
+        axis = rng.standard_normal((50, 3))
+        turned = multiply(quaternion_from_axis_angle(axis / np.linalg.norm(axis, axis=1, keepdims=True), 0.01), q)
+        chord = np.linalg.norm(embed(turned, space.group) - embed(q, space.group), axis=-1)
+        assert chord == pytest.approx(np.degrees(0.01) * space.chord_per_deg, rel=1e-3)

@@ -1,0 +1,91 @@
+"""Training: examples are functions of the seed, steps reduce the loss, a checkpoint resumes exactly."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from model.diffusion.backbone import parameter_count
+from model.diffusion.checkpoint import CheckpointError
+from model.diffusion.examples import ExampleConfig, make_batch
+from model.diffusion.schedule import LearningRate, ema_decay
+from model.diffusion.state import StateSpace, state_space
+from model.diffusion.training import TrainConfig, Trainer, batches
+
+MAX_PARAMETERS = 6_000_000
+
+
+def _tensors(number: int, config: TrainConfig) -> dict[str, torch.Tensor]:
+    rng = np.random.default_rng([config.seed, number])
+    batch = make_batch(rng, state_space(config.point_group), config.examples)
+    return {name: torch.from_numpy(value) for name, value in batch.items()}
+
+
+@pytest.mark.parametrize("group", ["6/mmm", "m-3m"])
+def test_batches_depend_on_the_seed_alone(group: str, small: ExampleConfig) -> None:
+    space = state_space(group)
+    first, second = (make_batch(np.random.default_rng(3), space, small) for _ in range(2))
+    assert all(np.array_equal(first[name], second[name]) for name in first)
+    assert first["x"].shape == (2, space.channels, 32, 32)
+
+
+def test_a_worker_delivers_what_the_number_says(small: ExampleConfig) -> None:
+    config = TrainConfig(examples=small)
+    batch = next(batches(config, first=4, stride=1, offset=0, workers=0))
+    assert torch.equal(batch["x"], _tensors(4, config)["x"])
+
+
+def test_measured_pixels_wait_at_their_own_level(space: StateSpace, small: ExampleConfig) -> None:
+    batch = make_batch(np.random.default_rng(8), space, ExampleConfig(small.shapes_px, small.pixels, gate_share=1.0))
+    sigma = batch["sigma"][:, 0]
+    measured = sigma < 1
+    nearest = np.take_along_axis(batch["points"][:, :, 0], batch["index"][:, 0].reshape(2, -1).astype(np.int64), 1)
+    assert set(np.unique(sigma[~measured])) <= {np.float32(80)}
+    assert batch["x"][:, 0][measured] == pytest.approx(nearest.reshape(sigma.shape)[measured])
+
+
+def test_the_network_is_small_enough_and_learns_one_batch(small: ExampleConfig) -> None:
+    config = TrainConfig(examples=small, rate=LearningRate(warmup=1, peak=2e-3))
+    trainer, batch = Trainer(config), _tensors(0, config)
+    assert parameter_count(trainer.model) < MAX_PARAMETERS
+    losses = [trainer.train_step(batch, trainer.model)["loss"] for _ in range(12)]
+    assert losses[-1] < 0.9 * losses[0]
+
+
+def test_a_checkpoint_resumes_exactly(tmp_path: Path, small: ExampleConfig) -> None:
+    config = TrainConfig(examples=small)
+    whole = Trainer(config)
+    for number in range(2):
+        whole.train_step(_tensors(number, config), whole.model)
+    whole.save(tmp_path / "checkpoint.safetensors")
+    expected = whole.train_step(_tensors(2, config), whole.model)
+    resumed = Trainer(config)
+    resumed.resume(tmp_path / "checkpoint.safetensors")
+    assert resumed.step == 2
+    assert resumed.train_step(_tensors(2, config), resumed.model)["loss"] == pytest.approx(expected["loss"], rel=1e-5)
+    for a, b in zip(whole.average.parameters(), resumed.average.parameters(), strict=True):
+        assert torch.allclose(a, b, atol=1e-6)
+
+
+def test_a_checkpoint_of_another_network_is_refused(tmp_path: Path, small: ExampleConfig) -> None:
+    Trainer(TrainConfig(examples=small)).save(tmp_path / "hexagonal.safetensors")
+    with pytest.raises(CheckpointError, match="another network"):
+        Trainer(TrainConfig(point_group="m-3m", examples=small)).resume(tmp_path / "hexagonal.safetensors")
+
+
+def test_a_damaged_checkpoint_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "bad.safetensors").write_bytes(b"no tensors here")
+    with pytest.raises(CheckpointError, match=r"bad\.safetensors"):
+        Trainer(TrainConfig()).resume(tmp_path / "bad.safetensors")
+
+
+def test_schedules() -> None:
+    rate = LearningRate(peak=1.0, warmup=10, hold=100)
+    assert rate.at(4) == pytest.approx(0.5)
+    assert rate.at(400) == pytest.approx(0.5)
+    assert rate.at(400, cooldown=0.5) == pytest.approx(0.25)
+    assert ema_decay(0) == 0
+    assert ema_decay(10_000) == pytest.approx(1 - 1 / 500, rel=1e-3)
