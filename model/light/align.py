@@ -13,24 +13,22 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from model.light.calibrate import Calibration, calibrate, design, penalties, robust_fit
-from model.light.coarse import mutual_information_warp, nearest_map
+from model.light.calibrate import Calibration, calibrate
+from model.light.explain import explained_variance, reason_against
 from model.light.features import LightFeatures
 from model.light.inverse import UNSEEN, Inverse, fit_inverse
 from model.light.noise import DISTRUST, disagreement, edge_noise
-from model.light.predict import N_CHANNELS, predict_light
-from model.light.refine import BLUR_LEVELS_PX, WARM_LEVELS_PX, PointTargets, Refined, refine
+from model.light.predict import predict_light
+from model.light.refine import PointTargets, Refined
 from model.light.sample import Images, blur, sample
+from model.light.search import find_warp, follow_warp
 from model.light.shading import Shading
-from model.light.warp import BILINEAR, Warp, grid_positions
+from model.light.warp import Warp, grid_positions
 
 Array = NDArray[np.float64]
 OrientationMap = Callable[[NDArray[np.floating]], NDArray[np.float64]]
 
-MIN_POINTS = 24
 MIN_EXPLAINED = 0.1
-POINTS_FOR_SMOOTH_FIELD = 1200
-SMOOTH_BASIS = BILINEAR + 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,18 +119,17 @@ def align_targets(
     start: Warp | None = None,
     warm: bool = False,
     tiles: NDArray[np.int32] | None = None,
-    seed: int = 0,
+    seed: int = 0,  # noqa: ARG001
 ) -> Alignment:
     """`align` with any predicted features (n, k) in place of orientations, e.g. of the tilt alone."""
     nominal = Warp.nominal(grid_shape, features.shape_px, scale)
-    reason = _unusable(features, targets)
+    reason = reason_against(features, targets)
     if reason:
         return without_light(start or nominal, targets.shape[1], reason)
-    images = _standardised(features.values)
-    points = PointTargets(np.asarray(points_px, dtype=np.float64), targets)
+    points = PointTargets(np.asarray(points_px, dtype=np.float64), np.asarray(targets, dtype=np.float64))
     shading = Shading(features.shape_px, tiles)
-    found = _register(images, points, shading, start or nominal, warm, seed)
-    return _assemble(images, points, shading, found, nominal, seed)
+    found = (follow_warp if warm else find_warp)(features, points, shading, start or nominal)
+    return _assemble(features.standardised, points, shading, found, nominal)
 
 
 def without_light(warp: Warp, n_features: int, reason: str, explained: float = 0.0) -> Alignment:
@@ -152,59 +149,14 @@ def without_light(warp: Warp, n_features: int, reason: str, explained: float = 0
     )
 
 
-def _unusable(features: LightFeatures, targets: Array) -> str | None:
-    if len(targets) < MIN_POINTS:
-        return f"{len(targets)} indexed points are too few to register it ({MIN_POINTS} are needed)."
-    spread = np.nanstd(features.values, axis=(1, 2))
-    if not np.isfinite(features.values).any() or np.all(spread <= 1e-6 * (np.nanmax(np.abs(features.values)) + 1e-12)):
-        return "the image is constant."
-    if np.all(np.std(targets, axis=0) < 1e-6):
-        return "all points predict the same PL, so nothing can be registered."
-    return None
-
-
-def _standardised(values: Images) -> Images:
-    """Channels with unit robust spread: keeps the numerics independent of camera counts."""
-    middle = np.nanmedian(values, axis=(1, 2), keepdims=True)
-    unit = np.maximum(np.nanstd(values, axis=(1, 2), keepdims=True), 1e-9)
-    return ((values - middle) / unit).astype(np.float32)
-
-
-def _register(images: Images, points: PointTargets, shading: Shading, start: Warp, warm: bool, seed: int) -> Refined:
-    if warm:
-        found = refine(images, points, shading, start, WARM_LEVELS_PX)
-    else:
-        begun = [refine(images, points, shading, w, BLUR_LEVELS_PX[:2]) for w in _starts(images, points, start)]
-        blurred = blur(images, 2.0 * start.scale)
-        best = max(begun, key=lambda r: explained_variance(blurred, points, shading, r.warp, seed))
-        found = refine(images, points, shading, best.warp, BLUR_LEVELS_PX[1:])
-    if len(points) >= POINTS_FOR_SMOOTH_FIELD:
-        smooth = refine(images, points, shading, found.warp.with_basis(SMOOTH_BASIS), WARM_LEVELS_PX[-1:])
-        found = smooth if smooth.cost < 0.98 * found.cost else found
-    return found
-
-
-def _starts(images: Images, points: PointTargets, start: Warp) -> list[Warp]:
-    """The start itself, and what mutual information finds from it with the channels that vary most."""
-    found = [start]
-    for feature in range(min(2, points.targets.shape[1])):
-        predicted = nearest_map(points.points_px, points.targets[:, feature], start.grid_shape)
-        if predicted.std() > 1e-6:
-            channel = images[min(feature, len(images) - 1)]
-            found.append(mutual_information_warp(predicted, channel, start))
-    return found
-
-
-def _assemble(
-    images: Images, points: PointTargets, shading: Shading, found: Refined, nominal: Warp, seed: int
-) -> Alignment:
+def _assemble(images: Images, points: PointTargets, shading: Shading, found: Refined, nominal: Warp) -> Alignment:
     """Calibrate at the registered positions, invert, and judge."""
     warp = found.warp
     footprint = np.sqrt(max(0.0, (0.5 * warp.scale) ** 2 - 0.25))
     images = blur(images, float(footprint))
     positions = warp(points.points_px)
     calibration = calibrate(sample(images, positions), points.targets, positions, shading)
-    explained = explained_variance(images, points, shading, warp, seed)
+    explained = explained_variance(images, points, shading, warp)
     moved = float(np.sqrt(np.mean(np.sum((warp.displacement_px() - nominal.displacement_px()) ** 2, axis=2))))
     if explained < MIN_EXPLAINED:
         reason = f"it explains only {max(explained, 0):.0%} of what the measured orientations predict."
@@ -247,38 +199,3 @@ def _noise_map(
     sigma = np.hypot(level * factor, edge_noise(shown, residual_px))
     outside = ~np.isfinite(registered).all(axis=0)
     return np.where(ndimage.binary_dilation(outside), np.inf, sigma)
-
-
-def explained_variance(
-    images: Images, points: PointTargets, shading: Shading, warp: Warp, seed: int, folds: int = 5
-) -> float:
-    """Share of the PL variance at the points that their predicted features explain, by cross-validation.
-
-    Trends and tile steps are no merit of the orientations: they are taken out of both sides. Residuals are clipped at
-    four noise sds, so that dust does not decide. 0 or below: PL says nothing about these points.
-    """
-    positions = warp(points.points_px)
-    values = sample(images, positions)
-    inside = np.isfinite(values).all(axis=1)
-    if inside.sum() < MIN_POINTS:
-        return 0.0
-    values, targets, positions = values[inside], points.targets[inside], positions[inside]
-    fold = np.random.default_rng(seed).integers(folds, size=len(values))
-    full = _held_out(values, targets, positions, shading, fold)
-    null = _held_out(values, targets * 0, positions, shading, fold)
-    clip = 4 * 1.4826 * np.median(np.abs(null), axis=0)
-    left, total = (np.sum(np.minimum(np.abs(r), clip) ** 2, axis=0) for r in (full, null))
-    return float(1 - np.sum(left / np.maximum(total, 1e-12)) / len(total))
-
-
-def _held_out(values: Array, targets: Array, positions: Array, shading: Shading, fold: NDArray[np.intp]) -> Array:
-    """(n, c) residuals of every point under the fit of the other folds."""
-    columns, penalty = design(targets, positions, shading), penalties(targets.shape[1], shading.n_tiles)
-    residual = np.empty_like(values)
-    for k in np.unique(fold):
-        fit = robust_fit(columns, values, (fold != k).astype(float), penalty, rounds=4)
-        residual[fold == k] = (values - columns @ fit.coefficients)[fold == k]
-    return residual
-
-
-__all__ = ["N_CHANNELS", "Alignment", "align", "align_targets", "explained_variance", "without_light"]

@@ -123,9 +123,9 @@ def robust_scale(residual: Array, weight: Array, parameters: int) -> Array:
     return np.maximum(1.4826 * np.median(np.abs(used), axis=0) / np.sqrt(freedom), 1e-9)
 
 
-def soft_l1_weight(distance: Array) -> Array:
+def soft_l1_weight(distance: Array, scale: float = SOFT_L1_SCALE) -> Array:
     """Weight of a residual of `distance` noise sds under the soft-L1 loss."""
-    return 1 / np.sqrt(1 + (distance / SOFT_L1_SCALE) ** 2)
+    return 1 / np.sqrt(1 + (distance / scale) ** 2)
 
 
 def calibrate(values: Array, targets: Array, positions: Array, shading: Shading, rounds: int = 2) -> Calibration:

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
+from model.light.denoise import denoise
 from model.light.errors import LightSizeMismatch, UnfitAngles
 
 FULL_NAMES = ("m", "C4", "S4", "C2", "S2")
@@ -44,6 +46,18 @@ class LightFeatures:
     def shape_px(self) -> tuple[int, int]:
         """Rows and columns of the PL image."""
         return self.values.shape[1], self.values.shape[2]
+
+    @cached_property
+    def standardised(self) -> NDArray[np.float32]:
+        """(c, h, w) channels about their median in units of their sd, so that camera counts do not matter."""
+        middle = np.nanmedian(self.values, axis=(1, 2), keepdims=True)
+        unit = np.maximum(np.nanstd(self.values, axis=(1, 2), keepdims=True), 1e-9)
+        return ((self.values - middle) / unit).astype(np.float32)
+
+    @cached_property
+    def denoised(self) -> NDArray[np.float32]:
+        """(c, h, w) `standardised` after edge-preserving smoothing, for the registration."""
+        return denoise(self.standardised)
 
 
 def fit_stack(

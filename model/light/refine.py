@@ -20,14 +20,20 @@ from model.light.warp import BILINEAR, Warp, grid_positions
 
 Array = NDArray[np.float64]
 
-BLUR_LEVELS_PX = (4.0, 2.0, 1.0, 0.6)
-WARM_LEVELS_PX = (1.0, 0.6)
+COARSE_LEVELS_PX = (4.0, 2.0)
+FINE_LEVELS_PX = (0.6, 0.3)
+"""For denoised images. Points beside an edge push the warp by chance, the less the sharper the edge is seen."""
+COARSE_LOSS = 2.0
+FINE_LOSS = 4.0
+"""Scale of the soft-L1 loss in noise sds. Points beside an edge fit less well for a good reason: a loss that takes them
+for outliers prefers warps that move them into their grains."""
 MAX_STEPS = 12
 CONVERGED_PX = 0.003
 MAX_DAMPING = 1e3
 MIN_INSIDE = 0.3
 """Share of the points that must stay inside the image; a warp that loses more is refused."""
-BILINEAR_PRIOR_PX = 30.0
+AFFINE_PRIOR_PX = 30.0
+TWIST_PRIOR_PX = 3.0
 SMOOTH_PRIOR_PX = 0.7
 
 
@@ -78,7 +84,8 @@ def refine(
     points: PointTargets,
     shading: Shading,
     warp: Warp,
-    levels_px: tuple[float, ...] = BLUR_LEVELS_PX,
+    levels_px: tuple[float, ...] = COARSE_LEVELS_PX,
+    loss: float = COARSE_LOSS,
 ) -> Refined:
     """The warp that explains the points best, starting from `warp`.
 
@@ -88,10 +95,11 @@ def refine(
         shading: basis of slow trends.
         warp: start.
         levels_px: Gaussian blurs, in EBSD pixels, from coarse to fine.
+        loss: residual, in noise sds, beyond which the loss turns from square to linear.
     """
     found = Refined(warp, np.zeros((0, 0)), np.inf)
     for level in levels_px:
-        problem = _Problem(blur(images, level * warp.scale), points, shading, warp.basis(points.points_px))
+        problem = _Problem(blur(images, level * warp.scale), points, shading, warp.basis(points.points_px), loss)
         found = _descend(problem, found.warp)
     return found
 
@@ -104,6 +112,7 @@ class _Problem:
     points: PointTargets
     shading: Shading
     basis: Array
+    loss: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,6 +145,29 @@ def _descend(problem: _Problem, warp: Warp) -> Refined:
     return Refined(here.warp, _covariance(problem, here, normal), here.cost)
 
 
+def field_evidence(images: Images, points: PointTargets, shading: Shading, warp: Warp, size: int) -> float:
+    """How strongly the points ask for a smooth field beyond `warp`: the robust score statistic over its mean.
+
+    About 1 if `warp` is right (it is χ² over its degrees of freedom), far above if a field of `size` basis functions
+    would explain residuals that it cannot. Costs one evaluation.
+    """
+    wide = warp.with_basis(size)
+    problem = _Problem(
+        blur(images, FINE_LEVELS_PX[0] * warp.scale), points, shading, wide.basis(points.points_px), FINE_LOSS
+    )
+    state = _evaluate(problem, wide, _noise_scale(problem, wide))
+    normal, gradient = _normal_equations(problem, state)
+    kept = warp.coefficients.shape[1]
+    old = np.flatnonzero(np.tile(np.arange(size) < kept, 2))
+    new = np.flatnonzero(np.tile(np.arange(size) >= kept, 2))
+    slope = np.linalg.solve(normal[np.ix_(old, old)] + 1e-6 * np.eye(len(old)), normal[np.ix_(old, new)])
+    score = _scores(problem, state)
+    profiled = score[:, new] - score[:, old] @ slope
+    spread = profiled.T @ profiled + 1e-6 * np.eye(len(new))
+    push = gradient[new] - gradient[old] @ slope
+    return float(push @ np.linalg.solve(spread, push) / len(new))
+
+
 def _noise_scale(problem: _Problem, warp: Warp) -> Array:
     values, _, positions, inside = _sampled(problem, warp)
     if inside.sum() < MIN_INSIDE * len(inside):
@@ -161,17 +193,19 @@ def _evaluate(problem: _Problem, warp: Warp, scale: Array) -> _State:
     penalty = penalties(targets.shape[1], problem.shading.n_tiles)
     residual, distance = values, np.zeros(len(values))
     for _ in range(3):
-        residual = values - columns @ ridge(columns, values, inside * soft_l1_weight(distance) + 1e-12, penalty)
+        residual = values - columns @ ridge(
+            columns, values, inside * soft_l1_weight(distance, problem.loss) + 1e-12, penalty
+        )
         distance = np.sqrt(np.mean(residual**2, axis=1))
-    weight = inside * soft_l1_weight(distance)
-    return _State(warp, _cost(distance, inside), columns, residual, slopes * (warp.scale / scale[:, None]), weight)
+    weight, cost = inside * soft_l1_weight(distance, problem.loss), _cost(distance, inside, problem.loss)
+    return _State(warp, cost, columns, residual, slopes * (warp.scale / scale[:, None]), weight)
 
 
-def _cost(distance: Array, inside: Array) -> float:
+def _cost(distance: Array, inside: Array, loss: float) -> float:
     """Mean soft-L1 loss of the points inside the image: neither entering nor leaving it pays."""
     if inside.sum() < MIN_INSIDE * len(inside):
         return np.inf
-    return float(inside @ (np.sqrt(1 + (distance / 2) ** 2) - 1) / inside.sum())
+    return float(inside @ (np.sqrt(1 + (distance / loss) ** 2) - 1) * loss**2 / inside.sum())
 
 
 def _normal_equations(problem: _Problem, state: _State) -> tuple[Array, Array]:
@@ -216,7 +250,8 @@ def _accumulate(
 def _step(normal: Array, gradient: Array, warp: Warp, damping: float) -> Array:
     """Step (2, b) against a weak prior that holds the bilinear part from running away and the smooth part small."""
     size = warp.coefficients.shape[1]
-    prior = np.full(size, BILINEAR_PRIOR_PX)
+    prior = np.full(size, AFFINE_PRIOR_PX)
+    prior[BILINEAR - 1] = TWIST_PRIOR_PX
     prior[BILINEAR:] = SMOOTH_PRIOR_PX
     penalty = np.tile(1 / prior**2, 2)
     matrix = normal + np.diag(penalty + damping * np.diag(normal) + 1e-9)
@@ -226,7 +261,12 @@ def _step(normal: Array, gradient: Array, warp: Warp, damping: float) -> Array:
 
 def _covariance(problem: _Problem, state: _State, normal: Array) -> Array:
     """Sandwich estimate, valid although the loss is robust and the model approximate."""
-    along = np.einsum("nc,nck,nb->nkb", state.weight[:, None] * state.residual, state.slopes, problem.basis)
-    score = along.reshape(len(state.weight), -1)
+    score = _scores(problem, state)
     inverse = np.linalg.inv(normal + 1e-6 * np.eye(len(normal)))
     return np.asarray(inverse @ (score.T @ score) @ inverse, dtype=np.float64)
+
+
+def _scores(problem: _Problem, state: _State) -> Array:
+    """(n, 2b) pull of every point on the warp coefficients."""
+    along = np.einsum("nc,nck->nk", state.weight[:, None] * state.residual, state.slopes)
+    return (along[:, :, None] * problem.basis[:, None, :]).reshape(len(along), -1)
