@@ -138,7 +138,7 @@ class Port:
             raise
 
     def _readable(self) -> bool:
-        return bool(cast("int", self.socket.getsockopt(_EVENTS)) & _POLLIN)
+        return bool(cast("int", self.socket.get(_EVENTS)) & _POLLIN)
 
     def _receive(self) -> list[Frame]:
         frames: list[Frame] = []
