@@ -20,7 +20,8 @@ from protocols.messages import PointsMeasured, ScanDone
 _SCAN_S = 600.0
 _SCAN_FACTOR = 20.0
 _FAILURES_IN_A_ROW = 3
-_GONE = frozenset({ErrorCode.UNAVAILABLE, ErrorCode.DEADLINE_EXCEEDED})
+GONE = frozenset({ErrorCode.UNAVAILABLE, ErrorCode.DEADLINE_EXCEEDED})
+"""Errors that mean that the instrument cannot be talked to."""
 
 
 class _TimeSpent(OutOfLimits):
@@ -65,7 +66,7 @@ class Batches:
         if error is None or isinstance(error, Cancelled | _TimeSpent):
             self._failures_in_a_row = 0
             return
-        if isinstance(error, CannotStore) or error.code in _GONE:
+        if isinstance(error, CannotStore) or error.code in GONE:
             raise error
         self._failures_in_a_row += 1
         if self._failures_in_a_row >= _FAILURES_IN_A_ROW:

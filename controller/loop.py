@@ -16,6 +16,7 @@ from typing import Any
 import structlog
 
 from controller.asking import Asks
+from controller.batches import GONE
 from controller.core import PIPELINE_DEPTH, Batch, Enough
 from controller.preparing import Prepared, prepare
 from controller.standing import Standing
@@ -26,6 +27,7 @@ from protocols.states import FinishReason, RunState, Trigger, move
 
 SESSION_NAME = "session.h5"
 _PARK_S = 15.0
+_PARK_GONE_S = 2.0
 _PAST = {"pause": "paused", "resume": "resumed", "stop": "stopped"}
 
 
@@ -200,7 +202,8 @@ class Run:
         """Make the instrument safe, make the last move, write down why, close the file."""
         trigger, reason, detail = self._how_it_ended(error)
         try:
-            await self._make_safe()
+            gone = isinstance(error, GrainloopError) and error.code in GONE
+            await self._make_safe(_PARK_GONE_S if gone else _PARK_S)
             self.standing.move(trigger)
             self.standing.say("finished", f"The run is {reason}: {detail.rstrip('.')}.")
             if self.standing.session is not None:
@@ -228,17 +231,17 @@ class Run:
         structlog.get_logger(service="controller").error("run failed", exc_info=error)
         return Trigger.FAIL, FinishReason.FAILED, f"a fault in the controller ({type(error).__name__}: {error})"
 
-    async def _make_safe(self) -> None:
+    async def _make_safe(self, patience_s: float) -> None:
         """Whatever happens to the records, the beam is blanked."""
         try:
             if self._ready is not None:
                 await self._ready.batches.withdraw_all()
         finally:
-            await self._park()
+            await self._park(patience_s)
 
-    async def _park(self) -> None:
+    async def _park(self, patience_s: float) -> None:
         try:
-            await self._instrument.request(Park(), deadline_s=_PARK_S)
+            await self._instrument.request(Park(), deadline_s=patience_s)
         except GrainloopError as error:
             self.standing.say("not_parked", f"The instrument could not be parked: {error}")
 

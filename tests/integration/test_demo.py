@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from controller.session_reader import load_session
+from controller.session_reader import Session, load_session
 from tests.integration.processes import cropped, cubic, grainloop, written
 
 SUMMARY = {
@@ -24,6 +24,26 @@ ERRORS = {"error_mean_deg", "error_over_5deg", "boundary_f1"}
 @pytest.fixture(scope="module")
 def titanium(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return written(cropped(), tmp_path_factory.mktemp("maps") / "crop.ang")
+
+
+@pytest.fixture(scope="module")
+def nickel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return written(cubic(), tmp_path_factory.mktemp("maps") / "nickel.ang")
+
+
+@pytest.fixture(scope="module")
+def undisturbed(nickel: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Session, str]:
+    """A demo on half of the nickel map: its folder, its session, what it said."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    with grainloop("demo", "--map", str(nickel), "--out", "out", "--budget", "0.5", cwd=folder) as demo:
+        code, stdout, stderr = demo.finish()
+        assert code == 0, stderr
+    return folder, load_session(folder / "out" / "session.h5"), stderr + stdout
+
+
+def in_real_time(nickel: Path) -> list[str]:
+    """The same at the instrument's own pace: seconds are left after the first batches."""
+    return ["demo", "--map", str(nickel), "--out", "out", "--budget", "0.5", "--speed-up", "1"]
 
 
 @pytest.mark.timeout(300)
@@ -55,28 +75,31 @@ def test_the_whole_demo_on_a_small_map(titanium: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(300)
-def test_everything_of_a_cubic_map_can_be_measured_without_light(tmp_path: Path) -> None:
+def test_everything_of_a_cubic_map_can_be_measured_without_light(
+    nickel: Path, undisturbed: tuple[Path, Session, str]
+) -> None:
     """And the folder of an earlier demo may be used again."""
-    nickel = written(cubic(), tmp_path / "nickel.ang")
-    for share in ("0.05", "1.0"):
-        with grainloop("demo", "--map", str(nickel), "--out", "out", "--budget", share, cwd=tmp_path) as demo:
-            code, stdout, stderr = demo.finish()
-            assert code == 0, stderr
-            assert demo.family() == {}
-        assert "Ni (m-3m) is cubic and shows no PL contrast: EBSD alone." in stderr
-        assert "coarse grid" in stdout
-    session = load_session(tmp_path / "out" / "session.h5")
+    folder, half, said = undisturbed
+    assert "Ni (m-3m) is cubic and shows no PL contrast: EBSD alone." in said
+    assert "coarse grid" in said
+    assert half.light is None
+    assert len(half.points) == 24 * 24 // 2
+    with grainloop("demo", "--map", str(nickel), "--out", "out", "--budget", "1", cwd=folder) as demo:
+        code, _, stderr = demo.finish()
+        assert code == 0, stderr
+        assert demo.family() == {}
+    session = load_session(folder / "out" / "session.h5")
     assert len(np.unique(session.points.position_px, axis=0)) == 24 * 24
-    assert session.light is None
-    assert json.loads((tmp_path / "out" / "summary.json").read_text())["fraction_measured"] == 1
+    assert json.loads((folder / "out" / "summary.json").read_text())["fraction_measured"] == 1
 
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_demo_leaves_no_process_and_keeps_its_points(
-    number: signal.Signals, titanium: Path, tmp_path: Path
+    number: signal.Signals, nickel: Path, tmp_path: Path, undisturbed: tuple[Path, Session, str]
 ) -> None:
-    with grainloop("demo", "--map", str(titanium), "--out", "out", cwd=tmp_path) as demo:
+    """And what it had decided is what the undisturbed demo decided: the same plan, the same replies."""
+    with grainloop(*in_real_time(nickel), cwd=tmp_path) as demo:
         demo.wait_for("Batch 1: ")
         demo.process.send_signal(number)
         code, stdout, stderr = demo.finish()
@@ -86,13 +109,15 @@ def test_an_interrupted_demo_leaves_no_process_and_keeps_its_points(
     assert "grainloop: interrupted; what was measured is in out/session.h5." in stderr
     session = load_session(tmp_path / "out" / "session.h5")
     assert session.finish_reason == "aborted"
-    assert len(session.points) >= 60
+    assert len(session.points) >= 100
+    decided = session.requested.position_px
+    assert np.array_equal(decided, undisturbed[1].requested.position_px[: len(decided)])
 
 
 @pytest.mark.timeout(300)
-def test_a_killed_demo_takes_its_services_with_it(titanium: Path, tmp_path: Path) -> None:
+def test_a_killed_demo_takes_its_services_with_it(nickel: Path, tmp_path: Path) -> None:
     """The services notice that their parent is gone: waiting for the ends of their log pipes proves that they left."""
-    with grainloop("demo", "--map", str(titanium), "--out", "out", cwd=tmp_path) as demo:
+    with grainloop(*in_real_time(nickel), cwd=tmp_path) as demo:
         demo.wait_for("Batch 0: ")
         watched = [os.pidfd_open(pid) for pid, command in demo.family().items() if "serve" in command]
         assert len(watched) == 3
@@ -105,8 +130,8 @@ def test_a_killed_demo_takes_its_services_with_it(titanium: Path, tmp_path: Path
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("service", ["instrument", "model", "controller"])
-def test_a_service_that_dies_in_the_middle_is_named(service: str, titanium: Path, tmp_path: Path) -> None:
-    with grainloop("demo", "--map", str(titanium), "--out", "out", cwd=tmp_path) as demo:
+def test_a_service_that_dies_in_the_middle_is_named(service: str, nickel: Path, tmp_path: Path) -> None:
+    with grainloop(*in_real_time(nickel), cwd=tmp_path) as demo:
         demo.wait_for("Batch 0: ")
         os.kill(demo.child(service), signal.SIGKILL)
         code, stdout, stderr = demo.finish()
@@ -116,7 +141,7 @@ def test_a_service_that_dies_in_the_middle_is_named(service: str, titanium: Path
     assert f"grainloop: The {service} service died (exit code -9)" in stderr.splitlines()[-1]
     assert f"{service}.log" in stderr
     session = load_session(tmp_path / "out" / "session.h5")
-    assert len(session.points) >= 60
+    assert len(session.points) >= 100
     assert session.points.point_id.tolist() == list(range(len(session.points)))
 
 
