@@ -66,8 +66,8 @@ class _Order:
 
     request: ScanRequest
     declared_s: float
+    missing: NDArray[np.bool_]
     blocks: list[PointBlock] = field(default_factory=list[PointBlock])
-    missing: set[int] = field(default_factory=set[int])
 
 
 class Ledger:
@@ -172,7 +172,7 @@ class Ledger:
             dwell_s=plans.dwell_s(self.plan, self.capabilities),
             not_before_s=not_before_s,
         )
-        self._orders[request.batch] = _Order(request, self._declared_s(pixels), missing=set(request.point_id.tolist()))
+        self._orders[request.batch] = _Order(request, self._declared_s(pixels), np.ones(count, np.bool_))
         self._next_id += count
         self._next_batch += 1
         self._beam_px = pixels[-1]
@@ -184,16 +184,20 @@ class Ledger:
         Raises:
             DeviceFailed: the instrument reports a point that was not asked for, twice, or outside the grid.
         """
-        order, ids = self._orders[batch], block.point_id.tolist()
-        name = self.capabilities.name
-        unknown = next((i for i in ids if i not in order.missing), None)
-        if unknown is not None or len(set(ids)) != len(ids):
+        order, name = self._orders[batch], self.capabilities.name
+        place = block.point_id - order.request.point_id[0]
+        known = (place >= 0) & (place < len(order.missing))
+        known[known] = order.missing[place[known]]
+        if not known.all():
+            unknown = int(block.point_id[np.argmin(known)])
             message = f"{name} reported point {unknown} in batch {batch}, which was not asked for or came before."
             raise DeviceFailed(message, field="point_id", value=unknown)
+        if len(np.unique(place)) != len(place):
+            raise DeviceFailed(f"{name} reported a point of batch {batch} twice at once.", field="point_id")
         inside = ((block.position_px >= 0) & (block.position_px < self.asked.shape)).all()
         if not inside:
             raise DeviceFailed(f"{name} reported a point outside the grid in batch {batch}.", field="position_px")
-        order.missing.difference_update(ids)
+        order.missing[place] = False
         order.blocks.append(block)
 
     def close(self, batch: int, done: ScanDone | None) -> PointBlock:
