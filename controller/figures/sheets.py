@@ -71,12 +71,12 @@ def overview_sheet(session: Session, result: Inferred, truth: OrientationMap, gr
     upper, lower = ([_place(figure, k, row, width, height, gap, row_gap) for k in range(3)] for row in (1, 0))
     (true_map, light, found), (coarse, expected, wrong) = upper, lower
     panels.draw_ipf(true_map, truth.orientation, truth.phase_id, caps, "Truth, IPF-Z")
-    panels.draw_light(light, session, f"{_points(session)} on the mean PL image")
+    panels.draw_light(light, session, f"{_points(session)}" + (" on the mean PL image" if session.light else ", no PL"))
     panels.scatter_reasons(light, session)
     panels.draw_ipf(found, result.orientation, result.phase_id, caps, f"Reconstruction ({result.method}), IPF-Z")
     errors = [error_map_deg(one, truth) for one in (grid.orientation, result.orientation)]
     highest = panels.shown_degrees(*errors, result.expected_error_deg)
-    told = f"Coarse grid + nearest neighbour: {_told(grid.score)}"
+    told = f"Grid + nearest neighbour: {_told(grid.score)}"
     panels.draw_degrees(coarse, errors[0], caps, told, highest)
     panels.draw_degrees(expected, result.expected_error_deg, caps, "Expected error of the reconstruction", highest)
     told = f"True error: {_told(score(result.orientation, truth))}"
@@ -102,7 +102,7 @@ def _sheet(
     up = _NOTE_INCH + bottom_inch + rows * height + (rows - 1) * row_gap_inch + 0.3
     figure = Figure(figsize=(across, up))
     caps = session.capabilities
-    note = f"Instrument: {caps.name}, simulated" if caps.simulated else f"Instrument: {caps.name}"
+    note = f"Simulated instrument: {caps.name}" if caps.simulated else f"Instrument: {caps.name}"
     figure.text(0.1 / across, 0.05 / up, note, fontsize=7, color="#606060", va="bottom")
     return figure, width, height
 
