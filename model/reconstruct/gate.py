@@ -44,6 +44,8 @@ MISFIT_CAP = 8.0
 COUPLING = 0.4
 """Log-odds that a neighbour of the same grain adds; with it P(wrong) is calibrated on the shipped maps."""
 SWEEPS = 4
+CHUNK_PIXELS = 65_536
+"""Pixels whose nearest seeds are looked up at a time, which bounds the memory of that step."""
 REFERENCE_SEEDS = 128
 """Seeds that stand for the section when the PL of an unknown grain is judged."""
 
@@ -78,10 +80,17 @@ def nearest_of_each_group(
     shape: tuple[int, int], seeds: Seeds, groups: int = GROUPS
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
     """(h, w, K) nearest seed of each of the `groups` nearest groups (−1: none), and its distance in pixels (∞)."""
-    pixels = np.indices(shape).reshape(2, -1).T
-    distance, near = KDTree(seeds.position).query(pixels, k=min(NEAR_SEEDS, len(seeds)))
-    seed, length = _first_of_each(_as_columns(near), _as_columns(distance), seeds.group, groups)
-    return seed.reshape(*shape, groups), length.reshape(*shape, groups)
+    tree, near = KDTree(seeds.position), min(NEAR_SEEDS, len(seeds))
+    seed = np.empty((*shape, groups), np.int32)
+    away = np.empty((*shape, groups), np.float32)
+    rows = max(1, CHUNK_PIXELS // shape[1])
+    for top in range(0, shape[0], rows):
+        band = slice(top, min(top + rows, shape[0]))
+        pixels = np.indices((band.stop - top, shape[1])).reshape(2, -1).T + np.array([top, 0])
+        distance, index = tree.query(pixels, k=near)
+        found = _first_of_each(_as_columns(index), _as_columns(distance), seeds.group, groups)
+        seed[band], away[band] = (column.reshape(-1, shape[1], groups) for column in found)
+    return seed, away
 
 
 def _as_columns(neighbours: Any) -> NDArray[Any]:
@@ -111,9 +120,10 @@ def _first_of_each(
 
 def distance_log_odds(distance: NDArray[np.float32], length_px: float) -> NDArray[np.float32]:
     """(h, w, K + 1) log-odds of each candidate against a grain never hit, which comes last with 0."""
-    ratio = np.minimum(np.maximum(distance, MIN_DISTANCE_PX) / length_px, 50.0)
-    odds = np.where(np.isfinite(distance), -np.log(np.expm1(ratio)), -np.inf)
-    return np.concatenate([odds, np.zeros((*odds.shape[:2], 1))], axis=-1).astype(np.float32)
+    log_odds = np.zeros((*distance.shape[:2], distance.shape[2] + 1), np.float32)
+    ratio = np.clip(distance, MIN_DISTANCE_PX, 50 * length_px) / np.float32(length_px)
+    log_odds[..., :-1] = np.where(np.isfinite(distance), -np.log(np.expm1(ratio)), -np.inf)
+    return log_odds
 
 
 def light_log_likelihood(

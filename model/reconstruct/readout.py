@@ -18,6 +18,8 @@ from model.reconstruct.seeds import Seeds
 KEPT = 4
 """Candidates kept per pixel; the weight of the others counts as that of a grain never hit."""
 NEGLIGIBLE = 0.01
+SHARED = 2.0
+"""Odds of one grain against independent neighbours: they err together. Makes boundaries calibrated on real maps."""
 
 
 class PairAngles:
@@ -137,7 +139,8 @@ def _differ(
             ask = ~agree & (joint > NEGLIGIBLE)
             agree[ask] = angles(a[ask], b[ask]) <= WRONG_DEG
             same = same + joint * agree
-    return np.clip(1 - same, 0, 1)
+    same = np.clip(same, 0, 1)
+    return (1 - same) / (1 - same + SHARED * same)
 
 
 def grain_labels(orientation: NDArray[np.float32], laue_group: str) -> NDArray[np.int32]:

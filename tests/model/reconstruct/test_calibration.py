@@ -9,7 +9,7 @@ from scipy.stats import rankdata
 from instrument_sim import specimens
 from instrument_sim.config import DetectorConfig, DriftConfig, SimConfig
 from instrument_sim.driver import SimulatedInstrument
-from model.crystal import disorientation_deg
+from model.crystal import boundary_map, disorientation_deg
 from model.light import align, fit_stack
 from model.reconstruct import METHODS, Options, Problem, RegisteredLight, SparsePoints, never, no_report
 from tests.model.reconstruct.problems import grid_pixels
@@ -79,6 +79,14 @@ def test_the_predicted_share_of_wrong_pixels_is_near_the_true_one(name, method, 
     wrong, predicted = errors(name, share, method, light)
     assert 0.75 * wrong.mean() < predicted.mean() < max(1.6 * wrong.mean(), wrong.mean() + 0.075)
     assert auroc(predicted, wrong) > 0.65
+
+
+@pytest.mark.parametrize("name", specimens.FILES)
+def test_the_predicted_length_of_boundaries_is_near_the_true_one(name):
+    truth, found = specimen(name), solved(name, GRIDS[1], "pl_candidates", light=True)
+    drawn = boundary_map(truth.orientation, "6/mmm", valid=truth.indexed)
+    assert found.boundary.mean() == pytest.approx(drawn.mean(), rel=0.3)
+    assert auroc(found.boundary.ravel(), drawn.ravel()) > 0.85
 
 
 @pytest.mark.parametrize("name", specimens.FILES)

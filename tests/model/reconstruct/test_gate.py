@@ -38,6 +38,14 @@ def test_candidates_are_the_nearest_seed_of_each_group_in_order_of_distance():
             assert np.all(np.isinf(distance[r, c, len(best) :]))
 
 
+def test_a_map_larger_than_a_chunk_is_the_same_as_in_one_piece(monkeypatch):
+    seeds = seeds_at([(1, 2), (8, 8), (4, 11), (7, 0)], [0, 1, 2, 3])
+    whole = nearest_of_each_group((9, 13), seeds)
+    monkeypatch.setattr(module, "CHUNK_PIXELS", 30)
+    pieces = nearest_of_each_group((9, 13), seeds)
+    assert all(np.array_equal(a, b) for a, b in zip(whole, pieces, strict=True))
+
+
 def test_one_seed_alone_is_believed_by_the_exponential_law():
     distance = np.array([[[0.5], [3.0], [20.0]]], np.float32)
     log_odds = distance_log_odds(distance, 7.0)
