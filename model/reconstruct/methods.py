@@ -84,6 +84,6 @@ def usable_light(problem: Problem, seeds: Seeds) -> tuple[RegisteredLight | None
     if not np.isfinite(problem.light.sigma).any():
         return None, 0.0, (f"PL is trusted nowhere on this section. {WITHOUT}",)
     trust = light_trust(problem.shape, seeds, problem.light)
-    if trust == 0 and len(np.unique(seeds.group)) > 1:
+    if trust == 0:
         return None, 0.0, (f"PL does not tell the measured grains apart. {WITHOUT}",)
     return problem.light, trust, ()

@@ -149,6 +149,7 @@ def test_what_keeps_light_out_is_said(name):
         (problem(truth, position), "There is no PL of this section"),
         (problem(truth, position, light=dark), "trusted nowhere"),
         (problem(truth, position, group="m-3m", light=perfect_light(truth, 0.1)), "m-3m are given no PL contrast"),
+        (problem(truth, position[:1], light=perfect_light(truth, 0.1)), "does not tell the measured grains apart"),
     ):
         found = solve(name, task)
         assert not found.light_used
