@@ -15,8 +15,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from model.light.denoise import denoise
 from model.light.errors import LightSizeMismatch, UnfitAngles
+from model.light.sharpen import sharpen
 
 FULL_NAMES = ("m", "C4", "S4", "C2", "S2")
 SHORT_NAMES = FULL_NAMES[:3]
@@ -55,9 +55,9 @@ class LightFeatures:
         return ((self.values - middle) / unit).astype(np.float32)
 
     @cached_property
-    def denoised(self) -> NDArray[np.float32]:
-        """(c, h, w) `standardised` after edge-preserving smoothing, for the registration."""
-        return denoise(self.standardised)
+    def sharpened(self) -> NDArray[np.float32]:
+        """(c, h, w) `standardised` with noise and blur taken out, for the registration."""
+        return sharpen(self.standardised)
 
 
 def fit_stack(

@@ -7,7 +7,7 @@ of attraction is `coarse`'s business.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numba import njit
@@ -22,11 +22,13 @@ Array = NDArray[np.float64]
 
 COARSE_LEVELS_PX = (4.0, 2.0)
 FINE_LEVELS_PX = (0.6, 0.3)
-"""For denoised images. Points beside an edge push the warp by chance, the less the sharper the edge is seen."""
+"""For sharpened images. Points beside an edge push the warp by chance, the less the sharper the edge is seen."""
 COARSE_LOSS = 2.0
 FINE_LOSS = 4.0
 """Scale of the soft-L1 loss in noise sds. Points beside an edge fit less well for a good reason: a loss that takes them
 for outliers prefers warps that move them into their grains."""
+RESIDUAL_FACTOR = 1.25
+"""True over estimated residual, typically; measured on simulated PL of two real maps at 1 to 6 % of points."""
 MAX_STEPS = 12
 CONVERGED_PX = 0.003
 MAX_DAMPING = 1e3
@@ -72,11 +74,12 @@ class Refined:
     cost: float
 
     def residual_px(self) -> float:
-        """Expected rms misregistration over the grid, from the covariance."""
+        """Expected rms misregistration over the grid, from the covariance and by experience."""
         grid = grid_positions(self.warp.grid_shape)[::17]
         functions, size = self.warp.basis(grid), self.warp.coefficients.shape[1]
         blocks = (self.covariance[:size, :size], self.covariance[size:, size:])
-        return float(np.sqrt(sum(np.mean(np.einsum("nb,bc,nc->n", functions, block, functions)) for block in blocks)))
+        variance = sum(np.mean(np.einsum("nb,bc,nc->n", functions, block, functions)) for block in blocks)
+        return RESIDUAL_FACTOR * float(np.sqrt(variance))
 
 
 def refine(
@@ -94,14 +97,15 @@ def refine(
         points: at least a few more than the warp has parameters.
         shading: basis of slow trends.
         warp: start.
-        levels_px: Gaussian blurs, in EBSD pixels, from coarse to fine.
+        levels_px: Gaussian blurs, in EBSD pixels, from coarse to fine; at least one.
         loss: residual, in noise sds, beyond which the loss turns from square to linear.
     """
-    found = Refined(warp, np.zeros((0, 0)), np.inf)
-    for level in levels_px:
-        problem = _Problem(blur(images, level * warp.scale), points, shading, warp.basis(points.points_px), loss)
-        found = _descend(problem, found.warp)
-    return found
+    functions = warp.basis(points.points_px)
+    for level in levels_px[:-1]:
+        warp = _descend(_Problem(blur(images, level * warp.scale), points, shading, functions, loss), warp).warp
+    last = _Problem(blur(images, levels_px[-1] * warp.scale), points, shading, functions, loss)
+    state = _descend(last, warp)
+    return Refined(state.warp, _covariance(last, state), state.cost)
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,7 +131,7 @@ class _State:
     weight: Array
 
 
-def _descend(problem: _Problem, warp: Warp) -> Refined:
+def _descend(problem: _Problem, warp: Warp) -> _State:
     """Damped Gauss-Newton at one blur level."""
     scale = _noise_scale(problem, warp)
     here, damping = _evaluate(problem, warp, scale), 1e-3
@@ -142,7 +146,7 @@ def _descend(problem: _Problem, warp: Warp) -> Refined:
                 break
         elif (damping := damping * 8) > MAX_DAMPING:
             break
-    return Refined(here.warp, _covariance(problem, here, normal), here.cost)
+    return here
 
 
 def field_evidence(images: Images, points: PointTargets, shading: Shading, warp: Warp, size: int) -> float:
@@ -259,10 +263,19 @@ def _step(normal: Array, gradient: Array, warp: Warp, damping: float) -> Array:
     return np.asarray(solution, dtype=np.float64).reshape(2, size)
 
 
-def _covariance(problem: _Problem, state: _State, normal: Array) -> Array:
-    """Sandwich estimate, valid although the loss is robust and the model approximate."""
-    score = _scores(problem, state)
+def _covariance(problem: _Problem, state: _State) -> Array:
+    """Sandwich estimate, valid although the loss is robust and the model approximate.
+
+    Few points decide the warp where there are few edges, and it bends towards them: residuals are restored to what they
+    would be if the point had been left out (HC3; MacKinnon & White, J. Econometrics 29 (1985) 305).
+    """
+    normal, _ = _normal_equations(problem, state)
     inverse = np.linalg.inv(normal + 1e-6 * np.eye(len(normal)))
+    jacobian = (state.slopes[:, :, :, None] * problem.basis[:, None, None, :]).reshape(*state.residual.shape, -1)
+    leverage = state.weight[:, None, None] * np.einsum("nca,ab,ndb->ncd", jacobian, inverse, jacobian, optimize=True)
+    kept = 1.05 * np.eye(state.residual.shape[1]) - leverage
+    restored = np.linalg.solve(kept, state.residual[:, :, None])[:, :, 0]
+    score = _scores(problem, replace(state, residual=restored))
     return np.asarray(inverse @ (score.T @ score) @ inverse, dtype=np.float64)
 
 

@@ -40,12 +40,12 @@ def find_warp(features: LightFeatures, points: PointTargets, shading: Shading, s
 
 def follow_warp(features: LightFeatures, points: PointTargets, shading: Shading, start: Warp) -> Refined:
     """Registration after more points: from the warp of the round before, at fine blur only."""
-    found = refine(features.denoised, points, shading, start, FINE_LEVELS_PX[-1:], FINE_LOSS)
+    found = refine(features.sharpened, points, shading, start, FINE_LEVELS_PX[-1:], FINE_LOSS)
     return _with_field(features, points, shading, found)
 
 
 def _fine(features: LightFeatures, points: PointTargets, shading: Shading, start: Warp) -> Refined:
-    return refine(features.denoised, points, shading, start, FINE_LEVELS_PX, FINE_LOSS)
+    return refine(features.sharpened, points, shading, start, FINE_LEVELS_PX, FINE_LOSS)
 
 
 def _with_field(features: LightFeatures, points: PointTargets, shading: Shading, found: Refined) -> Refined:
@@ -53,7 +53,7 @@ def _with_field(features: LightFeatures, points: PointTargets, shading: Shading,
     has_field = found.warp.coefficients.shape[1] > BILINEAR
     if has_field or len(points) < POINTS_FOR_FIELD:
         return found
-    if field_evidence(features.denoised, points, shading, found.warp, FIELD_BASIS) < FIELD_EVIDENCE:
+    if field_evidence(features.sharpened, points, shading, found.warp, FIELD_BASIS) < FIELD_EVIDENCE:
         return found
     return _fine(features, points, shading, found.warp.with_basis(FIELD_BASIS))
 
