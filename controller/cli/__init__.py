@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+import threading
 from collections.abc import Sequence
 
 from protocols.errors import GrainloopError
@@ -15,6 +17,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     from controller.cli.app import app
 
+    _listen_to_ctrl_c()
     try:
         app(args=None if arguments is None else list(arguments), prog_name="grainloop")
     except GrainloopError as error:
@@ -23,3 +26,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SystemExit as left:
         return left.code if isinstance(left.code, int) else 0
     return 0
+
+
+def _listen_to_ctrl_c() -> None:
+    """Stay interruptible where a shell that started us in the background handed SIGINT down as ignored."""
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    if in_main_thread and signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
