@@ -8,6 +8,7 @@ from __future__ import annotations
 from model.light.align import Alignment, align, align_targets, without_light
 from model.light.errors import LightSizeMismatch, UnfitAngles
 from model.light.features import LightFeatures, features_from_rgb, fit_stack
+from model.light.frames import check_light_frame, frame_note
 from model.light.predict import predict_light
 from model.light.warp import Warp, fit_affine
 
@@ -19,9 +20,11 @@ __all__ = [
     "Warp",
     "align",
     "align_targets",
+    "check_light_frame",
     "features_from_rgb",
     "fit_affine",
     "fit_stack",
+    "frame_note",
     "predict_light",
     "without_light",
 ]

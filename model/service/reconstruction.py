@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from model.acquire import DEFAULT_POLICY, POLICIES, Scene
 from model.crystal import laue_group, to_euler_frame, to_map_frame
-from model.light import Alignment, align
+from model.light import Alignment, align, frame_note
 from model.reconstruct import (
     DEFAULT_METHOD,
     METHODS,
@@ -118,7 +118,12 @@ def align_light(section: Section, points: PointBlock, seed: int) -> Aligned:
         start=section.alignment,
         seed=seed,
     )
-    return Aligned(number, section.alignment, (*section.notes, *section.alignment.notes))
+    notes = (*section.notes, *section.alignment.notes)
+    if section.alignment.usable and "C4" in section.features.names:
+        frame = section.declared.frame.value
+        here = section.alignment.warp
+        notes += (frame_note(frame, section.features, here, points.position_px[own], points.orientation[own]),)
+    return Aligned(number, section.alignment, notes)
 
 
 def _problem(section: Section, points: PointBlock, number: int, aligned: Aligned) -> Problem:
