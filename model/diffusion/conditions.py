@@ -1,4 +1,4 @@
-"""From measured points and registered PL to what the denoiser looks at: levels, candidates and features.
+"""From a problem (measured points, registered PL) to what the denoiser looks at: levels, candidates and features.
 
 One `SectionInput` serves all samples and steps of a section; only the state and its noise map change while sampling.
 """
@@ -13,13 +13,37 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from model.crystal import embed
-from model.diffusion.candidates import gather_candidates
+from model.diffusion.candidates import Candidates, gather_candidates
 from model.diffusion.denoiser import Conditions
-from model.diffusion.examples import predicted_light
 from model.diffusion.state import SIGMA_MAX, StateSpace, standardise_light, standardise_sigma
+from model.light import predict_light
+from model.reconstruct.methods import usable_light
+from model.reconstruct.problem import Problem, RegisteredLight
+from model.reconstruct.seeds import Seeds, find_seeds
 
 DEFAULT_NOISE_DEG = 0.5
 """Orientation noise that measured points are taken to have."""
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """What a problem says before any network looks at it.
+
+    Attributes:
+        seeds: measured points that carry an orientation.
+        embedding: (n, E) float32 of the seeds; one zero row where there are none.
+        predicted_light: (n, L) float32 standardised PL predicted from them; likewise.
+        found: candidates of every pixel.
+        light: registered PL, if it takes part.
+        notes: sentences on what was left out and why.
+    """
+
+    seeds: Seeds
+    embedding: NDArray[np.float32]
+    predicted_light: NDArray[np.float32]
+    found: Candidates
+    light: RegisteredLight | None
+    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -30,7 +54,7 @@ class SectionInput:
         space: channel layout.
         measured: (1, C, h, w) the state where it is measured, 0 elsewhere.
         level: (1, C, h, w) noise level of what is measured, `SIGMA_MAX` elsewhere.
-        points, points_light, index, unique, features, context: see `Conditions`.
+        points, points_light, index, known, prior, features, context: see `Conditions`.
     """
 
     space: StateSpace
@@ -39,60 +63,69 @@ class SectionInput:
     points: Tensor
     points_light: Tensor
     index: Tensor
-    unique: Tensor
+    known: Tensor
+    prior: Tensor
     features: Tensor
     context: Tensor
 
     def at(self, x: Tensor, sigma: Tensor) -> Conditions:
         """The conditions for states `x` (B, C, h, w) at noise levels `sigma` (1 or B, C, h, w)."""
         batch = len(x)
-        fixed = (self.points, self.points_light, self.index, self.unique, self.features, self.context)
+        fixed = (self.points, self.points_light, self.index, self.known, self.prior, self.features, self.context)
         shared = [value.expand(batch, *value.shape[1:]) for value in fixed]
         return Conditions(x, sigma.expand(batch, -1, -1, -1), *shared)
 
 
-def section_input(
-    shape: tuple[int, int],
-    points_px: NDArray[np.int32],
-    orientation: NDArray[np.float32],
-    space: StateSpace,
-    *,
-    light: NDArray[np.float32] | None = None,
-    light_sigma: NDArray[np.float32] | None = None,
-    noise_deg: float = DEFAULT_NOISE_DEG,
-) -> SectionInput:
-    """Tensors of a section.
+def gather_evidence(problem: Problem, space: StateSpace) -> Evidence:
+    """Seeds, candidates and usable PL of a problem."""
+    seeds, notes = find_seeds(problem)
+    embedding = embed(seeds.orientation, space.group).astype(np.float32).reshape(-1, space.ebsd_channels)
+    predicted = predicted_light(seeds.orientation, space)
+    light, trust, reason = usable_light(problem, seeds) if len(seeds) else (None, 0.0, ())
+    found = gather_candidates(problem.shape, seeds, embedding, predicted, light, trust)
+    if not len(seeds):
+        embedding, light = np.zeros((1, space.ebsd_channels), np.float32), problem.light
+    return Evidence(seeds, embedding, predicted, found, light, (*notes, *reason))
 
-    Args:
-        shape: rows, columns.
-        points_px: (n, 2) row, column of the indexed points; n may be 0.
-        orientation: (n, 4) their orientations in the map frame.
-        space: channel layout.
-        light: (5, h, w) registered PL in the units of `predict_light`; NaN where there is none.
-        light_sigma: (5, h, w) its noise; infinite where it is not trusted.
-        noise_deg: orientation noise of the points.
-    """
-    points = embed(orientation, space.group).astype(np.float32).reshape(-1, space.ebsd_channels)
-    found = gather_candidates(points_px, points, shape, space.chord_per_deg)
+
+def predicted_light(orientation: NDArray[np.float32], space: StateSpace) -> NDArray[np.float32]:
+    """Standardised PL (n, L) predicted from orientations (n, 4); one zero row where there are none."""
+    if not space.light_channels:
+        return np.zeros((max(1, len(orientation)), 0), np.float32)
+    if len(orientation) == 0:
+        return np.zeros((1, space.light_channels), np.float32)
+    return standardise_light(np.moveaxis(predict_light(orientation), -1, 0).astype(np.float32)).T.copy()
+
+
+def section_input(
+    shape: tuple[int, int], evidence: Evidence, space: StateSpace, noise_deg: float = DEFAULT_NOISE_DEG
+) -> SectionInput:
+    """Tensors of a section of `shape`, its points known to `noise_deg`."""
     measured = np.zeros((space.channels, *shape), np.float32)
     level = np.full((space.channels, *shape), SIGMA_MAX, np.float32)
-    rows, columns = points_px[:, 0], points_px[:, 1]
-    measured[: space.ebsd_channels, rows, columns] = points.T
-    level[: space.ebsd_channels, rows, columns] = space.sigma_for_deg(noise_deg)
-    if light is not None and light_sigma is not None and space.light_channels:
-        seen = standardise_light(light)
-        sigma = np.where(np.isfinite(seen), standardise_sigma(light_sigma), SIGMA_MAX)
-        measured[space.ebsd_channels :] = np.where(sigma < SIGMA_MAX, np.nan_to_num(seen), 0)
-        level[space.ebsd_channels :] = sigma
-    table = points if len(points) else np.zeros((1, space.ebsd_channels), np.float32)
+    split = space.ebsd_channels
+    if len(evidence.seeds):
+        rows, columns = evidence.seeds.position.T
+        measured[:split, rows, columns] = evidence.embedding.T
+        level[:split, rows, columns] = space.sigma_for_deg(noise_deg)
+    if evidence.light is not None and space.light_channels:
+        measured[split:], level[split:] = _light_state(evidence.light)
+    found = evidence.found
     arrays = (
         measured,
         level,
-        table,
-        predicted_light(orientation, space),
+        evidence.embedding,
+        evidence.predicted_light,
         found.index.astype(np.int64),
-        found.unique,
+        found.known,
+        found.prior,
         found.features,
         found.context,
     )
     return SectionInput(space, *[torch.from_numpy(np.ascontiguousarray(value))[None] for value in arrays])
+
+
+def _light_state(light: RegisteredLight) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    seen = standardise_light(light.features)
+    sigma = np.where(np.isfinite(seen), standardise_sigma(light.sigma), SIGMA_MAX)
+    return np.where(sigma < SIGMA_MAX, np.nan_to_num(seen), 0), sigma

@@ -25,7 +25,6 @@ from model.diffusion.gate import (
 )
 from model.diffusion.precondition import get_scalings, noise_input, wiener_input
 
-CONTEXT = 2
 FULL_WIDTH = 32
 """Channels at full resolution."""
 SLOPES = cand.FEATURES + 1
@@ -42,9 +41,10 @@ class Conditions:
         points: (B, N, E) embeddings of the measured points.
         points_light: (B, N, L) standardised PL predicted from them.
         index: (B, K, h, w) int64 candidate indices into the points.
-        unique: (B, K, h, w) bool.
+        known: (B, K, h, w) bool.
+        prior: (B, K + 1, h, w) log-probability of each candidate and of none, before the network.
         features: (B, K, FEATURES, h, w) static candidate features.
-        context: (B, CONTEXT, h, w).
+        context: (B, cand.CONTEXT, h, w).
     """
 
     x: Tensor
@@ -52,7 +52,8 @@ class Conditions:
     points: Tensor
     points_light: Tensor
     index: Tensor
-    unique: Tensor
+    known: Tensor
+    prior: Tensor
     features: Tensor
     context: Tensor
 
@@ -101,7 +102,7 @@ class Denoiser(nn.Module):
         self.register_buffer("sigma_data", sigma_data.reshape(1, -1, 1, 1))
         channels, slots = len(sigma_data), cand.COUNT
         per_slot = cand.FEATURES + (1 if light_channels else 0)
-        inputs = channels + 1 + light_channels + slots * per_slot + CONTEXT
+        inputs = channels + 1 + light_channels + slots * per_slot + 1 + cand.CONTEXT
         self.stem = nn.Conv2d(inputs, FULL_WIDTH, 1)
         self.backbone = UNet(FULL_WIDTH, FULL_WIDTH)
         self.fuse = nn.Conv2d(2 * FULL_WIDTH, FULL_WIDTH, 3, padding=1)
@@ -130,17 +131,18 @@ class Denoiser(nn.Module):
         return self._read(given, y, features, heads)
 
     def _context(self, given: Conditions, features: Tensor) -> Tensor:
-        known = given.unique.unsqueeze(2).to(features.dtype)
+        known = given.known.unsqueeze(2).to(features.dtype)
         maps = [
             wiener_input(given.x, given.sigma, self.sigma_data),
             noise_input(given.sigma[:, :1]),
             noise_input(given.sigma[:, self.ebsd_channels :]),
             (features * known).flatten(1, 2),
+            given.prior[:, -1:] / 4,
             given.context,
         ]
         stem = F.silu(self.stem(torch.cat(maps, 1).contiguous(memory_format=torch.channels_last)))
         deep = self.backbone(stem)
-        return self.head(F.silu(self.fuse(torch.cat([stem, deep], 1))))
+        return self.head(F.silu(self.fuse(torch.cat([stem, deep], 1)))).float()
 
     def _read(self, given: Conditions, y: Tensor, features: Tensor, heads: Tensor) -> Denoised:
         slot, slope, free_bias, f_ebsd, f_light, boundary, wrong = heads.split(self.outputs, 1)
@@ -152,9 +154,9 @@ class Denoiser(nn.Module):
         light = skip[:, split:] * x_light + out[:, split:] * f_light
         tolerance = self.log_tolerance.exp()
         context = slot + (slope[:, : features.shape[2]].unsqueeze(1) * features).sum(2)
-        logits = context + log_likelihood(squared_distance(x_ebsd, y), sigma, tolerance)
+        logits = given.prior[:, :-1] + context + log_likelihood(squared_distance(x_ebsd, y), sigma, tolerance)
         off = (x_ebsd - free.detach()).square().sum(1, keepdim=True)
-        free_logit = free_bias + free_log_likelihood(off, sigma, tolerance, 1.0)
-        weights, free_weight = gate_weights(logits, free_logit, given.unique)
+        free_logit = given.prior[:, -1:] + free_bias + free_log_likelihood(off, sigma, tolerance, 1.0)
+        weights, free_weight = gate_weights(logits, free_logit, given.known)
         ebsd = mixture(weights, y, free_weight, free)
         return Denoised(ebsd, free, light, weights, free_weight, boundary, wrong, y)

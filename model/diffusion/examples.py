@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 
 from model.crystal import embed, neighbour_disorientation_deg
 from model.diffusion._candidate_kernels import right_candidates
-from model.diffusion.candidates import gather_candidates
+from model.diffusion.conditions import Evidence, gather_evidence
 from model.diffusion.gate import EDM_LOG_MEAN, EDM_LOG_STD
 from model.diffusion.patterns import draw_pattern
 from model.diffusion.state import SIGMA_MAX, SIGMA_MIN, StateSpace, standardise_light, standardise_sigma
 from model.light import predict_light
-from model.microstructure import draw_example
+from model.microstructure import Example, draw_example
+from model.reconstruct.problem import Problem, RegisteredLight, SparsePoints
 
 Arrays = dict[str, NDArray[Any]]
 BOUNDARY_DEG = 5.0
@@ -58,38 +59,34 @@ def make_example(rng: np.random.Generator, space: StateSpace, config: ExampleCon
     truth = embed(drawn.truth, space.group).astype(np.float32)
     boundary = boundary_maps(drawn.truth, space)
     measured = draw_pattern(rng, shape, boundary[0] | boundary[1]) & drawn.indexed
-    points_px = np.argwhere(measured).astype(np.int32)
-    points = embed(drawn.observed[measured], space.group).astype(np.float32)
     level = SIGMA_MAX if rng.random() < config.gate_share else _log_normal(rng)
     claimed = space.sigma_for_deg(float(rng.uniform(*config.claimed_noise_deg)))
-    found = gather_candidates(points_px, points, shape, space.chord_per_deg)
-    ebsd, ebsd_sigma = _noised_ebsd(rng, truth, points, measured, level, claimed)
-    light, light_sigma, true_light = _noised_light(rng, drawn, space, level, config)
-    table = points if len(points) else np.zeros((1, truth.shape[-1]), np.float32)
+    light, light_sigma, true_light, seen = _noised_light(rng, drawn, space, level, config)
+    evidence = gather_evidence(_problem(drawn, measured, space, seen), space)
+    ebsd, ebsd_sigma = _noised_ebsd(rng, truth, evidence, level, claimed)
+    found = evidence.found
     return {
         "x": np.concatenate([ebsd, light]),
         "sigma": np.concatenate([ebsd_sigma, light_sigma]),
-        "points": table,
-        "points_light": predicted_light(drawn.observed[measured], space),
+        "points": evidence.embedding,
+        "points_light": evidence.predicted_light,
         "index": found.index,
-        "unique": found.unique,
+        "known": found.known,
+        "prior": found.prior,
         "features": found.features,
         "context": found.context,
         "true_ebsd": np.moveaxis(truth, -1, 0),
         "true_light": true_light,
         "valid": drawn.valid[None],
         "boundary": boundary.astype(np.float32),
-        "right": right_candidates(found.index, found.unique, table, truth, WRONG_DEG * space.chord_per_deg),
+        "right": right_candidates(found.index, found.known, evidence.embedding, truth, WRONG_DEG * space.chord_per_deg),
     }
 
 
-def predicted_light(orientation: NDArray[np.float32], space: StateSpace) -> NDArray[np.float32]:
-    """Standardised PL (n, L) predicted from orientations (n, 4); one zero row where there are none."""
-    if not space.light_channels:
-        return np.zeros((max(1, len(orientation)), 0), np.float32)
-    if len(orientation) == 0:
-        return np.zeros((1, space.light_channels), np.float32)
-    return standardise_light(np.moveaxis(predict_light(orientation), -1, 0).astype(np.float32)).T.copy()
+def _problem(drawn: Example, measured: NDArray[np.bool_], space: StateSpace, light: RegisteredLight | None) -> Problem:
+    position = np.argwhere(measured).astype(np.int32)
+    points = SparsePoints(position, drawn.observed[measured], np.ones(len(position), np.bool_))
+    return Problem(drawn.valid.shape, space.group.name, points, light)
 
 
 def boundary_maps(orientation: NDArray[np.float32], space: StateSpace) -> NDArray[np.bool_]:
@@ -106,41 +103,38 @@ def _log_normal(rng: np.random.Generator) -> float:
 
 
 def _noised_ebsd(
-    rng: np.random.Generator,
-    truth: NDArray[np.float32],
-    points: NDArray[np.float32],
-    measured: NDArray[np.bool_],
-    level: float,
-    claimed: float,
+    rng: np.random.Generator, truth: NDArray[np.float32], evidence: Evidence, level: float, claimed: float
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """EBSD state (E, h, w) and its noise map: unknown pixels at `level`, measured ones as measured."""
     h, w, channels = truth.shape
     state = truth + np.float32(level) * rng.standard_normal(truth.shape, dtype=np.float32)
     sigma = np.full((h, w), level, np.float32)
-    if level > claimed:
-        state[measured] = points
+    if level > claimed and len(evidence.seeds):
+        measured = tuple(evidence.seeds.position.T)
+        state[measured] = evidence.embedding
         sigma[measured] = claimed
     return np.moveaxis(state, -1, 0).astype(np.float32), np.broadcast_to(sigma, (channels, h, w)).copy()
 
 
 def _noised_light(
-    rng: np.random.Generator, drawn: Any, space: StateSpace, level: float, config: ExampleConfig
-) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-    """PL state (L, h, w), its noise map, and the true standardised PL."""
+    rng: np.random.Generator, drawn: Example, space: StateSpace, level: float, config: ExampleConfig
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], RegisteredLight | None]:
+    """PL state (L, h, w), its noise map, the true standardised PL, and PL as registered if there is any."""
     shape = drawn.valid.shape
     if not space.light_channels:
         empty = np.zeros((0, *shape), np.float32)
-        return empty, empty, empty
+        return empty, empty, empty, None
     truth = standardise_light(np.moveaxis(predict_light(drawn.truth), -1, 0).astype(np.float32))
     noise = rng.standard_normal(truth.shape, dtype=np.float32)
     if rng.random() < config.no_light_share:
         absent = SIGMA_MAX if rng.random() < 0.6 else level
-        return (truth + absent * noise).astype(np.float32), np.full_like(truth, absent), truth
+        return (truth + absent * noise).astype(np.float32), np.full_like(truth, absent), truth, None
     seen = standardise_light(drawn.light.astype(np.float32))
     sigma = np.broadcast_to(standardise_sigma(drawn.light_sigma.astype(np.float32)), truth.shape)
     waiting = sigma < level
     state = np.where(waiting, seen, truth + np.float32(level) * noise)
-    return state.astype(np.float32), np.where(waiting, sigma, np.float32(level)).astype(np.float32), truth
+    registered = RegisteredLight(drawn.light, drawn.light_sigma)
+    return state.astype(np.float32), np.where(waiting, sigma, np.float32(level)).astype(np.float32), truth, registered
 
 
 def stack_examples(examples: list[Arrays]) -> Arrays:

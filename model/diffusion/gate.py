@@ -33,18 +33,18 @@ def free_log_likelihood(distance2: Tensor, sigma: Tensor, tolerance: Tensor, spr
     return -0.5 * distance2 / variance - 1.5 * torch.log1p(spread**2 / variance)
 
 
-def gate_weights(logits: Tensor, free_logit: Tensor, unique: Tensor) -> tuple[Tensor, Tensor]:
+def gate_weights(logits: Tensor, free_logit: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
     """Softmax over the candidates and the free branch.
 
     Args:
         logits: (B, K, h, w).
         free_logit: (B, 1, h, w).
-        unique: (B, K, h, w) bool; slots that repeat an earlier point get no weight.
+        known: (B, K, h, w) bool; slots that hold no candidate get no weight.
 
     Returns:
         Weights of the candidates (B, K, h, w) and of the free branch (B, 1, h, w); they sum to 1.
     """
-    weights = torch.softmax(torch.cat([logits.masked_fill(~unique, float("-inf")), free_logit], 1), 1)
+    weights = torch.softmax(torch.cat([logits.masked_fill(~known, float("-inf")), free_logit], 1), 1)
     return weights[:, :-1], weights[:, -1:]
 
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 class LearningRate:
     """Warm-up, then inverse square root from `hold` steps on, then an optional linear cool-down to zero."""
 
-    peak: float = 1e-3
+    peak: float = 8e-4
     warmup: int = 300
     hold: int = 4000
 

@@ -40,6 +40,7 @@ class TrainConfig:
         rate: step sizes.
         clip: largest gradient norm.
         weight_decay: of AdamW.
+        bfloat16: whether the backbone computes in bfloat16; weights, losses and the gate stay in float32.
         checkpoint_s: wall seconds between checkpoints.
         log_steps: steps between lines of the metrics file.
     """
@@ -51,6 +52,7 @@ class TrainConfig:
     rate: LearningRate = field(default_factory=LearningRate)
     clip: float = 1.0
     weight_decay: float = 1e-4
+    bfloat16: bool = True
     checkpoint_s: float = 120.0
     log_steps: int = 50
 
@@ -113,7 +115,8 @@ class Trainer:
         given, truth = unpack({name: value.to(self.device) for name, value in batch.items()})
         for group in self.optimiser.param_groups:
             group["lr"] = self.config.rate.at(self.step, cooldown)
-        said = forward(given)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.bfloat16):
+            said = forward(given)
         loss, parts = total_loss(
             said, given, truth, self.model.sigma_data, self.space.chord_per_deg, self.config.weights
         )

@@ -80,17 +80,24 @@ def nearest_of_each_group(
     shape: tuple[int, int], seeds: Seeds, groups: int = GROUPS
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
     """(h, w, K) nearest seed of each of the `groups` nearest groups (−1: none), and its distance in pixels (∞)."""
-    tree, near = KDTree(seeds.position), min(NEAR_SEEDS, len(seeds))
+    tree = KDTree(seeds.position)
     seed = np.empty((*shape, groups), np.int32)
     away = np.empty((*shape, groups), np.float32)
     rows = max(1, CHUNK_PIXELS // shape[1])
     for top in range(0, shape[0], rows):
         band = slice(top, min(top + rows, shape[0]))
         pixels = np.indices((band.stop - top, shape[1])).reshape(2, -1).T + np.array([top, 0])
-        distance, index = tree.query(pixels, k=near)
-        found = _first_of_each(_as_columns(index), _as_columns(distance), seeds.group, groups)
+        found = _groups_near(tree, pixels, seeds, groups)
         seed[band], away[band] = (column.reshape(-1, shape[1], groups) for column in found)
     return seed, away
+
+
+def _groups_near(
+    tree: Any, pixels: NDArray[np.integer], seeds: Seeds, groups: int
+) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """(n, K) `nearest_of_each_group` of (n, 2) pixels."""
+    distance, index = tree.query(pixels, k=min(NEAR_SEEDS, len(seeds)))
+    return _first_of_each(_as_columns(index), _as_columns(distance), seeds.group, groups)
 
 
 def _as_columns(neighbours: Any) -> NDArray[Any]:
@@ -144,10 +151,9 @@ def light_trust(shape: tuple[int, int], seeds: Seeds, light: RegisteredLight) ->
     Maximum likelihood of the groups that were measured, over `TRUST`, and 0 unless each group bears it out. PL of
     another section gets 0; PL that is 3 px off half of what registered PL gets.
     """
-    seed, _ = nearest_of_each_group(shape, seeds)
-    at_seeds = tuple(seeds.position.T)
-    pixel = np.ravel_multi_index(at_seeds, shape)
-    candidates, (features, precision) = seed[at_seeds], (columns[pixel] for columns in _columns(light))
+    candidates, _ = _groups_near(KDTree(seeds.position), seeds.position, seeds, GROUPS)
+    pixel = np.ravel_multi_index(tuple(seeds.position.T), shape)
+    features, precision = (columns[pixel] for columns in _columns(light))
     expected = predict_light(seeds.orientation).astype(np.float32)
     cap = np.float32(MISFIT_CAP / TRUST[-1])
     misfit = _misfit(features, precision / 2, expected, candidates, expected[:1], cap)[:, :-1]
@@ -178,6 +184,7 @@ def _misfit(
 ) -> NDArray[np.float32]:
     count, groups = seed.shape
     out = np.zeros((count, groups + 1), np.float32)
+    least = np.exp(-cap)
     for x in range(count):
         if not weight[x].any():
             continue
@@ -186,7 +193,8 @@ def _misfit(
                 out[x, k] = -min(cap, _weighted_square(features[x], expected[seed[x, k]], weight[x]))
         likelihood = 0.0
         for r in range(len(reference)):
-            likelihood += np.exp(-min(cap, _weighted_square(features[x], reference[r], weight[x])))
+            square = _weighted_square(features[x], reference[r], weight[x])
+            likelihood += np.exp(-square) if square < cap else least
         out[x, groups] = np.log(likelihood / len(reference))
     return out
 

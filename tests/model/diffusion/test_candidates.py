@@ -6,48 +6,62 @@ import numpy as np
 import pytest
 
 from model.crystal import embed, random_quaternions
-from model.diffusion.candidates import COUNT, gather_candidates, local_spacing
+from model.diffusion.candidates import COUNT, Candidates, gather_candidates, local_spacing
+from model.diffusion.conditions import gather_evidence, predicted_light
 from model.diffusion.patterns import draw_pattern, regular_grid
 from model.diffusion.state import StateSpace
+from model.reconstruct.problem import Problem, SparsePoints
+from model.reconstruct.seeds import Seeds, find_seeds
 
 
-def _points(rng: np.random.Generator, shape: tuple[int, int], share: float) -> np.ndarray:
-    return np.argwhere(rng.random(shape) < share).astype(np.int32)
+def _seeds(rng: np.random.Generator, shape: tuple[int, int], share: float) -> Seeds:
+    px = np.argwhere(rng.random(shape) < share).astype(np.int32)
+    points = SparsePoints(px, random_quaternions(len(px), rng).astype(np.float32), np.ones(len(px), np.bool_))
+    return find_seeds(Problem(shape, "6/mmm", points))[0]
+
+
+def _gather(shape: tuple[int, int], seeds: Seeds, space: StateSpace) -> Candidates:
+    embedding = embed(seeds.orientation, space.group).astype(np.float32)
+    return gather_candidates(shape, seeds, embedding, predicted_light(seeds.orientation, space))
 
 
 def test_first_slot_is_the_nearest_point(rng: np.random.Generator, space: StateSpace) -> None:
     shape = (20, 30)
-    px = _points(rng, shape, 0.05)
-    found = gather_candidates(px, embed(random_quaternions(len(px), rng), space.group).astype(np.float32), shape, 0.128)
+    seeds = _seeds(rng, shape, 0.05)
+    found, px = _gather(shape, seeds, space), seeds.position
     rows, columns = np.mgrid[: shape[0], : shape[1]]
     distance = np.hypot(rows[None] - px[:, 0, None, None], columns[None] - px[:, 1, None, None])
     chosen = np.take_along_axis(distance, found.index[:1].astype(np.int64), 0)[0]
     assert chosen == pytest.approx(distance.min(0))
 
 
-def test_slots_are_distinct_where_marked_unique(rng: np.random.Generator, space: StateSpace) -> None:
-    px = _points(rng, (24, 24), 0.1)
-    found = gather_candidates(px, np.zeros((len(px), space.ebsd_channels), np.float32), (24, 24), 0.128)
+def test_slots_hold_distinct_groups(rng: np.random.Generator, space: StateSpace) -> None:
+    seeds = _seeds(rng, (24, 24), 0.1)
+    found = _gather((24, 24), seeds, space)
     for r in range(24):
         for c in range(24):
-            kept = found.index[found.unique[:, r, c], r, c]
-            assert len(set(kept)) == len(kept)
-            assert set(kept) == set(found.index[:, r, c])
+            groups = seeds.group[found.index[found.known[:, r, c], r, c]]
+            assert len(set(groups)) == len(groups) > 0
 
 
-def test_alike_candidates_agree_wholly(space: StateSpace) -> None:
-    px = np.array([[2, 2], [2, 9], [9, 5]], np.int32)
-    same = np.ones((3, space.ebsd_channels), np.float32)
-    found = gather_candidates(px, same, (12, 12), 0.128)
-    assert found.features[:, 3][found.unique] == pytest.approx(1)
-    assert found.features[:, 2][found.unique] == pytest.approx(1)
+def test_separation_is_the_chord_to_the_nearest_candidate(rng: np.random.Generator, space: StateSpace) -> None:
+    seeds = _seeds(rng, (16, 16), 0.1)
+    found, table = _gather((16, 16), seeds, space), embed(seeds.orientation, space.group)
+    expected = np.sqrt(np.mean((table[found.index] - table[found.index[:1]]) ** 2, axis=-1))
+    assert found.features[:, 2][found.known] == pytest.approx(expected[found.known], abs=1e-4)
+
+
+def test_prior_is_a_distribution(rng: np.random.Generator, space: StateSpace) -> None:
+    found = _gather((16, 16), _seeds(rng, (16, 16), 0.1), space)
+    assert np.exp(found.prior).sum(axis=0) == pytest.approx(1, abs=2e-4)
 
 
 def test_nothing_measured_leaves_no_candidate(space: StateSpace) -> None:
-    empty = np.zeros((0, space.ebsd_channels), np.float32)
-    found = gather_candidates(np.zeros((0, 2), np.int32), empty, (8, 8), 0.128)
+    nowhere = SparsePoints(np.zeros((0, 2), np.int32), np.zeros((0, 4), np.float32), np.zeros(0, np.bool_))
+    found = gather_evidence(Problem((8, 8), "6/mmm", nowhere), space).found
     assert found.index.shape == (COUNT, 8, 8)
-    assert not found.unique.any()
+    assert not found.known.any()
+    assert (found.prior[-1] == 0).all()
 
 
 @pytest.mark.parametrize("spacing", [3, 5])

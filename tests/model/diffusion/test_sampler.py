@@ -7,10 +7,11 @@ import pytest
 import torch
 
 from model.crystal import random_quaternions
-from model.diffusion.conditions import SectionInput, section_input
+from model.diffusion.conditions import SectionInput, gather_evidence, section_input
 from model.diffusion.denoiser import Conditions, Denoised
 from model.diffusion.sampler import initial_state, karras_levels, renoise, sample
 from model.diffusion.state import SIGMA_MAX, SIGMA_MIN, StateSpace
+from model.reconstruct.problem import Problem, SparsePoints
 
 SHAPE = (16, 16)
 
@@ -19,7 +20,8 @@ SHAPE = (16, 16)
 def section(rng: np.random.Generator, space: StateSpace) -> SectionInput:
     px = np.argwhere(rng.random(SHAPE) < 0.1).astype(np.int32)
     q = random_quaternions(len(px), rng).astype(np.float32)
-    return section_input(SHAPE, px, q, space)
+    problem = Problem(SHAPE, "6/mmm", SparsePoints(px, q, np.ones(len(px), np.bool_)))
+    return section_input(SHAPE, gather_evidence(problem, space), space)
 
 
 def _says(ebsd: torch.Tensor, light: torch.Tensor) -> Denoised:

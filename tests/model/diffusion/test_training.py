@@ -48,7 +48,7 @@ def test_measured_pixels_wait_at_their_own_level(space: StateSpace, small: Examp
 
 
 def test_the_network_is_small_enough_and_learns_one_batch(small: ExampleConfig) -> None:
-    config = TrainConfig(examples=small, rate=LearningRate(warmup=1, peak=2e-3))
+    config = TrainConfig(examples=small, rate=LearningRate(warmup=1, peak=5e-4))
     trainer, batch = Trainer(config), _tensors(0, config)
     assert parameter_count(trainer.model) < MAX_PARAMETERS
     losses = [trainer.train_step(batch, trainer.model)["loss"] for _ in range(12)]
