@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 
-ALL = ("wire", "ingest", "simulator", "crystal", "microstructure", "registration", "classical")
+ALL = ("wire", "ingest", "simulator", "route", "crystal", "microstructure", "registration", "classical", "report")
 
 
 def run(names: list[str]) -> None:

@@ -17,6 +17,7 @@ from model.crystal import disorientation_deg
 from model.crystal.score import MapScore, score_map
 from model.maps import OrientationMap
 from protocols.errors import BadInput
+from protocols.messages import LightDiagnostics
 from protocols.values import PointBlock
 
 
@@ -100,6 +101,23 @@ def instrument_times(session: Session) -> tuple[float, float]:
     closed = [batch for batch in session.batches if batch["ok"]]
     end_s = max((float(batch["finished_s"]) for batch in closed), default=0.0)
     return end_s, sum(float(batch["idle_s"]) for batch in closed)
+
+
+def light_lines(light: LightDiagnostics) -> tuple[str, ...]:
+    """What became of PL, as sentences for the user."""
+    if not light.used:
+        return light.notes or ("PL took no part.",)
+    lines = ["PL took part."]
+    if light.registration_px is not None and light.registration_residual_px is not None:
+        lines.append(
+            f"PL was {light.registration_px:.1f} px off and is registered to about "
+            f"{light.registration_residual_px:.2f} px by the scan points."
+        )
+    if light.explained_variance is not None:
+        lines.append(f"The measured orientations explain {light.explained_variance:.0%} of its variance.")
+    if light.distrusted_share is not None:
+        lines.append(f"It is distrusted at {light.distrusted_share:.1%} of the pixels.")
+    return (" ".join(lines), *light.notes)
 
 
 def _errors(errors: MapScore) -> dict[str, float]:

@@ -80,8 +80,8 @@ def run_demo(options: DemoOptions) -> int:
         kept = f"its {finished.points_measured} points are in {finished.session_file}"
         raise GrainloopError(f"The run is {finished.reason}: {finished.detail.rstrip('.')}; {kept}.")
     with show_stage("scoring and drawing", options.json):
-        summary = _evaluate(options, began)
-    _report(summary, options)
+        summary, light = _evaluate(options, began)
+    _report(summary, light, options)
     return 0
 
 
@@ -189,18 +189,19 @@ async def _run(controller: Child, request: RunRequest, heard: Callable[[RunEvent
         return await client.request(request, deadline_s=_LONGEST_RUN_S, on_progress=heard)
 
 
-def _evaluate(options: DemoOptions, began: float) -> dict[str, Any]:
+def _evaluate(options: DemoOptions, began: float) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """The summary, also written to its file, and what became of PL."""
     from controller.cli.specimen import load_specimen
     from controller.figures import write_figures
     from controller.session_reader import load_session
-    from controller.summary import grid_baseline, summarise
+    from controller.summary import grid_baseline, light_lines, summarise
 
     truth, session = load_specimen(options.specimen), load_session(options.out / "session.h5")
     grid = grid_baseline(_measure_grid(options, len(session.points)), truth)
     write_figures(session, options.out, truth, grid)
     summary = summarise(session, truth, grid, options.specimen, time.monotonic() - began)
     (options.out / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
-    return summary
+    return summary, light_lines(session.result.light) if session.result else ()
 
 
 def _measure_grid(options: DemoOptions, count: int) -> PointBlock:
@@ -226,7 +227,7 @@ def _measure_grid(options: DemoOptions, count: int) -> PointBlock:
     return PointBlock.concatenate(list(instrument.scan(request)))
 
 
-def _report(summary: dict[str, Any], options: DemoOptions) -> None:
+def _report(summary: dict[str, Any], light: tuple[str, ...], options: DemoOptions) -> None:
     if options.json:
         typer.echo(json.dumps(summary, indent=2))
         return
@@ -241,6 +242,8 @@ def _report(summary: dict[str, Any], options: DemoOptions) -> None:
         table.add_row(name, points, *errors)
     console = Console()
     console.print(table)
+    for line in light:
+        console.print(line)
     idle = f"{summary['instrument_idle_fraction']:.1%} of it idle"
     console.print(f"Instrument time {summary['instrument_s']:.0f} s, {idle}; this took {summary['wall_s']:.0f} s.")
     console.print(f"Figures, session.h5 and summary.json are in {options.out}.")

@@ -102,7 +102,7 @@ def _sheet(
     up = _NOTE_INCH + bottom_inch + rows * height + (rows - 1) * row_gap_inch + 0.3
     figure = Figure(figsize=(across, up))
     caps = session.capabilities
-    note = f"Simulated instrument: {caps.name}" if caps.simulated else f"Instrument: {caps.name}"
+    note = f"Simulated data ({caps.name})" if caps.simulated else f"Instrument: {caps.name}"
     figure.text(0.1 / across, 0.05 / up, note, fontsize=7, color="#606060", va="bottom")
     return figure, width, height
 

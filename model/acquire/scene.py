@@ -11,6 +11,7 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
 
 from model.reconstruct import Posterior
 from protocols.messages import REASON_CODES, ProposalReason, Proposals
@@ -25,12 +26,30 @@ class Scene:
         measured: (h, w) bool, whatever came of the point.
         excluded: (h, w) bool, pixels that must not be proposed beyond those measured.
         exploration_share: share of the picks made regardless of the posterior, 0 … 1.
+        not_indexed: (h, w) bool, measured pixels without a solution; None if there are none.
     """
 
     posterior: Posterior
     measured: NDArray[np.bool_]
     excluded: NDArray[np.bool_]
     exploration_share: float = 0.1
+    not_indexed: NDArray[np.bool_] | None = None
+
+    @property
+    def indexable(self) -> NDArray[np.float32]:
+        """(h, w) probability that a point would be indexed, as the points measured nearby suggest.
+
+        Kernel estimate with the width of the mean spacing and one pseudo-count of the section's own share: a lone
+        failure, as happens at boundaries, hardly counts; a pore or another phase does.
+        """
+        if self.not_indexed is None or not self.not_indexed.any():
+            return np.ones(self.measured.shape, np.float32)
+        taken = self.measured.astype(np.float32)
+        failed = (self.not_indexed & self.measured).astype(np.float32)
+        width_px = float(np.sqrt(taken.size / taken.sum()))
+        count, bad = (gaussian_filter(a, width_px, mode="constant") * 2 * np.pi * width_px**2 for a in (taken, failed))
+        share = float(failed.sum() / taken.sum())
+        return (1 - (bad + share) / (count + 1)).astype(np.float32)
 
     @property
     def free(self) -> NDArray[np.bool_]:

@@ -1,9 +1,9 @@
 """The default policy: ask where most pixels are expected to be wrong, spread over the section.
 
-The gain of a point is the expected number of wrong pixels around it, P(wrong) summed under a Gaussian window. After
-each pick the pixels around it count as explained by as much as the window covers them, so that a batch is diverse; no
-two picks of a batch are adjacent while others are left. A share of the picks fills the largest gaps instead: grains
-that PL cannot see exist.
+The gain of a point is the expected number of wrong pixels around it that can be put right: P(wrong) times the
+probability of indexing there, summed under a Gaussian window. After each pick the pixels around it count as explained
+by as much as the window covers them, so that a batch is diverse; no two picks of a batch are adjacent while others are
+left. A share of the picks fills the largest gaps instead: grains that PL cannot see exist.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Spread:
         exploring = int(rng.binomial(count, scene.exploration_share)) if 0 < scene.exploration_share < 1 else 0
         exploring = count if scene.exploration_share >= 1 else exploring
         free = scene.free
-        value = np.where(scene.measured, 0, scene.posterior.p_wrong).astype(np.float32)
+        value = np.where(scene.measured, 0, scene.posterior.p_wrong * scene.indexable).astype(np.float32)
         spacing_px = np.sqrt(value.size / max(int(scene.measured.sum()), 1))
         gain, kernel = expected_gain(value, float(np.clip(self.window_share * spacing_px, *WINDOW_PX)))
         explored, _ = fill(scene.measured, free, exploring, rng)

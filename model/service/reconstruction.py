@@ -158,6 +158,7 @@ def propose(posterior: Posterior, points: PointBlock, request: ProposalRequest, 
         measured=_mask(shape, points.position_px),
         excluded=_mask(shape, request.excluded_px),
         exploration_share=request.exploration_share,
+        not_indexed=_mask(shape, points.position_px[~points.indexed]),
     )
     return POLICIES[policy](scene, request.count, np.random.default_rng((seed, len(points))))
 

@@ -3,11 +3,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from controller.summary import error_map_deg, grid_baseline, nearest_neighbour_map, score
+from controller.summary import error_map_deg, grid_baseline, light_lines, nearest_neighbour_map, score
 from model.crystal import quaternion_from_axis_angle
 from model.maps import MapPhase, OrientationMap
 from protocols.errors import BadInput
-from protocols.messages import ScanRequest
+from protocols.messages import LightDiagnostics, ScanRequest
 from protocols.values import PointBlock, PointStatus
 from tests.controller.fakes import block_of
 
@@ -74,3 +74,22 @@ def test_a_grid_that_measured_the_truth_is_perfect() -> None:
     assert baseline.points == len(pixels)
     assert baseline.score.error_over_5deg == 0
     assert baseline.score.boundary_f1 == 1
+
+
+def test_what_became_of_light_is_told_in_figures() -> None:
+    light = LightDiagnostics(
+        used=True,
+        explained_variance=0.83,
+        distrusted_share=0.012,
+        registration_px=3.04,
+        registration_residual_px=0.117,
+        notes=("The frame is confirmed.",),
+    )
+    told, note = light_lines(light)
+    assert all(figure in told for figure in ("3.0 px", "0.12 px", "83%", "1.2%"))
+    assert note == "The frame is confirmed."
+
+
+def test_why_light_is_not_used_is_told() -> None:
+    assert light_lines(LightDiagnostics(used=False, notes=("No camera.",))) == ("No camera.",)
+    assert light_lines(LightDiagnostics(used=False)) == ("PL took no part.",)

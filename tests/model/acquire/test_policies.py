@@ -87,3 +87,28 @@ def test_a_spot_where_all_is_wrong_is_asked_for_first():
     first = ask("spread", scene, 1).position_px[0]
     assert 20 <= first[0] < 25
     assert 5 <= first[1] < 10
+
+
+def test_points_are_not_spent_where_nothing_indexes():
+    """A pore on the right half: its measured points failed, and P(wrong) is high all over it."""
+    measured_px = np.zeros((40, 40), bool)
+    measured_px[2::5, 2::5] = True
+    failed = measured_px.copy()
+    failed[:, :20] = False
+    p_wrong = np.full((40, 40), 0.3)
+    p_wrong[:, 20:] = 0.9
+    blind = Scene(posterior_of(p_wrong), measured_px, np.zeros((40, 40), bool), 0.0)
+    aware = Scene(blind.posterior, measured_px, blind.excluded, 0.0, failed)
+    in_pore = [float(np.mean(ask("spread", scene, 60).position_px[:, 1] >= 22)) for scene in (blind, aware)]
+    assert in_pore[0] > 0.8
+    assert in_pore[1] < 0.1
+
+
+def test_a_lone_failure_hardly_counts():
+    measured_px = np.zeros((40, 40), bool)
+    measured_px[2::5, 2::5] = True
+    failed = np.zeros((40, 40), bool)
+    failed[22, 22] = True
+    scene = Scene(posterior_of(np.ones((40, 40))), measured_px, np.zeros((40, 40), bool), 0.0, failed)
+    assert scene.indexable.min() > 0.75
+    assert scene.indexable[:10, :10].min() > 0.98
