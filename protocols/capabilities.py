@@ -21,6 +21,10 @@ class ScanTiming(Value):
     settle_s: Seconds = 0.0
     batch_overhead_s: Seconds = 0.0
 
+    def approach_s(self, way_px: float) -> float:
+        """What starting a batch `way_px` away from the beam costs before the first exposure."""
+        return self.batch_overhead_s + self.settle_s + self.travel_s_per_px * way_px
+
 
 class LightCapabilities(Value):
     """The PL camera: kind of images, frame and angles."""

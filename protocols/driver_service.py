@@ -63,7 +63,7 @@ class DriverService:
         self._driver = require_driver(driver, type(driver).__name__)
         self._ledger = Ledger()
         self._calls: list[Call] = []
-        self._finished_s: float | None = None
+        self._last: PointBlock | None = None
         self._light_s = 0.0
         self.service = Service(
             SERVICE,
@@ -170,11 +170,15 @@ class DriverService:
     def _measure(self, batch: Batch, call: Call, tell: Callable[[], object]) -> ScanDone:
         """In the worker thread: expose what is left of the batch, block by block."""
         _require_wanted(call)
-        previous_finish_s, light_s = self._finished_s, self._light_s
+        last, light_s = self._last, self._light_s
         left = batch.remaining()
         if len(left.point_id):
             self._expose(batch, left, call, tell)
-        return batch.finish(self.name, previous_finish_s, light_s)
+        if last is None:
+            return batch.finish(self.name, None, 0.0)
+        way_px = float(np.linalg.norm(batch.request.position_px[0] - last.position_px[-1]))
+        busy_s = light_s + self._driver.capabilities.timing.approach_s(way_px)
+        return batch.finish(self.name, float(last.time_s[-1]), busy_s)
 
     def _expose(self, batch: Batch, left: ScanRequest, call: Call, tell: Callable[[], object]) -> None:
         blocks = self._guard("scan", lambda: iter(self._driver.scan(left)))
@@ -191,7 +195,7 @@ class DriverService:
         check_block(block, self._driver.capabilities)
         batch.add(block, self.name)
         if len(block):
-            self._finished_s, self._light_s = float(block.time_s[-1]), 0.0
+            self._last, self._light_s = block, 0.0
 
     def _interrupt(self, blocks: object) -> None:
         """Close the iterator and park, whatever the driver says to either."""

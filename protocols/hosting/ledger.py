@@ -69,7 +69,7 @@ class Batch:
         Args:
             name: of the instrument, for errors.
             previous_finish_s: instrument clock at the end of the batch before, if any.
-            busy_s: what else the instrument did since then (PL images).
+            busy_s: what else the instrument did since then (PL images, its declared way to the first point).
 
         Raises:
             DeviceFailed: points are missing.

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from protocols.aio import Client
-from protocols.capabilities import Capabilities, LightCapabilities
+from protocols.capabilities import Capabilities, LightCapabilities, ScanTiming
 from protocols.driver_service import DriverService
 from protocols.errors import BadInput, DeviceFailed, ErrorCode, RemoteError
 from protocols.hosting.loading import load_driver
@@ -145,6 +145,18 @@ async def test_time_spent_on_light_is_not_idle(bench, asker):
     assert taken.light.pixel_um == LIGHT.pixel_um
     bench.clock_s += 5
     assert (await asker.ask(scan(10, batch=1))).idle_s == pytest.approx(1.0, abs=1e-6)
+
+
+async def test_the_declared_way_to_the_first_point_is_not_idle(bench, asker):
+    bench.capabilities = CAPABILITIES.model_copy(
+        update={"timing": ScanTiming(travel_s_per_px=0.1, settle_s=0.05, batch_overhead_s=0.25)}
+    )
+    await asker.ask(scan())
+    bench.clock_s += 3
+    last, first = scan().position_px[-1], scan(10).position_px[0]
+    way_px = float(np.hypot(*(first - last)))
+    idle_s = (await asker.ask(scan(10, batch=1))).idle_s
+    assert idle_s == pytest.approx(3 - 0.25 - 0.05 - 0.1 * way_px, abs=1e-6)
 
 
 async def test_everything_happens_in_one_thread(bench, asker):
