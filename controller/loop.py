@@ -205,7 +205,7 @@ class Run:
             gone = isinstance(error, GrainloopError) and error.code in GONE
             await self._make_safe(_PARK_GONE_S if gone else _PARK_S)
             self.standing.move(trigger)
-            self.standing.say("finished", f"The run is {reason}: {detail.rstrip('.')}.")
+            self.standing.say("finished", f"The run has {reason}: {detail.rstrip('.')}.")
             if self.standing.session is not None:
                 self.standing.session.finish(reason, detail)
         except GrainloopError as also:  # the session file cannot be written: nothing can be stored, all can be told
@@ -213,7 +213,7 @@ class Run:
             reason, detail = FinishReason.FAILED, str(also)
             if self.standing.state is not RunState.FINISHED:
                 self.standing.move(Trigger.FAIL)
-            self.standing.say("finished", f"The run is {reason}: {detail}")
+            self.standing.say("finished", f"The run has {reason}: {detail}")
         finally:
             self._close_file()
             self._finished.set()

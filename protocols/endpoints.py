@@ -16,6 +16,7 @@ from protocols.errors import BadInput, NotPermitted
 INSTRUMENT_ENDPOINT: Final = "tcp://127.0.0.1:5701"
 MODEL_ENDPOINT: Final = "tcp://127.0.0.1:5702"
 CONTROLLER_ENDPOINT: Final = "tcp://127.0.0.1:5703"
+LAST_PORT: Final = 65535
 
 
 def require_local(endpoint: str, service: str) -> None:
@@ -23,10 +24,10 @@ def require_local(endpoint: str, service: str) -> None:
 
     Raises:
         NotPermitted: another transport than tcp or ipc, or an address that is not loopback.
-        BadInput: not an endpoint at all.
+        BadInput: not an endpoint at all, or a port that does not exist.
     """
     scheme, separator, _ = endpoint.partition("://")
-    if not separator:
+    if not separator or (scheme == "tcp" and not _is_port(port_of(endpoint))):
         raise BadInput(
             f"{service}: {endpoint!r} is not an endpoint such as {INSTRUMENT_ENDPOINT}.",
             field="endpoint",
@@ -60,6 +61,11 @@ def answers_on_ipc(endpoint: str) -> bool:
         return False
     with socket.socket(socket.AF_UNIX) as probe:
         return probe.connect_ex(endpoint.removeprefix("ipc://")) == 0
+
+
+def _is_port(port: str) -> bool:
+    """A number that ZeroMQ would not silently wrap; `*` and 0 let the system choose."""
+    return port == "*" or (port.isascii() and port.isdigit() and int(port) <= LAST_PORT)
 
 
 def _is_loopback(host: str) -> bool:

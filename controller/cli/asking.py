@@ -42,7 +42,7 @@ def run_plan(plan_file: Path | None, controller: str, out: Path, json: bool) -> 
     if json:
         typer.echo(finished.model_dump_json(indent=2))
     else:
-        typer.echo(f"The run is {finished.reason}: {finished.detail}")
+        typer.echo(f"The run has {finished.reason}: {finished.detail}")
         typer.echo(f"{finished.points_measured} points in {finished.session_file}")
     if Path(finished.session_file).is_file():
         _draw(Path(finished.session_file), out)

@@ -78,7 +78,7 @@ def run_demo(options: DemoOptions) -> int:
         return _INTERRUPTED
     if finished.reason in (FinishReason.FAILED, FinishReason.ABORTED):
         kept = f"its {finished.points_measured} points are in {finished.session_file}"
-        raise GrainloopError(f"The run is {finished.reason}: {finished.detail.rstrip('.')}; {kept}.")
+        raise GrainloopError(f"The run has {finished.reason}: {finished.detail.rstrip('.')}; {kept}.")
     with show_stage("scoring and drawing", options.json):
         summary, light = _evaluate(options, began)
     _report(summary, light, options)

@@ -39,7 +39,7 @@ def test_run_and_status_with_services_started_by_hand(titanium: Path, tmp_path: 
         with grainloop("run", "--plan", "plan.toml", "--out", "out", *options, cwd=tmp_path) as run:
             code, stdout, stderr = run.finish()
             assert code == 0, stderr
-            assert "The run is completed: the budget is spent" in stdout
+            assert "The run has completed: the budget is spent" in stdout
         with grainloop("run", "--plan", "plan.toml", "--out", "out", *options, cwd=tmp_path) as again:
             code, _, stderr = again.finish()
             assert code == 1
@@ -49,7 +49,7 @@ def test_run_and_status_with_services_started_by_hand(titanium: Path, tmp_path: 
             stopped.process.send_signal(signal.SIGINT)
             code, stdout, stderr = stopped.finish()
             assert code == 0, stderr
-            assert "The run is stopped: the operator stopped the run" in stdout
+            assert "The run has stopped: the operator stopped the run" in stdout
         with grainloop("status", *options, cwd=tmp_path) as status:
             assert "The run is finished." in status.finish()[1]
         with grainloop("serve", "model", "--endpoint", at["model"], cwd=tmp_path) as second:

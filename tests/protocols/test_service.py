@@ -587,14 +587,22 @@ async def test_nothing_but_loopback_and_ipc_is_bound(handlers, address):
         await handlers.service().run(address)
 
 
-def test_what_is_no_endpoint_is_bad_input():
+@pytest.mark.parametrize(
+    "address", ["5701", "tcp://127.0.0.1:99999", "tcp://127.0.0.1", "tcp://127.0.0.1:", "tcp://127.0.0.1:-1"]
+)
+def test_what_is_no_endpoint_is_bad_input(address):
     with pytest.raises(BadInput, match="is not an endpoint"):
-        require_local("5701", "instrument")
+        require_local(address, "instrument")
+
+
+@pytest.mark.parametrize("address", ["tcp://127.0.0.1:65535", "tcp://127.0.0.1:*", "tcp://127.0.0.1:0"])
+def test_local_endpoints_are_allowed(address):
+    require_local(address, "instrument")
     require_local(INSTRUMENT_ENDPOINT, "instrument")
 
 
 async def test_an_endpoint_that_cannot_be_is_unavailable(handlers):
-    with pytest.raises(Unavailable, match="cannot listen"):
+    with pytest.raises(BadInput, match="is not an endpoint"):
         await handlers.service().run("tcp://127.0.0.1:notaport")
     with pytest.raises(Unavailable, match="cannot be reached"):
         async with client("nonsense"):
