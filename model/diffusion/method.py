@@ -6,44 +6,74 @@ over the grains measured nearby. Posterior samples for joint statements come fro
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from model.crystal import laue_group
 from model.diffusion.backbone import pad_to_multiple
+from model.diffusion.checkpoint import CheckpointError
 from model.diffusion.conditions import SectionInput, gather_evidence, section_input
 from model.diffusion.denoiser import Conditions, Denoised, Denoiser
 from model.diffusion.sampler import initial_state
-from model.diffusion.state import StateSpace
-from model.reconstruct.problem import IsCancelled, Options, Posterior, Problem, Report, check, checkpoint, nothing_known
+from model.diffusion.shipped import Weights
+from model.reconstruct.problem import (
+    IsCancelled,
+    Options,
+    Posterior,
+    Problem,
+    Reconstructor,
+    Report,
+    check,
+    checkpoint,
+    nothing_known,
+)
 from model.reconstruct.readout import read_out
 
 
 @dataclass(frozen=True)
 class JointGate:
-    """Reconstruction by the gate of a trained denoiser."""
+    """Reconstruction by the gate of a trained denoiser.
 
-    denoiser: Denoiser
-    space: StateSpace
-    name: str = "joint_gate"
+    Attributes:
+        weights: Laue group → trained denoiser; raises CheckpointError where there is none.
+        otherwise: takes over for Laue groups without weights, and says so.
+    """
+
+    weights: Callable[[str], Weights]
+    otherwise: Reconstructor
+    name: str = "joint"
 
     def __call__(self, problem: Problem, options: Options, report: Report, cancelled: IsCancelled) -> Posterior:
         """See `Reconstructor`."""
         check(problem)
-        checkpoint(report, cancelled, 0.0, "candidates")
-        evidence = gather_evidence(problem, self.space)
-        if not len(evidence.seeds):
-            return nothing_known(problem.shape)
-        section = section_input(problem.shape, evidence, self.space)
-        checkpoint(report, cancelled, 0.3, "network")
-        said = gate_evaluation(self.denoiser, section, torch.Generator().manual_seed(options.seed))
-        checkpoint(report, cancelled, 0.8, "map")
-        seed, weight = candidate_weights(section, said)
-        used = evidence.light is not None
-        return read_out(problem, evidence.seeds, seed, weight, light_used=used, degraded=evidence.notes)
+        try:
+            trained = self.weights(laue_group(problem.laue_group).name)
+        except CheckpointError as error:
+            found = self.otherwise(problem, options, report, cancelled)
+            return replace(found, degraded=(*found.degraded, f"{error} {self.otherwise.name} is used."))
+        return reconstruct(trained, problem, options, report, cancelled)
+
+
+def reconstruct(
+    trained: Weights, problem: Problem, options: Options, report: Report, cancelled: IsCancelled
+) -> Posterior:
+    """The posterior of a problem by one evaluation of a trained denoiser."""
+    checkpoint(report, cancelled, 0.0, "candidates")
+    evidence = gather_evidence(problem, trained.space)
+    if not len(evidence.seeds):
+        return nothing_known(problem.shape)
+    section = section_input(problem.shape, evidence, trained.space)
+    checkpoint(report, cancelled, 0.3, "network")
+    said = gate_evaluation(trained.denoiser, section, torch.Generator().manual_seed(options.seed))
+    checkpoint(report, cancelled, 0.8, "map")
+    seed, weight = candidate_weights(section, said)
+    used = evidence.light is not None
+    return read_out(problem, evidence.seeds, seed, weight, light_used=used, degraded=evidence.notes)
 
 
 @torch.inference_mode()

@@ -16,8 +16,6 @@ from model.acquire import DEFAULT_POLICY, POLICIES, Scene
 from model.crystal import laue_group, to_euler_frame, to_map_frame
 from model.light import Alignment, align, frame_note
 from model.reconstruct import (
-    DEFAULT_METHOD,
-    METHODS,
     IsCancelled,
     Options,
     Posterior,
@@ -27,6 +25,7 @@ from model.reconstruct import (
     SparsePoints,
 )
 from model.reconstruct.problem import check_orientations, check_positions, checkpoint, nothing_known
+from model.service.methods import DEFAULT_METHOD, METHODS
 from model.service.phases import PhaseMap, compose, find_phases
 from model.service.sections import Section
 from protocols.errors import BadInput

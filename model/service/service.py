@@ -13,14 +13,13 @@ import numpy as np
 from model.acquire import DEFAULT_POLICY, POLICIES
 from model.crystal import LAUE_GROUP_NAMES
 from model.reconstruct import (
-    DEFAULT_METHOD,
-    METHODS,
     Options,
     Problem,
     SparsePoints,
     never,
     no_report,
 )
+from model.service.methods import DEFAULT_METHOD, METHODS
 from model.service.reconstruction import reconstruct
 from model.service.sections import MEMORY_BYTES, Sections, prepare
 from model.service.turns import Turns

@@ -4,7 +4,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from model.reconstruct import METHODS, NearestNeighbour
+from model.reconstruct import NearestNeighbour
+from model.service.methods import METHODS
 from protocols.errors import DeadlineExceeded, ErrorCode, RemoteError
 from protocols.messages import CheckHealth, CloseSection, DescribeModel
 from tests.model.service.runs import asking, connection, opening, running, section, serving

@@ -1,0 +1,31 @@
+"""Which trained weights ship with the package: one file per Laue group, named with its SHA-256 in `index.json`.
+
+Reading them is the business of `model.diffusion.shipped`; this module needs no torch.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+FOLDER = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class WeightsFile:
+    """A file of weights and the hash it must have."""
+
+    path: Path
+    sha256: str
+
+
+@cache
+def weights_files(folder: Path = FOLDER) -> dict[str, WeightsFile]:
+    """Laue group → file."""
+    index = folder / "index.json"
+    if not index.is_file():
+        return {}
+    entries = json.loads(index.read_text(encoding="utf-8"))
+    return {group: WeightsFile(folder / entry["file"], entry["sha256"]) for group, entry in entries.items()}

@@ -1,0 +1,56 @@
+"""Weights are loaded by hash, for their own Laue group, and never from a damaged file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from model.diffusion.checkpoint import CheckpointError
+from model.diffusion.shipped import load_shipped, load_weights
+from model.diffusion.state import state_space
+from model.diffusion.training import build_denoiser
+
+
+def written(folder: Path, group: str = "6/mmm") -> str:
+    """Random weights in `folder` with their index; returns the hash."""
+    torch.manual_seed(0)
+    state = build_denoiser(state_space(group)).state_dict()
+    path = folder / "weights.safetensors"
+    save_file({name: value.half() for name, value in state.items()}, path, metadata={"point_group": group})
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    (folder / "index.json").write_text(json.dumps({group: {"file": path.name, "sha256": sha256}}))
+    return sha256
+
+
+def test_weights_are_found_by_group_and_named_by_hash(tmp_path: Path) -> None:
+    sha256 = written(tmp_path)
+    found = load_shipped("6/mmm", tmp_path)
+    assert found.sha256 == sha256
+    assert found.space.group.name == "6/mmm"
+    assert not found.denoiser.training
+    assert next(found.denoiser.parameters()).dtype == torch.float32
+
+
+def test_a_group_without_weights_is_told(tmp_path: Path) -> None:
+    written(tmp_path)
+    with pytest.raises(CheckpointError, match="No trained model for Laue group m-3m"):
+        load_shipped("m-3m", tmp_path)
+
+
+def test_an_altered_file_is_refused(tmp_path: Path) -> None:
+    written(tmp_path)
+    path = tmp_path / "weights.safetensors"
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    with pytest.raises(CheckpointError, match="not the one expected"):
+        load_shipped("6/mmm", tmp_path)
+
+
+def test_weights_of_another_group_are_refused(tmp_path: Path) -> None:
+    written(tmp_path)
+    with pytest.raises(CheckpointError, match="is for Laue group 6/mmm, not m-3m"):
+        load_weights(tmp_path / "weights.safetensors", "m-3m")
