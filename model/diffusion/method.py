@@ -19,7 +19,6 @@ from model.diffusion.backbone import pad_to_multiple
 from model.diffusion.checkpoint import CheckpointError
 from model.diffusion.conditions import SectionInput, gather_evidence, section_input
 from model.diffusion.denoiser import Conditions, Denoised, Denoiser
-from model.diffusion.sampler import initial_state
 from model.diffusion.shipped import Weights
 from model.reconstruct.problem import (
     IsCancelled,
@@ -56,12 +55,10 @@ class JointGate:
         except CheckpointError as error:
             found = self.otherwise(problem, options, report, cancelled)
             return replace(found, degraded=(*found.degraded, f"{error} {self.otherwise.name} is used."))
-        return reconstruct(trained, problem, options, report, cancelled)
+        return reconstruct(trained, problem, report, cancelled)
 
 
-def reconstruct(
-    trained: Weights, problem: Problem, options: Options, report: Report, cancelled: IsCancelled
-) -> Posterior:
+def reconstruct(trained: Weights, problem: Problem, report: Report, cancelled: IsCancelled) -> Posterior:
     """The posterior of a problem by one evaluation of a trained denoiser."""
     checkpoint(report, cancelled, 0.0, "candidates")
     evidence = gather_evidence(problem, trained.space)
@@ -69,7 +66,7 @@ def reconstruct(
         return nothing_known(problem.shape)
     section = section_input(problem.shape, evidence, trained.space)
     checkpoint(report, cancelled, 0.3, "network")
-    said = gate_evaluation(trained.denoiser, section, torch.Generator().manual_seed(options.seed))
+    said = gate_evaluation(trained.denoiser, section)
     checkpoint(report, cancelled, 0.8, "map")
     seed, weight = candidate_weights(section, said)
     used = evidence.light is not None
@@ -77,10 +74,13 @@ def reconstruct(
 
 
 @torch.inference_mode()
-def gate_evaluation(denoiser: Denoiser, section: SectionInput, generator: torch.Generator) -> Denoised:
-    """One evaluation with everything unknown at σ_max."""
-    given = section.at(initial_state(section, 1, generator), section.level)
-    return padded(denoiser, given)
+def gate_evaluation(denoiser: Denoiser, section: SectionInput) -> Denoised:
+    """One evaluation with everything unknown at σ_max.
+
+    What is unknown is set to zero, the mean of its distribution, and not drawn from it: the candidates then are all
+    equally far away, and nothing is random.
+    """
+    return padded(denoiser, section.at(section.measured, section.level))
 
 
 def padded(denoiser: Denoiser, given: Conditions) -> Denoised:

@@ -39,8 +39,8 @@ def _untrained(space: StateSpace) -> JointGate:
 def test_an_untrained_network_starts_from_the_classical_posterior(problem: Problem, space: StateSpace) -> None:
     found = _untrained(space)(problem, Options(), no_report, never)
     classical = METHODS["pl_candidates"](problem, Options(), no_report, never)
-    assert np.mean(np.any(found.orientation != classical.orientation, axis=-1)) < 0.03  # ties may fall otherwise
-    assert found.p_wrong == pytest.approx(classical.p_wrong, abs=0.02)
+    assert np.mean(np.any(found.orientation != classical.orientation, axis=-1)) < 0.01  # ties may fall otherwise
+    assert found.p_wrong == pytest.approx(classical.p_wrong, abs=0.015)  # a measured pixel knows more
 
 
 def test_another_laue_group_is_left_to_the_classical_method(problem: Problem, space: StateSpace) -> None:
