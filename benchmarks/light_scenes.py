@@ -63,7 +63,8 @@ class LightScene:
 
     def error_px(self, alignment: Alignment) -> float:
         """Rms misregistration over the grid, in EBSD pixels."""
-        wrong = alignment.warp.displacement_px() - self.camera.warp.field()
+        grid = np.stack(np.indices(self.shape), axis=-1).reshape(-1, 2)
+        wrong = (alignment.warp(grid) - self.camera.warp(grid)) / self.camera.nuisances.ratio
         return float(np.sqrt(np.mean(np.sum(wrong**2, axis=-1))))
 
 

@@ -78,13 +78,12 @@ def align(
     step_um: float,
     start: Alignment | Warp | None = None,
     frame: OrientationMap | None = None,
-    tiles: NDArray[np.int32] | None = None,
     seed: int = 0,
 ) -> Alignment:
     """Register and calibrate PL by the indexed points.
 
     Args:
-        features: PL features in the PL frame.
+        features: PL features in the PL frame; `LightFeatures.with_tiles` declares the tiles of a stitched mosaic.
         points_px: (n, 2) row, column of the indexed points.
         quaternions: (n, 4) their orientations, crystal → sample (Euler frame).
         grid_shape: rows and columns of the EBSD grid.
@@ -92,7 +91,6 @@ def align(
         step_um: step of the EBSD grid.
         start: an earlier alignment to start from (cheap, no coarse stage), or a warp, e.g. of homologous points.
         frame: turns orientations from the Euler frame into the map frame; identity if not given.
-        tiles: (H, W) labels of stitched tiles of the PL image, if any.
         seed: of the cross-validation folds.
     """
     turned = quaternions if frame is None else frame(quaternions)
@@ -104,7 +102,6 @@ def align(
         scale=step_um / pixel_um,
         start=start.warp if isinstance(start, Alignment) else start,
         warm=isinstance(start, Alignment) and start.usable,
-        tiles=tiles,
         seed=seed,
     )
 
@@ -118,7 +115,6 @@ def align_targets(
     scale: float,
     start: Warp | None = None,
     warm: bool = False,
-    tiles: NDArray[np.int32] | None = None,
     seed: int = 0,  # noqa: ARG001
 ) -> Alignment:
     """`align` with any predicted features (n, k) in place of orientations, e.g. of the tilt alone."""
@@ -127,7 +123,7 @@ def align_targets(
     if reason:
         return without_light(start or nominal, targets.shape[1], reason)
     points = PointTargets(np.asarray(points_px, dtype=np.float64), np.asarray(targets, dtype=np.float64))
-    shading = Shading(features.shape_px, tiles)
+    shading = Shading(features.shape_px, features.tiles)
     found = (follow_warp if warm else find_warp)(features, points, shading, start or nominal)
     return _assemble(features.standardised, points, shading, found, nominal)
 

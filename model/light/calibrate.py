@@ -31,7 +31,7 @@ class Calibration:
 
     Attributes:
         coefficients: (p, c) of the columns of `design`.
-        gain: (5,) trend coefficients of g − 1.
+        gain: (9,) trend coefficients of g − 1.
         scale: (c,) robust sd of the residual per channel, in counts.
         weight: (n,) robust weight of each point, 0 … 1.
         residual: (n, c) counts; NaN where the point lies outside the image.

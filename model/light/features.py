@@ -9,18 +9,21 @@ Source: crossed polarisers with an analyser offset d show I(ψ) = ⅛|D|² sin²
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from model.light.errors import LightSizeMismatch, UnfitAngles
+from model.light.shading import detrended
 from model.light.sharpen import sharpen
 
 FULL_NAMES = ("m", "C4", "S4", "C2", "S2")
 SHORT_NAMES = FULL_NAMES[:3]
 RGB_NAMES = ("R", "G", "B")
+OUTLIER_SD = 5.0
+"""Standardised features are clipped there: sparkling dust is no grain."""
 MAX_CONDITION = 12.0
 """Largest condition number of the harmonic design; evenly spread angles have about 1.4."""
 
@@ -35,12 +38,28 @@ class LightFeatures:
             them apart, `C2`, `S2` (2φ terms), with the signs of `predict_light`; of an RGB image: `R`, `G`, `B`.
         residual: (h, w) float32 rms of what the harmonics leave unexplained; NaN where no degree of freedom is left.
         notes: sentences on what was left out and why.
+        tiles: (h, w) labels, from 0, of the rectangular tiles of a stitched mosaic; none for a single frame.
     """
 
     values: NDArray[np.float32]
     names: tuple[str, ...]
     residual: NDArray[np.float32]
     notes: tuple[str, ...] = ()
+    tiles: NDArray[np.int32] | None = None
+
+    def with_tiles(self, tiles: NDArray[np.integer]) -> LightFeatures:
+        """The same features, declared to be stitched from the tiles labelled in (h, w) `tiles`, from 0.
+
+        Raises:
+            LightSizeMismatch: `tiles` has another size than the image.
+        """
+        if tiles.shape != self.shape_px:
+            raise LightSizeMismatch(
+                f"Tile labels of shape {tiles.shape} do not fit a PL image of {self.shape_px}.",
+                field="tiles",
+                value=tiles.shape,
+            )
+        return replace(self, tiles=tiles.astype(np.int32))
 
     @property
     def shape_px(self) -> tuple[int, int]:
@@ -49,10 +68,16 @@ class LightFeatures:
 
     @cached_property
     def standardised(self) -> NDArray[np.float32]:
-        """(c, h, w) channels about their median in units of their sd, so that camera counts do not matter."""
-        middle = np.nanmedian(self.values, axis=(1, 2), keepdims=True)
-        unit = np.maximum(np.nanstd(self.values, axis=(1, 2), keepdims=True), 1e-9)
-        return ((self.values - middle) / unit).astype(np.float32)
+        """(c, h, w) channels without their slow trend, in units of what is left, so that counts do not matter.
+
+        Of an RGB image: its principal axes, because hue tells grains apart where relief, slip traces and dust, which
+        darken all three channels alike, do not.
+        """
+        flat = detrended(self.values, self.tiles)
+        if self.names == RGB_NAMES:
+            flat = _principal_axes(flat)
+        unit = np.maximum(np.nanstd(flat, axis=(1, 2), keepdims=True), 1e-12)
+        return np.clip(flat / unit, -OUTLIER_SD, OUTLIER_SD).astype(np.float32)
 
     @cached_property
     def sharpened(self) -> NDArray[np.float32]:
@@ -106,6 +131,16 @@ def features_from_rgb(image: NDArray[np.floating], *, declared_shape: tuple[int,
     channels = _checked(image, 3, declared_shape, "an RGB image")
     residual = np.full(channels.shape[1:], np.nan, dtype=np.float32)
     return LightFeatures(channels.astype(np.float32), RGB_NAMES, residual)
+
+
+def _principal_axes(channels: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Decorrelated channels, the strongest first; pixels outside the middle 98 % of a channel do not count as more."""
+    flat = channels.reshape(len(channels), -1)
+    low, high = np.nanpercentile(flat, [1, 99], axis=1)[..., None]
+    known = np.isfinite(flat).all(axis=0)
+    covariance = np.cov(np.clip(flat, low, high)[:, known])
+    axes = np.linalg.eigh(covariance)[1][:, ::-1]
+    return (axes.T @ flat).reshape(channels.shape)
 
 
 def _checked(
