@@ -6,16 +6,19 @@ Imports protocols for its errors only, and knows nothing of reconstruction, serv
 from __future__ import annotations
 
 from model.light.align import Alignment, align, align_targets, without_light
+from model.light.coarse import mutual_information_warp
 from model.light.errors import LightSizeMismatch, UnfitAngles
 from model.light.features import LightFeatures, features_from_rgb, fit_stack
 from model.light.frames import check_light_frame, frame_note
 from model.light.predict import predict_light
+from model.light.regions import RegionMatch, label_regions, match_regions
 from model.light.warp import Warp, fit_affine
 
 __all__ = [
     "Alignment",
     "LightFeatures",
     "LightSizeMismatch",
+    "RegionMatch",
     "UnfitAngles",
     "Warp",
     "align",
@@ -25,6 +28,9 @@ __all__ = [
     "fit_affine",
     "fit_stack",
     "frame_note",
+    "label_regions",
+    "match_regions",
+    "mutual_information_warp",
     "predict_light",
     "without_light",
 ]
