@@ -6,11 +6,12 @@ simulated detector, so that their number and layout are exact and the share of m
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from instrument_sim import specimens
 from instrument_sim.camera import Camera, LightNuisances
@@ -32,8 +33,8 @@ class LightScene:
         points_px: (n, 2) measured points.
         quaternions: (n, 4) as measured, a share of them mis-indexed.
         orientation: (h, w, 4) true map.
-        camera: holds the true warp and dust.
-        ratio: PL pixels per EBSD pixel.
+        camera: holds the true warp, its pixel ratio and dust.
+        wave_px: amplitude of a distortion on top of the true warp: one wave of the rows across the PL frame.
     """
 
     features: LightFeatures
@@ -41,6 +42,7 @@ class LightScene:
     quaternions: NDArray[np.float32]
     orientation: NDArray[np.float32]
     camera: Camera
+    wave_px: float = 0.0
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -61,10 +63,23 @@ class LightScene:
             **options,
         )
 
+    def bent(self, wave_px: float) -> LightScene:
+        """The same scene with the rows of PL displaced by a wave that no affine or bilinear map can follow."""
+        rows, columns = np.indices(self.features.shape_px, dtype=float)
+        places = np.stack([rows + self._wave(wave_px, columns), columns])
+        values = [ndimage.map_coordinates(channel, places, order=1, mode="nearest") for channel in self.features.values]
+        features = replace(self.features, values=np.stack(values).astype(np.float32))
+        return replace(self, features=features, wave_px=wave_px)
+
+    def _wave(self, amplitude_px: float, columns: NDArray[np.float64]) -> NDArray[np.float64]:
+        return amplitude_px * np.cos(2 * np.pi * columns / self.features.shape_px[1])
+
     def error_px(self, alignment: Alignment) -> float:
         """Rms misregistration over the grid, in EBSD pixels."""
         grid = np.stack(np.indices(self.shape), axis=-1).reshape(-1, 2)
-        wrong = (alignment.warp(grid) - self.camera.warp(grid)) / self.camera.nuisances.ratio
+        true = self.camera.warp(grid)
+        true[:, 0] -= self._wave(self.wave_px, true[:, 1])
+        wrong = (alignment.warp(grid) - true) / self.camera.nuisances.ratio
         return float(np.sqrt(np.mean(np.sum(wrong**2, axis=-1))))
 
 

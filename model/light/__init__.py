@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from model.light.align import Alignment, align, align_targets, without_light
 from model.light.coarse import mutual_information_warp
-from model.light.errors import LightSizeMismatch, UnfitAngles
+from model.light.errors import LightSizeMismatch, UnfitAngles, UnfitPoints
 from model.light.features import LightFeatures, features_from_rgb, fit_stack
 from model.light.frames import check_light_frame, frame_note
 from model.light.predict import predict_light
@@ -20,6 +20,7 @@ __all__ = [
     "LightSizeMismatch",
     "RegionMatch",
     "UnfitAngles",
+    "UnfitPoints",
     "Warp",
     "align",
     "align_targets",

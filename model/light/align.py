@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from model.light.calibrate import Calibration, calibrate
+from model.light.checks import check_points, check_quaternions
 from model.light.explain import explained_variance, reason_against
 from model.light.features import LightFeatures
 from model.light.inverse import UNSEEN, Inverse, fit_inverse
@@ -92,7 +93,11 @@ def align(
         start: an earlier alignment to start from (cheap, no coarse stage), or a warp, e.g. of homologous points.
         frame: turns orientations from the Euler frame into the map frame; identity if not given.
         seed: of the cross-validation folds.
+
+    Raises:
+        UnfitPoints: orientations that are not unit quaternions, or points that lie outside the grid.
     """
+    check_quaternions(quaternions)
     turned = quaternions if frame is None else frame(quaternions)
     return align_targets(
         features,
@@ -117,7 +122,22 @@ def align_targets(
     warm: bool = False,
     seed: int = 0,  # noqa: ARG001
 ) -> Alignment:
-    """`align` with any predicted features (n, k) in place of orientations, e.g. of the tilt alone."""
+    """`align` with any predicted features (n, k) in place of orientations, e.g. of the tilt alone.
+
+    Args:
+        features: as for `align`.
+        points_px: as for `align`.
+        targets: (n, k) predicted features of the points.
+        grid_shape: rows and columns of the EBSD grid.
+        scale: PL pixels per EBSD pixel by the declared sizes.
+        start: a warp to start from; centre on centre if not given.
+        warm: `start` is known to be right to about a pixel; no coarse stage.
+        seed: as for `align`.
+
+    Raises:
+        UnfitPoints: targets that are no numbers, or points that lie outside the grid.
+    """
+    check_points(np.asarray(points_px), targets, grid_shape)
     nominal = Warp.nominal(grid_shape, features.shape_px, scale)
     reason = reason_against(features, targets)
     if reason:

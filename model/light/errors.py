@@ -1,4 +1,4 @@
-"""What can be wrong with PL images themselves; everything else about PL is a declared fall-back, not an error."""
+"""What can be wrong with the input itself; PL that does not fit the points is a declared fall-back, not an error."""
 
 from __future__ import annotations
 
@@ -11,3 +11,7 @@ class UnfitAngles(BadInput):
 
 class LightSizeMismatch(BadInput):
     """PL images, angles or features whose sizes contradict each other or the declaration."""
+
+
+class UnfitPoints(BadInput):
+    """Measured points or homologous pairs that cannot be what they are said to be."""

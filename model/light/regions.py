@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
+from model.light.errors import UnfitPoints
 from model.light.sample import Images, blur, sample
 from model.light.warp import BILINEAR, Warp, basis, centre
 
@@ -77,7 +78,7 @@ def match_regions(images: Images, labels: Labels, start: Warp, basis_size: int =
         basis_size: functions per coordinate; more than `BILINEAR` adds a smooth field.
 
     Raises:
-        ValueError: fewer windows with two regions or more than the warp has functions.
+        UnfitPoints: fewer windows with two regions or more than the warp has functions.
     """
     points = np.argwhere(labels >= 0)
     points = points[(points % EVERY_PX == 0).all(axis=1)]
@@ -92,7 +93,7 @@ def _match_once(images: Images, points: Labels, labels: Labels, warp: Warp) -> R
     size = warp.coefficients.shape[1]
     found = _window_shifts(images, points, labels, warp)
     if len(found) < size:
-        raise ValueError(f"regions: {len(found)} windows can be matched, {size} are needed")
+        raise UnfitPoints(f"{len(found)} windows of the map can be matched, {size} are needed.", field="labels")
     windows, shifts = found[:, :2], found[:, 2:4]
     functions = basis(windows, warp.grid_shape, size)
     step = _robust_fit(functions, shifts, found[:, 4])

@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from model.light.checks import check_pairs
+
 Positions = NDArray[np.float64]
 
 BILINEAR = 4
@@ -112,7 +114,11 @@ def fit_affine(pairs_grid: NDArray[np.floating], pairs_light: NDArray[np.floatin
         pairs_grid: (n, 2) EBSD positions (row, column), n ≥ 3.
         pairs_light: (n, 2) the same places in the PL image.
         start: gives shapes and scale.
+
+    Raises:
+        UnfitPoints: fewer than three pairs, all on one line, or not numbers.
     """
+    check_pairs(np.asarray(pairs_grid), np.asarray(pairs_light))
     nominal = Warp.nominal(start.grid_shape, start.light_shape, start.scale)
     wanted = (np.asarray(pairs_light, dtype=np.float64) - nominal(pairs_grid)) / start.scale
     solution = np.linalg.lstsq(basis(pairs_grid, start.grid_shape, 3), wanted, rcond=None)[0]
