@@ -165,7 +165,8 @@ def run(bench: Bench, budget: float, seed: int) -> dict[str, float]:
         found = bench.aligned(points, found)
         posterior = bench.solve("pl_candidates", points, registered(found), seed)
         if batch < BATCHES:
-            scene = Scene(posterior, mask(bench.shape, points.position_px), np.zeros(bench.shape, np.bool_), 0.1)
+            taken, failed = (mask(bench.shape, p) for p in (points.position_px, points.position_px[~points.indexed]))
+            scene = Scene(posterior, taken, np.zeros(bench.shape, np.bool_), 0.1, failed)
             count = round((total - len(points)) / (BATCHES - batch))
             picks = POLICIES["spread"](scene, count, rng).position_px
             touching.append(adjacent_share(picks))

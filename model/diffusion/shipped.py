@@ -6,11 +6,13 @@ Which files ship is said by `model.weights`; how weights come about is `training
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 import torch
+from safetensors.torch import save_file
 
 from model.diffusion.checkpoint import CheckpointError, read_tensors
 from model.diffusion.denoiser import Denoiser
@@ -68,6 +70,24 @@ def load_weights(path: Path, group: str, sha256: str | None = None) -> Weights:
     except RuntimeError as error:
         raise CheckpointError(f"Weights file {path} belongs to another network than that for {group}.") from error
     return Weights(denoiser.eval().requires_grad_(False), space, found)
+
+
+def ship_weights(checkpoint: Path, group: str, folder: Path = FOLDER) -> Path:
+    """Write the averaged weights of a checkpoint to `folder` in half precision, and name them in its index.
+
+    Raises:
+        CheckpointError: the checkpoint is missing, damaged or of another network.
+    """
+    trained = load_weights(checkpoint, group)
+    _, meta = read_tensors(checkpoint)
+    path = folder / f"{group.replace('/', '-')}.safetensors"
+    half = {name: value.half().contiguous() for name, value in trained.denoiser.state_dict().items()}
+    save_file(half, path, metadata=meta | {"point_group": group})
+    index = folder / "index.json"
+    entries = json.loads(index.read_text(encoding="utf-8")) if index.is_file() else {}
+    entries[group] = {"file": path.name, "sha256": file_hash(path)}
+    index.write_text(json.dumps(entries, indent=2) + "\n", encoding="utf-8")
+    return path
 
 
 def file_hash(path: Path) -> str:

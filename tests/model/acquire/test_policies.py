@@ -101,7 +101,7 @@ def test_points_are_not_spent_where_nothing_indexes():
     aware = Scene(blind.posterior, measured_px, blind.excluded, 0.0, failed)
     in_pore = [float(np.mean(ask("spread", scene, 60).position_px[:, 1] >= 22)) for scene in (blind, aware)]
     assert in_pore[0] > 0.8
-    assert in_pore[1] < 0.1
+    assert in_pore[1] < 0.2
 
 
 def test_a_lone_failure_hardly_counts():

@@ -11,9 +11,9 @@ import torch
 from safetensors.torch import save_file
 
 from model.diffusion.checkpoint import CheckpointError
-from model.diffusion.shipped import load_shipped, load_weights
+from model.diffusion.shipped import load_shipped, load_weights, ship_weights
 from model.diffusion.state import state_space
-from model.diffusion.training import build_denoiser
+from model.diffusion.training import TrainConfig, Trainer, build_denoiser
 
 
 def written(folder: Path, group: str = "6/mmm") -> str:
@@ -54,3 +54,16 @@ def test_weights_of_another_group_are_refused(tmp_path: Path) -> None:
     written(tmp_path)
     with pytest.raises(CheckpointError, match="is for Laue group 6/mmm, not m-3m"):
         load_weights(tmp_path / "weights.safetensors", "m-3m")
+
+
+def test_a_checkpoint_ships_as_its_average_in_half_precision(tmp_path: Path) -> None:
+    trainer = Trainer(TrainConfig())
+    with torch.no_grad():
+        for value in trainer.average.parameters():
+            value.add_(0.25)
+    trainer.save(tmp_path / "checkpoint.safetensors")
+    path = ship_weights(tmp_path / "checkpoint.safetensors", "6/mmm", tmp_path)
+    assert path.stat().st_size < 20e6
+    found = load_shipped("6/mmm", tmp_path).denoiser.state_dict()
+    for name, value in trainer.average.state_dict().items():
+        assert torch.allclose(found[name], value, atol=2e-3, rtol=1e-3), name
