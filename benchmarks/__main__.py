@@ -5,7 +5,18 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 
-ALL = ("wire", "ingest", "simulator", "route", "crystal", "microstructure", "registration", "classical", "report")
+ALL = (
+    "wire",
+    "ingest",
+    "simulator",
+    "route",
+    "crystal",
+    "microstructure",
+    "registration",
+    "classical",
+    "trained",
+    "report",
+)
 
 
 def run(names: list[str]) -> None:

@@ -25,7 +25,6 @@ from model.acquire import POLICIES, Scene
 from model.crystal import disorientation_deg, score_map
 from model.light import Alignment, LightFeatures, align, fit_stack
 from model.reconstruct import (
-    METHODS,
     Options,
     Posterior,
     Problem,
@@ -34,6 +33,7 @@ from model.reconstruct import (
     never,
     no_report,
 )
+from model.service.methods import METHODS
 from protocols.messages import ScanRequest
 from protocols.values import PointBlock
 
@@ -81,9 +81,12 @@ class Bench:
 
     def solve(self, method: str, points: PointBlock, light: RegisteredLight | None, seed: int = 0) -> Posterior:
         """One method on these points."""
+        return METHODS[method](self.problem(points, light), Options(seed=seed), no_report, never)
+
+    def problem(self, points: PointBlock, light: RegisteredLight | None) -> Problem:
+        """What a method is given."""
         sparse = SparsePoints(points.position_px, points.orientation, points.indexed)
-        problem = Problem(self.shape, self.truth.phases[0].laue_group, sparse, light)
-        return METHODS[method](problem, Options(seed=seed), no_report, never)
+        return Problem(self.shape, self.truth.phases[0].laue_group, sparse, light)
 
     def figures(self, found: Posterior) -> dict[str, float]:
         """Percent of wrong pixels, true and predicted; error, boundary F1, and how well doubt ranks pixels."""
@@ -156,14 +159,14 @@ def adaptive(name: str) -> dict[str, Any]:
     return {key: summary(values) for key, values in rows.items()}
 
 
-def run(bench: Bench, budget: float, seed: int) -> dict[str, float]:
+def run(bench: Bench, budget: float, seed: int, method: str = "pl_candidates") -> dict[str, float]:
     total = round(budget * bench.truth.phase_id.size)
     points = bench.scan(regular_grid(bench.shape, budget / 2))
     found, touching = None, []
     rng = np.random.default_rng(seed)
     for batch in range(BATCHES + 1):
         found = bench.aligned(points, found)
-        posterior = bench.solve("pl_candidates", points, registered(found), seed)
+        posterior = bench.solve(method, points, registered(found), seed)
         if batch < BATCHES:
             taken, failed = (mask(bench.shape, p) for p in (points.position_px, points.position_px[~points.indexed]))
             scene = Scene(posterior, taken, np.zeros(bench.shape, np.bool_), 0.1, failed)

@@ -83,6 +83,7 @@ def ship_weights(checkpoint: Path, group: str, folder: Path = FOLDER) -> Path:
     path = folder / f"{group.replace('/', '-')}.safetensors"
     half = {name: value.half().contiguous() for name, value in trained.denoiser.state_dict().items()}
     save_file(half, path, metadata=meta | {"point_group": group})
+    path.chmod(0o644)
     index = folder / "index.json"
     entries = json.loads(index.read_text(encoding="utf-8")) if index.is_file() else {}
     entries[group] = {"file": path.name, "sha256": file_hash(path)}

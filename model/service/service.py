@@ -44,6 +44,9 @@ from protocols.version import grainloop_version
 
 SERVICE = "model"
 
+TINY_WRONG_PX = 32
+"""Pixels that a working method may get wrong in the tiny section: nothing says where exactly it is divided."""
+
 
 class ModelService:
     """The handlers and what they share.
@@ -94,7 +97,7 @@ class ModelService:
         """A tiny real reconstruction, beside the work in hand so that a busy service is not taken for a dead one."""
         wrong = await asyncio.to_thread(tiny_reconstruction)
         detail = f"A 16×16 section reconstructed by {DEFAULT_METHOD}: {wrong} pixels wrong. {len(self._sections)} held."
-        return Health(service=SERVICE, version=grainloop_version(), ok=wrong == 0, detail=detail)
+        return Health(service=SERVICE, version=grainloop_version(), ok=wrong <= TINY_WRONG_PX, detail=detail)
 
     async def _describe(self, _request: DescribeModel, _call: Call) -> ModelDescription:
         return ModelDescription(
