@@ -60,9 +60,8 @@ def adaptive(name: str) -> dict[str, Any]:
             rows.setdefault(f"grid + nn @ {budget:g}", []).append(bench.figures(bench.solve("nn", coarse, None)))
             static = bench.figures(bench.solve("joint", coarse, light))
             rows.setdefault(f"grid + joint @ {budget:g}", []).append(static)
-            for method in ("pl_candidates", "joint"):
-                found = run(bench, budget, seed, method)
-                rows.setdefault(f"spread + {method} @ {budget:g}", []).append(found)
+            found = run(bench, budget, seed, "joint")
+            rows.setdefault(f"spread + joint @ {budget:g}", []).append(found)
     return {key: summary(values) for key, values in rows.items()}
 
 
