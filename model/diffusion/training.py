@@ -1,13 +1,15 @@
 """The training loop: streamed synthetic examples, averaged weights, exact resume, any number of processes.
 
 Each step is a function of the seed and its number: examples, noise and step size are drawn from them, so that a resumed
-training continues as if it had not stopped. What is learnt is in `losses`, what from in `examples`.
+training continues as if it had not stopped. What is learnt is in `losses`, what from in `examples`, what is written in
+`records`.
 """
 
 from __future__ import annotations
 
 import copy
 import json
+import signal
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, fields
@@ -16,16 +18,29 @@ from typing import Any, cast
 
 import numpy as np
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from model.diffusion.checkpoint import Progress, load_checkpoint, save_checkpoint
+from model.diffusion.card import code_revision
+from model.diffusion.checkpoint import (
+    CheckpointError,
+    Progress,
+    config_of,
+    load_checkpoint,
+    read_progress,
+    save_checkpoint,
+)
 from model.diffusion.denoiser import Conditions, Denoiser
 from model.diffusion.examples import ExampleConfig, make_batch
 from model.diffusion.losses import LossWeights, Truth, total_loss
+from model.diffusion.processes import rank_and_world, total
+from model.diffusion.records import Records, StepReport, Validate
 from model.diffusion.schedule import LearningRate, ema_decay, update_average
 from model.diffusion.state import StateSpace, state_space
+from model.diffusion.validation import ValidationConfig
+
+CPU_SECONDS = "cpu_seconds"
+"""Processor time that a batch took to make, in the batch beside its arrays."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +58,7 @@ class TrainConfig:
         bfloat16: whether the backbone computes in bfloat16; weights, losses and the gate stay in float32.
         checkpoint_s: wall seconds between checkpoints.
         log_steps: steps between lines of the metrics file.
+        validation: what the averaged weights are tried on.
     """
 
     point_group: str = "6/mmm"
@@ -55,6 +71,7 @@ class TrainConfig:
     bfloat16: bool = True
     checkpoint_s: float = 120.0
     log_steps: int = 50
+    validation: ValidationConfig = field(default_factory=ValidationConfig)
 
 
 class _Batches(Dataset[dict[str, np.ndarray[Any, Any]]]):
@@ -64,7 +81,9 @@ class _Batches(Dataset[dict[str, np.ndarray[Any, Any]]]):
         self._name, self._config, self._seed = space_name, config, seed
 
     def __getitem__(self, number: int) -> dict[str, np.ndarray[Any, Any]]:
-        return make_batch(np.random.default_rng([self._seed, number]), state_space(self._name), self._config)
+        began = time.process_time()
+        batch = make_batch(np.random.default_rng([self._seed, number]), state_space(self._name), self._config)
+        return batch | {CPU_SECONDS: np.array(time.process_time() - began)}
 
 
 def batches(config: TrainConfig, first: int, stride: int, offset: int, workers: int) -> Iterator[dict[str, Tensor]]:
@@ -77,13 +96,16 @@ def batches(config: TrainConfig, first: int, stride: int, offset: int, workers: 
         sampler=cast(Any, numbers),
         num_workers=workers,
         prefetch_factor=4 if workers else None,
-        worker_init_fn=_one_thread,
+        worker_init_fn=_begin_worker,
     )
     return iter(loader)
 
 
-def _one_thread(_: int) -> None:
+def _begin_worker(_: int) -> None:
+    """One thread each; Ctrl-C is for the process that trains, which stops its workers itself."""
     torch.set_num_threads(1)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def unpack(batch: dict[str, Tensor]) -> tuple[Conditions, Truth]:
@@ -103,18 +125,21 @@ class Trainer:
         self.space: StateSpace = state_space(config.point_group)
         self.model = build_denoiser(self.space).to(self.device)
         cast(Any, self.model).to(memory_format=torch.channels_last)
+        # DistributedDataParallel copies a lone buffer onto a flat view of itself, which needs plain strides.
+        self.model.sigma_data = self.model.sigma_data.clone(memory_format=torch.contiguous_format)
         self.average = copy.deepcopy(self.model).requires_grad_(False)
         self.optimiser = torch.optim.AdamW(
             self.model.parameters(), lr=1e-4, betas=(0.9, 0.98), weight_decay=config.weight_decay
         )
-        self.step, self.seconds = 0, 0.0
+        self.step, self.seconds, self.cpu_seconds = 0, 0.0, 0.0
+        self.revisions: tuple[tuple[int, str], ...] = ()
 
     def train_step(self, batch: dict[str, Tensor], forward: nn.Module, cooldown: float = 1.0) -> dict[str, float]:
         """One optimiser step; `forward` is the model, possibly wrapped for several processes."""
         torch.manual_seed(self.config.seed * 1_000_003 + self.step)
         given, truth = unpack({name: value.to(self.device) for name, value in batch.items()})
         for group in self.optimiser.param_groups:
-            group["lr"] = self.config.rate.at(self.step, cooldown)
+            group["lr"] = self.config.rate.at(self.step, cooldown) * self._moments_ready()
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.bfloat16):
             said = forward(given)
         loss, parts = total_loss(
@@ -128,20 +153,47 @@ class Trainer:
         self.step += 1
         return parts | {"grad_norm": float(norm)}
 
+    def _moments_ready(self) -> float:
+        """1, or less while moments that are younger than the weights warm up."""
+        state = list(self.optimiser.state.values())
+        age = int(state[0]["step"]) if state else 0
+        return 1.0 if age >= self.step else min(1.0, (age + 1) / self.config.rate.warmup)
+
+    def progress(self) -> Progress:
+        """Where the training stands."""
+        return Progress(self.step, self.seconds, json.dumps(asdict(self.config)), self.cpu_seconds, self.revisions)
+
     def save(self, path: Path) -> None:
         """Write the checkpoint."""
-        config = json.dumps(asdict(self.config))
-        save_checkpoint(path, self.model, self.average, self.optimiser, Progress(self.step, self.seconds, config))
+        save_checkpoint(path, self.model, self.average, self.optimiser, self.progress())
 
     def resume(self, path: Path) -> None:
-        """Continue from a checkpoint."""
+        """Continue from a checkpoint, exactly; from a compact one with fresh moments.
+
+        Raises:
+            CheckpointError: it is missing, damaged, or of another point group or network.
+        """
+        group = config_of(read_progress(path))["point_group"]
+        if group != self.config.point_group:
+            raise CheckpointError(f"Checkpoint {path} is for point group {group}, not {self.config.point_group}.")
         progress = load_checkpoint(path, self.model, self.average, self.optimiser)
         self.step, self.seconds = progress.step, progress.seconds
+        self.cpu_seconds, self.revisions = progress.cpu_seconds, progress.revisions
+
+    def note_revision(self) -> None:
+        """Remember which code trains from here on."""
+        if not self.revisions or self.revisions[-1][1] != code_revision():
+            self.revisions = (*self.revisions, (self.step, code_revision()))
 
 
 def build_denoiser(space: StateSpace) -> Denoiser:
     """The network for a state space."""
     return Denoiser(torch.from_numpy(space.sigma_data), space.light_channels)
+
+
+def never_stop() -> bool:
+    """For a training that only its time ends."""
+    return False
 
 
 def train(
@@ -151,72 +203,42 @@ def train(
     *,
     cooldown_hours: float = 0.0,
     workers: int = 1,
-    report: Callable[[int, float, dict[str, float]], None] | None = None,
-    validate: Callable[[Trainer], dict[str, float]] | None = None,
-    validate_s: float = 900.0,
-) -> None:
-    """Train for `hours` of wall time, writing `checkpoint.safetensors` and `metrics.csv` to `folder`.
+    report: Callable[[StepReport], None] | None = None,
+    validate: Validate | None = None,
+    stop: Callable[[], bool] = never_stop,
+) -> bool:
+    """Train for `hours` of wall time, or until `stop` says so in any process, and leave `records` in `folder`.
 
-    With torch.distributed initialised every process calls this; the first one writes.
+    With torch.distributed initialised every process calls this, and all leave after the same step; the first one writes
+    and reports. There is at least one step.
+
+    Returns:
+        Whether it was stopped before its time.
     """
-    rank, world = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
-    forward: nn.Module = trainer.model
-    if world > 1:
-        forward = nn.parallel.DistributedDataParallel(trainer.model)
-    folder.mkdir(parents=True, exist_ok=True)
-    metrics = _Metrics(folder / "metrics.csv", trainer.config.log_steps)
-    start, before = time.monotonic(), trainer.seconds
-    saved = validated = start
+    rank, world = rank_and_world()
+    forward = trainer.model if world == 1 else nn.parallel.DistributedDataParallel(trainer.model)
+    trainer.note_revision()
+    records = Records(trainer, folder, world, validate) if rank == 0 else None
+    start, before, cpu, stopped = time.monotonic(), trainer.seconds, time.process_time(), 0.0
     for batch in batches(trainer.config, trainer.step, world, rank, workers):
-        elapsed = time.monotonic() - start
-        ahead = hours * 3600 - elapsed
-        cooldown = min(1.0, max(0.0, ahead / (cooldown_hours * 3600))) if cooldown_hours else 1.0
-        parts = trainer.train_step(batch, forward, cooldown)
+        ahead = hours * 3600 - (time.monotonic() - start)
+        parts = trainer.train_step(batch, forward, _cooldown(ahead, cooldown_hours))
         trainer.seconds = before + time.monotonic() - start
-        last = _agree(ahead <= 0, world)
-        now = time.monotonic()
-        if rank == 0:
-            metrics.add(trainer.step, trainer.seconds, parts)
-            if report:
-                report(trainer.step, trainer.seconds, parts)
-            if validate and (last or now - validated > validate_s):
-                metrics.write(trainer.step, trainer.seconds, validate(trainer))
-                validated = time.monotonic()
-            if last or now - saved > trainer.config.checkpoint_s:
-                trainer.save(folder / "checkpoint.safetensors")
-                saved = now
+        made_elsewhere = float(batch[CPU_SECONDS]) if workers else 0.0
+        cpu, cpu_before = time.process_time(), cpu
+        spent = cpu - cpu_before + made_elsewhere
+        ended, stopped, spent = total((ahead <= 0, stop(), spent), trainer.device)
+        trainer.cpu_seconds += spent
+        last = ended > 0 or stopped > 0
+        if report and rank == 0:
+            report(StepReport(trainer.step, trainer.seconds, max(0.0, ahead), world * len(batch["x"]), parts))
+        if records:
+            records.after_step(parts, last=last, hurried=stopped > 0)
         if last:
-            return
+            break
+    return stopped > 0
 
 
-def _agree(stop: bool, world: int) -> bool:
-    """Whether any process wants to stop; all leave at the same step."""
-    if world == 1:
-        return stop
-    flag = torch.tensor(float(stop))
-    dist.all_reduce(flag, op=dist.ReduceOp.MAX)
-    return bool(flag > 0)
-
-
-class _Metrics:
-    """Appends lines of step, seconds, name, value to a CSV file; running parts are averaged over `every` steps."""
-
-    def __init__(self, path: Path, every: int) -> None:
-        self._path, self._every, self._sums, self._count = path, every, dict[str, float](), 0
-        if not path.exists():
-            path.write_text("step,seconds,name,value\n", encoding="utf-8")
-
-    def add(self, step: int, seconds: float, parts: dict[str, float]) -> None:
-        """Count one step in."""
-        for name, value in parts.items():
-            self._sums[name] = self._sums.get(name, 0.0) + value
-        self._count += 1
-        if self._count == self._every:
-            self.write(step, seconds, {name: value / self._count for name, value in self._sums.items()})
-            self._sums, self._count = {}, 0
-
-    def write(self, step: int, seconds: float, values: dict[str, float]) -> None:
-        """Append one line per value."""
-        lines = [f"{step},{seconds:.1f},{name},{value:.6g}\n" for name, value in values.items()]
-        with self._path.open("a", encoding="utf-8") as file:
-            file.writelines(lines)
+def _cooldown(ahead_s: float, hours: float) -> float:
+    """Share of the cool-down of `hours` that is still ahead; 1 before it."""
+    return min(1.0, max(0.0, ahead_s / (hours * 3600))) if hours else 1.0

@@ -7,15 +7,26 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from model.diffusion.backbone import parameter_count
-from model.diffusion.checkpoint import CheckpointError
+from model.diffusion.checkpoint import (
+    CheckpointError,
+    Progress,
+    compact,
+    read_progress,
+    save_average,
+    save_checkpoint,
+)
 from model.diffusion.examples import ExampleConfig, make_batch
 from model.diffusion.schedule import LearningRate, ema_decay
 from model.diffusion.state import StateSpace, state_space
 from model.diffusion.training import TrainConfig, Trainer, batches
 
 MAX_PARAMETERS = 6_000_000
+MAX_COMPACT_BYTES = 20_000_000
+CUBIC = TrainConfig(point_group="m-3m")
+OLD = {"step": "7", "seconds": "12.5", "config": '{"point_group": "6/mmm"}'}
 
 
 def _tensors(number: int, config: TrainConfig) -> dict[str, torch.Tensor]:
@@ -70,10 +81,50 @@ def test_a_checkpoint_resumes_exactly(tmp_path: Path, small: ExampleConfig) -> N
         assert torch.allclose(a, b, atol=1e-6)
 
 
-def test_a_checkpoint_of_another_network_is_refused(tmp_path: Path, small: ExampleConfig) -> None:
-    Trainer(TrainConfig(examples=small)).save(tmp_path / "hexagonal.safetensors")
+def test_a_checkpoint_of_another_point_group_is_refused(tmp_path: Path) -> None:
+    Trainer(TrainConfig()).save(tmp_path / "hexagonal.safetensors")
+    with pytest.raises(CheckpointError, match="is for point group 6/mmm, not m-3m"):
+        Trainer(TrainConfig(point_group="m-3m")).resume(tmp_path / "hexagonal.safetensors")
+
+
+def test_a_checkpoint_of_another_network_is_refused(tmp_path: Path) -> None:
+    path, hexagonal, cubic = tmp_path / "mixed.safetensors", Trainer(TrainConfig()), Trainer(CUBIC)
+    save_checkpoint(path, cubic.model, cubic.average, cubic.optimiser, hexagonal.progress())
     with pytest.raises(CheckpointError, match="another network"):
-        Trainer(TrainConfig(point_group="m-3m", examples=small)).resume(tmp_path / "hexagonal.safetensors")
+        hexagonal.resume(path)
+
+
+def test_weights_alone_are_no_checkpoint(tmp_path: Path) -> None:
+    trainer = Trainer(TrainConfig())
+    save_average(tmp_path / "best.safetensors", trainer.average, {"step": "3"})
+    with pytest.raises(CheckpointError, match="does not say where its training stands"):
+        trainer.resume(tmp_path / "best.safetensors")
+
+
+def test_checkpoints_without_processor_time_count_their_wall_time(tmp_path: Path) -> None:
+    path = tmp_path / "old.safetensors"
+    save_file({"model.log_tolerance": torch.zeros(())}, path, metadata=OLD)
+    assert read_progress(path) == Progress(7, 12.5, '{"point_group": "6/mmm"}', 12.5, ())
+
+
+def test_a_compact_checkpoint_is_small_and_goes_on_with_warming_moments(tmp_path: Path, small: ExampleConfig) -> None:
+    config = TrainConfig(examples=small, rate=LearningRate(warmup=4, peak=5e-4))
+    whole, resumed = Trainer(config), Trainer(config)
+    for number in range(6):
+        whole.train_step(_tensors(number, config), whole.model)
+    whole.save(tmp_path / "checkpoint.safetensors")
+    compact(tmp_path / "checkpoint.safetensors", tmp_path / "compact.safetensors")
+    assert (tmp_path / "compact.safetensors").stat().st_size < MAX_COMPACT_BYTES
+    resumed.resume(tmp_path / "compact.safetensors")
+    assert resumed.progress() == whole.progress()
+    for a, b in zip(whole.model.parameters(), resumed.model.parameters(), strict=True):
+        assert torch.allclose(a, b, atol=1e-4, rtol=1e-3)
+    rates = []
+    for number in range(6, 11):
+        resumed.train_step(_tensors(number, config), resumed.model)
+        rates.append(resumed.optimiser.param_groups[0]["lr"] / config.rate.at(number))
+    assert rates == pytest.approx([0.25, 0.5, 0.75, 1.0, 1.0])
+    assert resumed.step == 11
 
 
 def test_a_damaged_checkpoint_is_refused(tmp_path: Path) -> None:

@@ -1,0 +1,100 @@
+"""What the first process of a training writes to its folder: metrics, checkpoints, best weights, the card.
+
+`checkpoint.safetensors` resumes the training, `best.safetensors` holds the averaged weights that did best on synthetic
+specimens. How they are trained is left to `training`.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from model.diffusion.backbone import parameter_count
+from model.diffusion.card import code_revision, training_card, write_card
+from model.diffusion.checkpoint import read_metadata, save_average
+from model.diffusion.metrics import Metrics, last_validation
+from model.diffusion.validation import SELECTED_BY
+
+if TYPE_CHECKING:
+    from model.diffusion.training import Trainer
+
+CHECKPOINT = "checkpoint.safetensors"
+COMPACT = "compact.safetensors"
+BEST = "best.safetensors"
+METRICS = "metrics.csv"
+
+Validate = Callable[["Trainer"], dict[str, float]]
+
+
+@dataclass(frozen=True)
+class StepReport:
+    """One finished step, for whoever watches.
+
+    Attributes:
+        step: finished steps over all sittings.
+        seconds: wall seconds, likewise.
+        ahead_s: wall seconds left of this sitting.
+        examples: that went into the step, over all processes.
+        parts: losses and gradient norm.
+    """
+
+    step: int
+    seconds: float
+    ahead_s: float
+    examples: int
+    parts: dict[str, float]
+
+
+class Records:
+    """The folder of one sitting."""
+
+    def __init__(self, trainer: Trainer, folder: Path, processes: int, validate: Validate | None) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._trainer, self._folder, self._processes, self._validate = trainer, folder, processes, validate
+        self._metrics = Metrics(folder / METRICS, trainer.config.log_steps, trainer.step)
+        self._best = self._best_so_far()
+        self._saved = self._validated = time.monotonic()
+
+    def after_step(self, parts: dict[str, float], *, last: bool, hurried: bool) -> None:
+        """Write what is due; everything after the last step, without validation if it is `hurried`."""
+        trainer, config, now = self._trainer, self._trainer.config, time.monotonic()
+        self._metrics.add(trainer.step, trainer.seconds, parts)
+        if self._validate and not hurried and (last or now - self._validated > config.validation.every_s):
+            self._keep(self._validate(trainer))
+            self._validated = time.monotonic()
+        if last or now - self._saved > config.checkpoint_s:
+            self._save()
+            self._saved = now
+
+    def _keep(self, figures: dict[str, float]) -> None:
+        trainer = self._trainer
+        self._metrics.write(trainer.step, trainer.seconds, figures)
+        value = figures.get(SELECTED_BY, math.inf)
+        if value < self._best:
+            self._best = value
+            group, seed = trainer.config.point_group, str(trainer.config.seed)
+            meta = {"point_group": group, "seed": seed, "step": str(trainer.step), "revision": code_revision()}
+            save_average(self._folder / BEST, trainer.average, meta | {SELECTED_BY: f"{value:.6g}"})
+
+    def _save(self) -> None:
+        trainer = self._trainer
+        trainer.save(self._folder / CHECKPOINT)
+        best = self._folder / BEST
+        card = training_card(
+            trainer.progress(),
+            parameters=parameter_count(trainer.model),
+            processes=self._processes,
+            last=last_validation(self._folder / METRICS),
+            best=read_metadata(best) if best.exists() else {},
+        )
+        write_card(self._folder, card)
+
+    def _best_so_far(self) -> float:
+        """The figure to beat; weights of steps that were lost with an unsaved checkpoint do not count."""
+        best = self._folder / BEST
+        meta = read_metadata(best) if self._trainer.step and best.exists() else {}
+        return float(meta[SELECTED_BY]) if meta and int(meta["step"]) <= self._trainer.step else math.inf
