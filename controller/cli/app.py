@@ -61,6 +61,28 @@ def demo(
     raise typer.Exit(run_demo(DemoOptions(specimen, budget, out, seed, json, speed_up, method, policy)))
 
 
+@app.command()
+def train(
+    config: Annotated[Path | None, typer.Option(help="Configuration as TOML; else the default one.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder for weights, metrics and training card.")] = Path("train-output"),
+    resume: Annotated[bool, typer.Option("--resume", help="Continue the training in --out.")] = False,
+    hours: Annotated[float, typer.Option(help="Wall hours of this sitting.")] = 10.0,
+    cooldown: Annotated[float, typer.Option(help="Last hours of it, in which the step size falls to zero.")] = 0.0,
+    threads: Annotated[int | None, typer.Option(min=1, help="Processor cores to use; else all.")] = None,
+    compact: Annotated[Path | None, typer.Option(help="Only write the small checkpoint of that folder.")] = None,
+    curves: Annotated[Path | None, typer.Option(help="Only draw the curves of that folder.")] = None,
+) -> None:
+    """Train the model on synthetic specimens. Ctrl-C saves; --resume goes on."""
+    from controller.cli.train import TrainOptions, run_training, write_compact, write_curves
+
+    if compact is not None:
+        write_compact(compact)
+    if curves is not None:
+        write_curves(curves)
+    if compact is None and curves is None:
+        raise typer.Exit(run_training(TrainOptions(config, out, resume, hours, cooldown, threads)))
+
+
 @serve.command("instrument")
 def serve_instrument(
     driver: Annotated[str | None, typer.Option(help="Your driver, as module:object; else the simulator runs.")] = None,
