@@ -8,13 +8,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from model.crystal import c_axis
+
 N_CHANNELS = 5
-
-
-def c_axis(q: NDArray[np.floating]) -> NDArray[np.float64]:
-    """(..., 3) c-axes in the sample frame of (..., 4) unit quaternions, crystal → sample."""
-    w, x, y, z = np.moveaxis(np.asarray(q, dtype=np.float64), -1, 0)
-    return np.stack([2 * (x * z + w * y), 2 * (y * z - w * x), 1 - 2 * (x * x + y * y)], axis=-1)
 
 
 def predict_light(q: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -29,7 +25,7 @@ def predict_light(q: NDArray[np.floating]) -> NDArray[np.float64]:
     Returns:
         (..., 5) values within −1 … 1.
     """
-    return predict_from_axis(c_axis(q))
+    return predict_from_axis(c_axis(np.asarray(q, dtype=np.float64)))
 
 
 def predict_from_axis(c: NDArray[np.floating]) -> NDArray[np.float64]:
