@@ -192,6 +192,19 @@ def test_ctrl_c_saves_and_says_how_to_go_on(
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
+def test_without_a_terminal_progress_is_a_line_at_the_beginning_and_the_end(capsys: pytest.CaptureFixture[str]) -> None:
+    from controller.cli.train_progress import show_training
+    from model.diffusion.records import StepReport
+
+    with show_training(2.0) as report:
+        for step, ahead_s in ((1, 7200.0), (2, 3600.0), (3, 0.0)):
+            report(StepReport(step, 7200.0 - ahead_s, ahead_s, 16, {"gate": 0.25}))
+    first, last = capsys.readouterr().err.splitlines()
+    assert first.startswith("step 1 · ")
+    assert first.endswith(" examples/s · gate loss 0.2500 · 2.00 h left")
+    assert last.startswith("step 3 · ")
+
+
 def test_cubic_crystals_train_by_the_same_command(config: Path, tmp_path: Path) -> None:
     config.write_text('point_group = "m-3m"' + TINY)
     out = tmp_path / "cubic"

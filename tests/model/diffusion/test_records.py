@@ -115,9 +115,7 @@ def test_the_card_says_where_the_weights_come_from(tmp_path: Path, config: Train
     assert told["best"]["step"] == "1"
     assert told["revisions"] == [{"from_step": 0, "revision": card.code_revision()}]
     assert told["configuration"]["examples"]["pixels"] == config.examples.pixels
-    assert (
-        told["libraries"]["torch"] == torch.__version__.split("+")[0] or torch.__version__ == told["libraries"]["torch"]
-    )
+    assert torch.__version__.startswith(told["libraries"]["torch"])
     assert 0 < trainer.cpu_seconds < 600
     text = (tmp_path / "card.md").read_text(encoding="utf-8")
     assert f"| {SELECTED_BY} | 0.25 |" in text
