@@ -31,7 +31,6 @@ _SHAPES: Rule = (
     lambda value: len(value) > 0 and all(edge > 0 and edge % 16 == 0 for shape in value for edge in shape),
     "edges must be multiples of 16 pixels",
 )
-_RANGE: Rule = (lambda value: 0 < value[0] <= value[1] < math.inf, "give two angles above 0, the smaller first")
 _RULES: dict[str, Rule] = {
     "seed": _NOT_NEGATIVE,
     "clip": _POSITIVE,
@@ -42,7 +41,7 @@ _RULES: dict[str, Rule] = {
     "examples.pixels": _POSITIVE,
     "examples.gate_share": _SHARE,
     "examples.no_light_share": _SHARE,
-    "examples.claimed_noise_deg": _RANGE,
+    "examples.claimed_spread": _NOT_NEGATIVE,
     "rate.peak": _POSITIVE,
     "rate.warmup": _POSITIVE,
     "rate.hold": _POSITIVE,

@@ -21,12 +21,29 @@ class Backbone(Protocol):
         ...
 
 
-class ResidualBlock(nn.Module):
-    """Pre-activation residual block; starts as the identity. Normalised only where pixels are few."""
+class ChannelAffine(nn.Module):
+    """Scale and shift of each channel: the affine normalisation of Glow (Kingma & Dhariwal 2018, "actnorm").
 
-    def __init__(self, channels: int, *, normalise: bool) -> None:
+    It looks at no other pixel, unlike group normalisation, so that a map evaluated in tiles equals the whole one and a
+    crop means the same as the map it is from.
+    """
+
+    def __init__(self, channels: int) -> None:
         super().__init__()
-        self.norm = nn.GroupNorm(8, channels) if normalise else nn.Identity()
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, h, w) → the same."""
+        return x * self.weight.reshape(1, -1, 1, 1) + self.bias.reshape(1, -1, 1, 1)
+
+
+class ResidualBlock(nn.Module):
+    """Pre-activation residual block; starts as the identity. Scaled only where channels are many."""
+
+    def __init__(self, channels: int, *, scaled: bool) -> None:
+        super().__init__()
+        self.norm = ChannelAffine(channels) if scaled else nn.Identity()
         self.first = nn.Conv2d(channels, channels, 3, padding=1)
         self.second = nn.Conv2d(channels, channels, 3, padding=1)
         nn.init.zeros_(self.second.weight)
@@ -37,8 +54,8 @@ class ResidualBlock(nn.Module):
         return x + self.second(F.silu(self.first(F.silu(self.norm(x)))))
 
 
-def _blocks(channels: int, count: int, *, normalise: bool) -> nn.Sequential:
-    return nn.Sequential(*[ResidualBlock(channels, normalise=normalise) for _ in range(count)])
+def _blocks(channels: int, count: int, *, scaled: bool) -> nn.Sequential:
+    return nn.Sequential(*[ResidualBlock(channels, scaled=scaled) for _ in range(count)])
 
 
 class UNet(nn.Module):
@@ -57,10 +74,10 @@ class UNet(nn.Module):
         super().__init__()
         self.enter = nn.Conv2d(4 * in_channels, widths[0], 3, padding=1)
         levels = range(len(widths))
-        self.down = nn.ModuleList(_blocks(widths[i], down_blocks[i], normalise=i > 0) for i in levels)
+        self.down = nn.ModuleList(_blocks(widths[i], down_blocks[i], scaled=i > 0) for i in levels)
         self.shrink = nn.ModuleList(nn.Conv2d(widths[i], widths[i + 1], 2, stride=2) for i in levels[:-1])
         self.grow = nn.ModuleList(nn.Conv2d(widths[i + 1], 4 * widths[i], 1) for i in levels[:-1])
-        self.up = nn.ModuleList(_blocks(widths[i], up_blocks[i], normalise=i > 0) for i in levels[:-1])
+        self.up = nn.ModuleList(_blocks(widths[i], up_blocks[i], scaled=i > 0) for i in levels[:-1])
         self.leave = nn.Conv2d(widths[0], 4 * out_channels, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:

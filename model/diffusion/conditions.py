@@ -12,17 +12,20 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from model.crystal import embed
+from model.crystal import disorientation_deg, embed
 from model.diffusion.candidates import Candidates, gather_candidates
 from model.diffusion.denoiser import Conditions
 from model.diffusion.state import SIGMA_MAX, StateSpace, standardise_light, standardise_sigma
 from model.light import predict_light
 from model.reconstruct.methods import usable_light
 from model.reconstruct.problem import Problem, RegisteredLight
-from model.reconstruct.seeds import Seeds, find_seeds
+from model.reconstruct.seeds import Seeds, find_seeds, neighbour_pairs
 
 DEFAULT_NOISE_DEG = 0.5
-"""Orientation noise that measured points are taken to have."""
+"""Orientation noise of measured points that have no neighbour of their own grain to be compared with."""
+NOISE_RANGE_DEG = (0.1, 4.0)
+_RMS_OVER_MEDIAN = 3**0.5 / (2**0.5 * 1.5382)
+"""Rms noise of one point over the median angle between two: rms √3 s against √2 times the median of Maxwell's law."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,16 +100,27 @@ def predicted_light(orientation: NDArray[np.float32], space: StateSpace) -> NDAr
     return standardise_light(np.moveaxis(predict_light(orientation), -1, 0).astype(np.float32)).T.copy()
 
 
+def estimated_noise_deg(seeds: Seeds, laue_group: str) -> float:
+    """Rms orientation noise of the points, from the angles between neighbours of one grain, gradients included."""
+    pairs, distance = neighbour_pairs(seeds.position)
+    pairs = pairs[(seeds.group[pairs[:, 0]] == seeds.group[pairs[:, 1]]) & (distance <= 2 * np.median(distance))]
+    if not len(pairs):
+        return DEFAULT_NOISE_DEG
+    angle = disorientation_deg(seeds.orientation[pairs[:, 0]], seeds.orientation[pairs[:, 1]], laue_group)
+    return float(np.clip(_RMS_OVER_MEDIAN * np.median(angle), *NOISE_RANGE_DEG))
+
+
 def section_input(
-    shape: tuple[int, int], evidence: Evidence, space: StateSpace, noise_deg: float = DEFAULT_NOISE_DEG
+    shape: tuple[int, int], evidence: Evidence, space: StateSpace, noise_deg: float | None = None
 ) -> SectionInput:
-    """Tensors of a section of `shape`, its points known to `noise_deg`."""
+    """Tensors of a section of `shape`, its points known to `noise_deg`, or as they tell themselves."""
     measured = np.zeros((space.channels, *shape), np.float32)
     level = np.full((space.channels, *shape), SIGMA_MAX, np.float32)
     split = space.ebsd_channels
     if len(evidence.seeds):
         rows, columns = evidence.seeds.position.T
         measured[:split, rows, columns] = evidence.embedding.T
+        noise_deg = estimated_noise_deg(evidence.seeds, space.group.name) if noise_deg is None else noise_deg
         level[:split, rows, columns] = space.sigma_for_deg(noise_deg)
     if evidence.light is not None and space.light_channels:
         measured[split:], level[split:] = _light_state(evidence.light)

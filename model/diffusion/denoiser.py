@@ -16,6 +16,7 @@ from torch.nn import functional as F  # noqa: N812
 from model.diffusion import candidates as cand
 from model.diffusion.backbone import UNet
 from model.diffusion.gate import (
+    Slots,
     free_log_likelihood,
     gate_weights,
     light_mismatch,
@@ -70,7 +71,6 @@ class Denoised:
         free_weight: (B, 1, h, w) probability of none of them.
         boundary: (B, 2, h, w) logits: a grain boundary to the right, below.
         wrong: (B, 1, h, w) logit: the heaviest cluster of candidates is not the truth.
-        candidates: (B, K, h, w, E) the candidate embeddings that `weights` refer to.
     """
 
     ebsd: Tensor
@@ -80,14 +80,6 @@ class Denoised:
     free_weight: Tensor
     boundary: Tensor
     wrong: Tensor
-    candidates: Tensor
-
-
-def take_points(table: Tensor, index: Tensor) -> Tensor:
-    """Rows of `table` (B, N, E) at `index` (B, K, h, w) as (B, K, h, w, E)."""
-    batch, _, width = table.shape
-    flat = index.reshape(batch, -1, 1).expand(-1, -1, width)
-    return table.gather(1, flat).reshape(*index.shape, width)
 
 
 class Denoiser(nn.Module):
@@ -119,16 +111,15 @@ class Denoiser(nn.Module):
 
     def forward(self, given: Conditions) -> Denoised:
         """One evaluation."""
-        y = take_points(given.points, given.index)
+        slots = Slots.of(given.index, given.known, given.points.shape[1])
         light_sigma = given.sigma[:, self.ebsd_channels :]
         light = given.x[:, self.ebsd_channels :]
         features = given.features
         if self.light_channels:
-            y_light = take_points(given.points_light, given.index)
-            mismatch = light_mismatch(light, light_sigma, y_light)
+            mismatch = light_mismatch(light, light_sigma, given.points_light, slots)
             features = torch.cat([features, mismatch.unsqueeze(2)], 2)
         heads = self._context(given, features)
-        return self._read(given, y, features, heads)
+        return self._read(given, slots, features, heads)
 
     def _context(self, given: Conditions, features: Tensor) -> Tensor:
         known = given.known.unsqueeze(2).to(features.dtype)
@@ -144,7 +135,7 @@ class Denoiser(nn.Module):
         deep = self.backbone(stem)
         return self.head(F.silu(self.fuse(torch.cat([stem, deep], 1)))).float()
 
-    def _read(self, given: Conditions, y: Tensor, features: Tensor, heads: Tensor) -> Denoised:
+    def _read(self, given: Conditions, slots: Slots, features: Tensor, heads: Tensor) -> Denoised:
         slot, slope, free_bias, f_ebsd, f_light, boundary, wrong = heads.split(self.outputs, 1)
         split = self.ebsd_channels
         sigma = given.sigma[:, :1]
@@ -153,10 +144,11 @@ class Denoiser(nn.Module):
         free = skip[:, :split] * x_ebsd + out[:, :split] * f_ebsd
         light = skip[:, split:] * x_light + out[:, split:] * f_light
         tolerance = self.log_tolerance.exp()
+        distance2 = squared_distance(x_ebsd, given.points, slots)
         context = slot + (slope[:, : features.shape[2]].unsqueeze(1) * features).sum(2)
-        logits = given.prior[:, :-1] + context + log_likelihood(squared_distance(x_ebsd, y), sigma, tolerance)
+        logits = given.prior[:, :-1] + context + log_likelihood(distance2, sigma, tolerance)
         off = (x_ebsd - free.detach()).square().sum(1, keepdim=True)
         free_logit = given.prior[:, -1:] + free_bias + free_log_likelihood(off, sigma, tolerance, 1.0)
         weights, free_weight = gate_weights(logits, free_logit, given.known)
-        ebsd = mixture(weights, y, free_weight, free)
-        return Denoised(ebsd, free, light, weights, free_weight, boundary, wrong, y)
+        ebsd = mixture(weights, given.points, slots, free_weight, free)
+        return Denoised(ebsd, free, light, weights, free_weight, boundary, wrong)

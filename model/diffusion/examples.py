@@ -36,14 +36,14 @@ class ExampleConfig:
         pixels: pixels of a batch, which sets its number of examples.
         gate_share: share of examples with everything unknown at σ_max, where the gate alone must decide.
         no_light_share: share of examples without PL.
-        claimed_noise_deg: range of the noise that measured points claim.
+        claimed_spread: standard deviation of the logarithm by which measured points misjudge their noise.
     """
 
     shapes_px: tuple[tuple[int, int], ...] = ((64, 64), (64, 64), (64, 64), (96, 96))
     pixels: int = 16 * 64 * 64
     gate_share: float = 0.55
-    no_light_share: float = 0.2
-    claimed_noise_deg: tuple[float, float] = (0.3, 1.5)
+    no_light_share: float = 0.3
+    claimed_spread: float = 0.3
 
 
 def make_batch(rng: np.random.Generator, space: StateSpace, config: ExampleConfig) -> Arrays:
@@ -60,7 +60,7 @@ def make_example(rng: np.random.Generator, space: StateSpace, config: ExampleCon
     boundary = boundary_maps(drawn.truth, space)
     measured = draw_pattern(rng, shape, boundary[0] | boundary[1]) & drawn.indexed
     level = SIGMA_MAX if rng.random() < config.gate_share else _log_normal(rng)
-    claimed = space.sigma_for_deg(float(rng.uniform(*config.claimed_noise_deg)))
+    claimed = space.sigma_for_deg(drawn.noise_deg * float(np.exp(rng.normal(0, config.claimed_spread))))
     light, light_sigma, true_light, seen = _noised_light(rng, drawn, space, level, config)
     evidence = gather_evidence(_problem(drawn, measured, space, seen), space)
     ebsd, ebsd_sigma = _noised_ebsd(rng, truth, evidence, level, claimed)

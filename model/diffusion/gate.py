@@ -2,20 +2,62 @@
 
 Given sparse points the posterior of a pixel is nearly discrete, so the denoised estimate is a mixture over candidate
 orientations y_k plus a free branch. The likelihood term is analytic; the network supplies the context. These are plain
-functions of tensors laid out as (B, K, h, w) and (B, K, h, w, E); nothing is learnt here.
+functions of tensors; nothing is learnt here. Candidates are rows of a table of points (`Slots`) and are looked up slot
+by slot: laid out per pixel they would be K times the state and cost more to move than the network to evaluate.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from math import log
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F  # noqa: N812
 
 
-def squared_distance(x: Tensor, y: Tensor) -> Tensor:
-    """|x − y_k|² (B, K, h, w) of states x (B, E, h, w) and candidates y (B, K, h, w, E)."""
-    return (x.permute(0, 2, 3, 1).unsqueeze(1) - y).square().sum(-1)
+@dataclass(frozen=True)
+class Slots:
+    """Which points are the candidates of each pixel.
+
+    Attributes:
+        rows: (B, K, h, w) int64 rows of tables that hold the points of all B maps one after another.
+        known: (B, K, h, w) bool; false where a slot holds no candidate.
+    """
+
+    rows: Tensor
+    known: Tensor
+
+    @staticmethod
+    def of(index: Tensor, known: Tensor, points: int) -> Slots:
+        """Slots for indices (B, K, h, w) into `points` points of each map."""
+        first = torch.arange(len(index), device=index.device).reshape(-1, 1, 1, 1) * points
+        return Slots(index + first, known)
+
+    def per_slot(self, each: Tensor, table: Tensor, weight: Tensor | None = None) -> Tensor:
+        """(B, K, h, w) sums over channels of (each − table row)², for `each` (B, C, h, w), `table` (B, N, C).
+
+        `weight` (B, C, h, w) weighs the channels.
+        """
+        batch, count, h, w = self.rows.shape
+        flat, entries = _pixels(each), table.flatten(0, 1)
+        scale = None if weight is None else _pixels(weight)
+        out = each.new_empty(count, batch, h, w)
+        for k in range(count):
+            square = (flat - entries.index_select(0, self.rows[:, k].reshape(-1))).square_()
+            out[k] = (square if scale is None else square.mul_(scale)).sum(-1).reshape(batch, h, w)
+        return out.transpose(0, 1)
+
+
+def _pixels(x: Tensor) -> Tensor:
+    """(B, C, h, w) → (B·h·w, C)."""
+    return x.permute(0, 2, 3, 1).reshape(-1, x.shape[1])
+
+
+def squared_distance(x: Tensor, points: Tensor, slots: Slots) -> Tensor:
+    """|x − y_k|² (B, K, h, w) of states x (B, E, h, w) and the candidates among points (B, N, E); no gradient."""
+    with torch.no_grad():
+        return slots.per_slot(x, points)
 
 
 def log_likelihood(distance2: Tensor, sigma: Tensor, tolerance: Tensor) -> Tensor:
@@ -48,29 +90,31 @@ def gate_weights(logits: Tensor, free_logit: Tensor, known: Tensor) -> tuple[Ten
     return weights[:, :-1], weights[:, -1:]
 
 
-def mixture(weights: Tensor, y: Tensor, free_weight: Tensor, free: Tensor) -> Tensor:
-    """Σ_k w_k y_k + w_free · free as (B, E, h, w)."""
-    discrete = (weights.unsqueeze(-1) * y).sum(1).permute(0, 3, 1, 2)
-    return discrete + free_weight * free
+def mixture(weights: Tensor, points: Tensor, slots: Slots, free_weight: Tensor, free: Tensor) -> Tensor:
+    """Σ_k w_k y_k + w_free · free as (B, E, h, w); the candidates are among points (B, N, E)."""
+    batch, _, h, w = weights.shape
+    rows, shares = _pixels(slots.rows), _pixels(weights)
+    discrete = F.embedding_bag(rows, points.flatten(0, 1), per_sample_weights=shares, mode="sum")
+    return discrete.reshape(batch, h, w, -1).permute(0, 3, 1, 2) + free_weight * free
 
 
-def light_mismatch(light: Tensor, sigma: Tensor, predicted: Tensor, floor: float = 0.15) -> Tensor:
-    """χ²_k of PL seen against PL predicted from each candidate.
+def light_mismatch(light: Tensor, sigma: Tensor, predicted: Tensor, slots: Slots, floor: float = 0.15) -> Tensor:
+    """χ²_k of PL seen against PL predicted from each candidate; no gradient.
 
     Args:
         light: (B, L, h, w) standardised PL state at its own noise level.
         sigma: (B, L, h, w) that level; 80 where there is no PL, which makes the mismatch vanish.
-        predicted: (B, K, h, w, L) standardised prediction from each candidate.
+        predicted: (B, N, L) standardised prediction from each point.
+        slots: the candidates among these points.
         floor: standardised deviation of the polynomial prediction from real optics.
 
     Returns:
         (B, K, h, w) mean over the channels, compressed as log(1 + χ²).
     """
-    deviation = light.permute(0, 2, 3, 1).unsqueeze(1) - predicted
-    variance = (sigma.square() + floor**2).permute(0, 2, 3, 1).unsqueeze(1)
     # A level of 80 says that there is no PL at all: the state there is noise and must not count.
-    known = (sigma < 40).to(light.dtype).permute(0, 2, 3, 1).unsqueeze(1)
-    return torch.log1p((deviation.square() / variance * known).mean(-1))
+    with torch.no_grad():
+        weight = (sigma < 40) / (sigma.square() + floor**2) / light.shape[1]
+        return slots.per_slot(light, predicted, weight).log1p()
 
 
 EDM_LOG_MEAN, EDM_LOG_STD = log(1.0), 1.2

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from model.diffusion.denoiser import Conditions, Denoised
+from model.diffusion.gate import Slots
 
 WRONG_DEG = 5.0
 """A pixel further than this from the truth is wrong."""
@@ -62,8 +63,11 @@ def gate_loss(said: Denoised, truth: Truth) -> Tensor:
     return masked_mean(-(on_target.clamp_min(1e-6)).log(), truth.valid)
 
 
-def edm_weight(sigma: Tensor, sigma_data: Tensor, floor: float = 0.3) -> Tensor:
-    """λ(σ) of EDM with σ bounded below, since measured pixels are not perturbed by their nominal noise alone."""
+def edm_weight(sigma: Tensor, sigma_data: Tensor, floor: float = 0.05) -> Tensor:
+    """λ(σ) of EDM with σ bounded below, since measured pixels are not perturbed by their nominal noise alone.
+
+    The floor is about 0.4° in the embedding: noise above it is learnt to be taken out of measured points.
+    """
     sigma = sigma.clamp_min(floor)
     return (sigma.square() + sigma_data.square()) / (sigma * sigma_data).square()
 
@@ -87,18 +91,18 @@ def heaviest(weights: Tensor, candidates: Tensor, within_chord: float) -> Tensor
     return (near * weights.unsqueeze(1)).sum(-1).argmax(1)
 
 
-def wrong_loss(said: Denoised, truth: Truth, within_chord: float, stride: int = 3) -> Tensor:
+def wrong_loss(said: Denoised, given: Conditions, truth: Truth, within_chord: float, stride: int = 3) -> Tensor:
     """Binary cross-entropy of the `wrong` logit against what the heaviest cluster really is, on every third pixel."""
-    k = said.weights.shape[1]
     offset = int(torch.randint(stride, (1,)))
-    pick = slice(offset, None, stride)
-    weights = said.weights.detach()[:, :, pick, pick].permute(0, 2, 3, 1).reshape(-1, k)
-    y = said.candidates[:, :, pick, pick].permute(0, 2, 3, 1, 4).reshape(-1, k, said.candidates.shape[-1])
-    target = truth.ebsd[:, :, pick, pick].permute(0, 2, 3, 1).reshape(-1, y.shape[-1])
-    chosen = y[torch.arange(len(y)), heaviest(weights, y, within_chord)]
-    wrong = ((chosen - target).square().sum(-1) > within_chord**2).to(weights.dtype)
-    logit = said.wrong[:, :, pick, pick].permute(0, 2, 3, 1).reshape(-1)
-    valid = truth.valid[:, :, pick, pick].permute(0, 2, 3, 1).reshape(-1)
+
+    def some(x: Tensor) -> Tensor:
+        return x[..., offset::stride, offset::stride].permute(0, 2, 3, 1).flatten(0, 2)
+
+    slots = Slots.of(given.index, given.known, given.points.shape[1])
+    y = given.points.flatten(0, 1)[some(slots.rows)]
+    chosen = y[torch.arange(len(y), device=y.device), heaviest(some(said.weights.detach()), y, within_chord)]
+    wrong = ((chosen - some(truth.ebsd)).square().sum(-1) > within_chord**2).to(y.dtype)
+    logit, valid = some(said.wrong)[:, 0], some(truth.valid)[:, 0]
     return F.binary_cross_entropy_with_logits(logit[valid], wrong[valid]) if bool(valid.any()) else logit.sum() * 0
 
 
@@ -114,7 +118,7 @@ def total_loss(
         "mixture": denoising_loss(said.ebsd, truth.ebsd, torch.ones_like(said.ebsd), truth.valid),
         "free": denoising_loss(said.free, truth.ebsd, edm_weight(sigma[:, :split], data[:, :split]), truth.valid),
         "boundary": boundary_loss(said, truth),
-        "wrong": wrong_loss(said, truth, within),
+        "wrong": wrong_loss(said, given, truth, within),
     }
     if said.light.shape[1]:
         parts["light"] = denoising_loss(

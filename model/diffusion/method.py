@@ -110,7 +110,6 @@ def padded(denoiser: Denoiser, given: Conditions) -> Denoised:
         said.free_weight[..., :h, :w],
         said.boundary[..., :h, :w],
         said.wrong[..., :h, :w],
-        said.candidates[:, :, :h, :w],
     )
 
 

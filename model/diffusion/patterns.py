@@ -38,12 +38,12 @@ def refined_grid(rng: np.random.Generator, shape: tuple[int, int], boundary: Mas
 
 
 def draw_pattern(rng: np.random.Generator, shape: tuple[int, int], boundary: Mask) -> Mask:
-    """One pattern: 45 % grids, 20 % random, 25 % refined grids, 5 % full maps, 5 % nothing."""
+    """One pattern: 43 % grids, 20 % random, 25 % refined grids, 8 % full maps, 4 % nothing."""
     kind = rng.random()
-    if kind < 0.45:
+    if kind < 0.43:
         return regular_grid(rng, shape)
-    if kind < 0.65:
+    if kind < 0.63:
         return random_points(rng, shape)
-    if kind < 0.90:
+    if kind < 0.88:
         return refined_grid(rng, shape, boundary)
-    return np.full(shape, kind < 0.95, np.bool_)
+    return np.full(shape, kind < 0.96, np.bool_)

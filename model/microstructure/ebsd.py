@@ -39,7 +39,7 @@ class EbsdNuisances:
         wrong_boundary: factor on wrong solutions at boundaries.
     """
 
-    noise_deg: Range = (0.1, 1.5)
+    noise_deg: Range = (0.1, 3.0)
     jitter_px: Range = (0.0, 0.6)
     misindexed: Range = (0.0, 0.03)
     pseudo_symmetric: Range = (0.0, 0.02)

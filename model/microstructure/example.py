@@ -26,6 +26,7 @@ class Example:
         valid: (h, w) bool, where the truth is an indexable orientation of the main phase.
         observed: (h, w, 4) float32 EBSD solutions, as if every pixel had been measured.
         indexed: (h, w) bool, where there is a solution.
+        noise_deg: rms rotation between truth and a correct solution.
         light: (5, h, w) float32 calibrated PL features.
         light_sigma: (5, h, w) float32 noise that the pipeline reports for them.
         specimen: where all this comes from.
@@ -35,6 +36,7 @@ class Example:
     valid: NDArray[np.bool_]
     observed: NDArray[np.float32]
     indexed: NDArray[np.bool_]
+    noise_deg: float
     light: NDArray[np.float32]
     light_sigma: NDArray[np.float32]
     specimen: Specimen
@@ -65,5 +67,12 @@ def observe(
     """Both observations of a given specimen, for instance of one section of a stack."""
     scan, seen = measure(rng, specimen, ebsd), polynomial_light(rng, specimen, light)
     return Example(
-        specimen.orientation, specimen.valid, scan.orientation, scan.indexed, seen.features, seen.sigma, specimen
+        specimen.orientation,
+        specimen.valid,
+        scan.orientation,
+        scan.indexed,
+        scan.noise_deg,
+        seen.features,
+        seen.sigma,
+        specimen,
     )

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from model.crystal import random_quaternions
-from model.diffusion.gate import gate_weights, light_mismatch, log_likelihood, mixture, squared_distance
+from model.diffusion.gate import Slots, gate_weights, light_mismatch, log_likelihood, mixture, squared_distance
 from model.diffusion.state import LIGHT_MEAN, LIGHT_STD, StateSpace, state_space
 from model.light import predict_light
 
@@ -32,22 +32,38 @@ def test_without_candidates_the_free_branch_decides_alone() -> None:
 def test_gate_is_bayes_rule_for_equal_priors() -> None:
     """Two candidates, one channel: the weight is the logistic of the difference of the squared distances."""
     x = torch.tensor(0.3).reshape(1, 1, 1, 1)
-    y = torch.tensor([0.0, 1.0]).reshape(1, 2, 1, 1, 1)
+    y = torch.tensor([0.0, 1.0]).reshape(1, 2, 1)
+    slots = Slots(torch.tensor([0, 1]).reshape(1, 2, 1, 1), torch.ones(1, 2, 1, 1, dtype=torch.bool))
     sigma, tolerance = torch.tensor(0.5), torch.tensor(0.0)
-    logits = log_likelihood(squared_distance(x, y), sigma, tolerance)
-    weights, _ = gate_weights(logits, torch.full((1, 1, 1, 1), -1e9), torch.ones(1, 2, 1, 1, dtype=torch.bool))
+    logits = log_likelihood(squared_distance(x, y, slots), sigma, tolerance)
+    weights, _ = gate_weights(logits, torch.full((1, 1, 1, 1), -1e9), slots.known)
     expected = 1 / (1 + np.exp(-(0.7**2 - 0.3**2) / (2 * 0.5**2)))
     assert float(weights[0, 0]) == pytest.approx(expected, abs=1e-6)
-    assert float(mixture(weights, y, torch.zeros(1, 1, 1, 1), x)) == pytest.approx(1 - expected, abs=1e-6)
+    assert float(mixture(weights, y, slots, torch.zeros(1, 1, 1, 1), x)) == pytest.approx(1 - expected, abs=1e-6)
+
+
+def test_slots_look_up_each_map_among_its_own_points() -> None:
+    """Distances and mixtures against the same sums written out per pixel."""
+    generator = torch.Generator().manual_seed(3)
+    points, x = torch.randn(2, 7, 4, generator=generator), torch.randn(2, 4, 3, 5, generator=generator)
+    index = torch.randint(7, (2, 6, 3, 5), generator=generator)
+    weights = torch.rand(2, 6, 3, 5, generator=generator)
+    slots = Slots.of(index, torch.ones_like(index, dtype=torch.bool), 7)
+    y = torch.stack([points[b][index[b]] for b in range(2)])
+    expected = (x.permute(0, 2, 3, 1)[:, None] - y).square().sum(-1)
+    assert torch.allclose(squared_distance(x, points, slots), expected, atol=1e-5)
+    mixed = mixture(weights, points, slots, torch.ones(2, 1, 3, 5), x)
+    assert torch.allclose(mixed, (weights[..., None] * y).sum(1).permute(0, 3, 1, 2) + x, atol=1e-5)
 
 
 def test_light_mismatch_ranks_the_true_orientation_first_and_ignores_absent_light() -> None:
     q = random_quaternions(6, np.random.default_rng(1)).astype(np.float32)
     predicted = torch.from_numpy(((predict_light(q) - LIGHT_MEAN) / LIGHT_STD).astype(np.float32))
     light = predicted[2].reshape(1, 5, 1, 1)
-    table = predicted.reshape(1, 6, 1, 1, 5)
-    seen = light_mismatch(light, torch.full((1, 5, 1, 1), 0.1), table)
-    absent = light_mismatch(light, torch.full((1, 5, 1, 1), 80.0), table)
+    table = predicted.reshape(1, 6, 5)
+    slots = Slots(torch.arange(6).reshape(1, 6, 1, 1), torch.ones(1, 6, 1, 1, dtype=torch.bool))
+    seen = light_mismatch(light, torch.full((1, 5, 1, 1), 0.1), table, slots)
+    absent = light_mismatch(light, torch.full((1, 5, 1, 1), 80.0), table, slots)
     assert int(seen.argmin()) == 2
     assert float(absent.abs().max()) == 0
 

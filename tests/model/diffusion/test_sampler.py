@@ -26,7 +26,7 @@ def section(rng: np.random.Generator, space: StateSpace) -> SectionInput:
 
 def _says(ebsd: torch.Tensor, light: torch.Tensor) -> Denoised:
     nothing = torch.zeros(len(ebsd), 0, *ebsd.shape[-2:])
-    return Denoised(ebsd, ebsd, light, nothing, nothing, nothing, nothing, nothing)
+    return Denoised(ebsd, ebsd, light, nothing, nothing, nothing, nothing)
 
 
 def test_levels_fall_from_the_largest_to_zero() -> None:
