@@ -169,6 +169,7 @@ class Core:
             points=self.ledger.points.block(),
             method=self.plan.method,
             n_samples=self.plan.n_samples,
+            steps=self.plan.steps,
             seed=(self.plan.seed + self._decisions) % _SEEDS,
             propose=propose,
             want_light=propose is None,

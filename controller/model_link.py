@@ -6,6 +6,7 @@ Every trouble surfaces as a `GrainloopError`; what to do without an answer is th
 from __future__ import annotations
 
 from controller.asking import Asks, expect
+from controller.session import INFERRED_MAPS
 from protocols.errors import BadMessage, ErrorCode, GrainloopError
 from protocols.messages import (
     CheckHealth,
@@ -79,7 +80,7 @@ class ModelLink:
 
     def _checked(self, answer: Reconstruction) -> Reconstruction:
         """Refuse maps of another shape than the grid: they would be stored and trusted."""
-        for name in ("orientation", "phase_id", "expected_error_deg", "p_wrong", "boundary", "grain"):
+        for name in INFERRED_MAPS:
             shape = getattr(answer, name).shape[:2]
             if shape != self._section.grid.shape_px:
                 message = f"The model service answered with {name} of {shape} px for {self._section.grid.shape_px} px."

@@ -66,7 +66,7 @@ async def _known_model(plan: RunPlan, model: Asks) -> dict[str, str]:
     except GrainloopError as error:
         return {"model": f"unknown: {error}"}
     plans.check_model(plan, known)
-    weights = {} if known.weights_sha256 is None else {"weights_sha256": known.weights_sha256}
+    weights = {f"weights for {group}": sha256 for group, sha256 in known.weights_sha256}
     return {"model": known.version} | weights
 
 

@@ -1,7 +1,7 @@
 """Writing `session.h5`: everything a run was told, asked, measured and inferred, flushed as it goes.
 
 The file is ordinary HDF5 in the default format (no SWMR, no newer library version), so that whatever was flushed can be
-read after the writer was killed. Layout, version 1:
+read after the writer was killed. Layout, version 2 (version 1 has no /inferred/…/bound90_deg):
 
     /                   attributes: format, format_version, created, finish_reason, finish_detail
     /plan, /capabilities, /software     JSON
@@ -41,8 +41,8 @@ Node = Any
 """A file, group or dataset: h5py types them only in part."""
 
 FORMAT: Final = "grainloop-session"
-FORMAT_VERSION: Final = 1
-INFERRED_MAPS: Final = ("orientation", "phase_id", "expected_error_deg", "p_wrong", "boundary", "grain")
+FORMAT_VERSION: Final = 2
+INFERRED_MAPS: Final = ("orientation", "phase_id", "expected_error_deg", "bound90_deg", "p_wrong", "boundary", "grain")
 _ROWS_PER_CHUNK = 4096
 _TEXTS_PER_CHUNK = 64
 _REQUESTED: Final[dict[str, tuple[str, tuple[int, ...]]]] = {

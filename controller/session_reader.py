@@ -38,11 +38,16 @@ class Requested:
 
 @dataclass(frozen=True)
 class Inferred:
-    """The maps of one reconstruction; fields as in `protocols.messages.Reconstruction`."""
+    """The maps of one reconstruction; fields as in `protocols.messages.Reconstruction`.
+
+    Attributes:
+        bound90_deg: None in a file of an older version.
+    """
 
     orientation: NDArray[np.float32]
     phase_id: NDArray[np.uint8]
     expected_error_deg: NDArray[np.float32]
+    bound90_deg: NDArray[np.float32] | None
     p_wrong: NDArray[np.float32]
     boundary: NDArray[np.float32]
     grain: NDArray[np.int32]
@@ -175,14 +180,18 @@ def _read_light(group: Node) -> LightImages:
     )
 
 
+def _read_map(group: Node, name: str) -> NDArray[np.float32] | None:
+    return np.asarray(group[name][()]) if name in group else None
+
+
 def _read_inferred(parent: Node, name: str) -> Inferred | None:
     group = parent.get(name)
     if group is None or "points" not in group.attrs:
         return None
-    features = group.get("light_features")
     return Inferred(
-        **{field: np.asarray(group[field][()]) for field in INFERRED_MAPS},
-        light_features=None if features is None else np.asarray(features[()]),
+        **{field: np.asarray(group[field][()]) for field in INFERRED_MAPS if field != "bound90_deg"},
+        bound90_deg=_read_map(group, "bound90_deg"),
+        light_features=_read_map(group, "light_features"),
         light=LightDiagnostics.model_validate_json(_text(group["light_diagnostics"])),
         method=str(group.attrs["method"]),
         predicted_wrong=float(group.attrs["predicted_wrong"]),

@@ -67,6 +67,8 @@ class SimConfig(Frozen):
     Attributes:
         light_kind: rotation stack, one RGB image, or no PL camera at all.
         analyser_offset_deg: turn of the analyser out of exact crossing.
+        permittivity: relative permittivity of every uniaxial phase, across the c-axis and along it; by default example
+            values by the name of the phase.
         nuisances: what separates the PL images from ideal ones.
         timing: cost of moving the beam, on the instrument clock.
         seconds_per_image: exposure and stage rotation per PL image.
@@ -81,6 +83,7 @@ class SimConfig(Frozen):
     drift: DriftConfig = DriftConfig()
     light_kind: LightKind | None = LightKind.ROTATION_STACK
     analyser_offset_deg: float = 1.0
+    permittivity: tuple[complex, complex] | None = None
     nuisances: LightNuisances = LightNuisances()
     timing: ScanTiming = ScanTiming(travel_s_per_px=2e-5, settle_s=0.002, batch_overhead_s=0.05)
     seconds_per_image: Length = 2.0

@@ -41,7 +41,7 @@ class SimulatedInstrument:
         self.config = SimConfig() if config is None else config
         self.capabilities = capabilities_of(maps, self.config)
         self.clock = SimulatedClock(self.config.speed_up)
-        self.sections = tuple(Section.mount(one) for one in maps)
+        self.sections = tuple(Section.mount(one, self.config.permittivity) for one in maps)
         self.cameras = tuple(self._mount_camera(seed, i) for i in range(len(maps)))
         self.drift = Drift(self.config.drift, seed)
         self.beam_px: tuple[int, int] | None = None

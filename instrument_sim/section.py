@@ -24,13 +24,15 @@ BOUNDARY_DEG = 5.0
 _METALS = {"mg": optics.MAGNESIUM, "magnesium": optics.MAGNESIUM, "zr": optics.ZIRCONIUM, "zirconium": optics.ZIRCONIUM}
 
 
-def dielectric_of(phase: MapPhase) -> Dielectric:
-    """Example constants by the name of the phase; titanium's for unknown uniaxial metals, isotropic for all others.
+def dielectric_of(phase: MapPhase, permittivity: tuple[complex, complex] | None = None) -> Dielectric:
+    """The constants given for uniaxial phases, else examples by name: titanium's for unknown metals; others isotropic.
 
     Biaxial crystals (orthorhombic and lower) are treated as isotropic: the optics knows uniaxial ones only.
     """
     if phase.laue_group not in UNIAXIAL:
         return optics.ISOTROPIC
+    if permittivity is not None:
+        return Dielectric("as configured", *permittivity)
     words = phase.name.lower().replace("-", " ").replace("_", " ").split()
     return next((_METALS[word] for word in words if word in _METALS), optics.ALPHA_TITANIUM)
 
@@ -44,14 +46,16 @@ class Section:
         boundary_distance_px: (h, w) distance of the pixel centre to the next boundary; 0.5 beside one.
         grains: the truth in the map frame, in which light sees it, with not-indexed pixels filled from the nearest
             indexed one, because light reflects there too.
+        permittivity: see `dielectric_of`.
     """
 
     truth: OrientationMap
     boundary_distance_px: NDArray[np.float64]
     grains: OrientationMap
+    permittivity: tuple[complex, complex] | None = None
 
     @classmethod
-    def mount(cls, truth: OrientationMap) -> Section:
+    def mount(cls, truth: OrientationMap, permittivity: tuple[complex, complex] | None = None) -> Section:
         """Prepare a map for simulation.
 
         Raises:
@@ -63,7 +67,8 @@ class Section:
         distance = ndimage.distance_transform_edt(inside) if not inside.all() else np.full(inside.shape, np.inf)
         grains = filled(truth)
         in_map_frame = to_map_frame(grains.orientation, truth.frame).astype(np.float32)
-        return cls(truth, np.asarray(distance, np.float64) + 0.5, replace(grains, orientation=in_map_frame))
+        grains = replace(grains, orientation=in_map_frame)
+        return cls(truth, np.asarray(distance, np.float64) + 0.5, grains, permittivity)
 
     def ideal_light(self, angles_deg: tuple[float, ...], analyser_offset_deg: float) -> NDArray[np.float32]:
         """(K, h, w) exact intensities for a rotation stack."""
@@ -84,9 +89,8 @@ class Section:
     def _by_phase(self, render: Any, offset_deg: float) -> NDArray[np.float32]:
         present = [phase for phase in self.grains.phases if np.any(self.grains.phase_id == phase.phase_id)]
         here = [self.grains.phase_id == phase.phase_id for phase in present]
-        layers = [
-            render(Optics(dielectric_of(phase), offset_deg), where) for phase, where in zip(present, here, strict=True)
-        ]
+        setups = [Optics(dielectric_of(phase, self.permittivity), offset_deg) for phase in present]
+        layers = [render(setup, where) for setup, where in zip(setups, here, strict=True)]
         return np.select(here, layers)
 
 

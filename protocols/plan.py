@@ -47,7 +47,8 @@ class RunPlan(Value):
         method: reconstruction method, or the model service's default.
         policy: acquisition policy, or the model service's default.
         exploration_share: share of picks made regardless of the posterior.
-        n_samples: posterior samples per reconstruction.
+        n_samples: posterior samples per reconstruction; 0 reads the map from one evaluation of the model.
+        steps: sampler steps of each sample, or the method's default.
         stop_below: stop when the predicted share of wrong pixels is below this; 0 never stops early.
         frame: overrides the frame preset that the instrument declares.
         seed: of every random decision.
@@ -64,7 +65,8 @@ class RunPlan(Value):
     method: str | None = None
     policy: str | None = None
     exploration_share: Annotated[float, Field(ge=0, le=1)] = 0.1
-    n_samples: Annotated[int, Field(ge=1, le=256)] = 8
+    n_samples: Annotated[int, Field(ge=0, le=256)] = 0
+    steps: Annotated[int, Field(ge=1, le=1000)] | None = None
     stop_below: Annotated[float, Field(ge=0, lt=1)] = 0.0
     frame: FramePreset | None = None
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0

@@ -19,6 +19,8 @@ app = typer.Typer(
 )
 serve = typer.Typer(name="serve", help="Run one of the three services until Ctrl-C.", no_args_is_help=True)
 app.add_typer(serve)
+bench = typer.Typer(name="bench", help="Measure how good reconstruction is.", no_args_is_help=True)
+app.add_typer(bench)
 
 MapOption = Annotated[str, typer.Option("--map", help="Map file (.ang, .ctf, .cpr) or the name of a shipped specimen.")]
 SeedOption = Annotated[int, typer.Option(min=0, help="Seed of everything random.")]
@@ -62,25 +64,77 @@ def demo(
 
 
 @app.command()
+def reconstruct(
+    file: Annotated[str, typer.Argument(help="Map file (.ang, .ctf, .cpr) or a shipped specimen: the truth.")],
+    points: Annotated[str, typer.Option(help="grid:SHARE, random:SHARE, or a CSV file of pixels.")] = "grid:0.06",
+    pl: Annotated[str, typer.Option(help="simulate, none, or a folder of images.")] = "simulate",
+    samples: Annotated[int, typer.Option(help="Posterior samples to draw, 0 to 256.")] = 0,
+    steps: Annotated[int | None, typer.Option(help="Sampler steps of each, or the method's default.")] = None,
+    seed: SeedOption = 0,
+    json: JsonOption = False,
+    method: Annotated[str | None, typer.Option(help="Reconstruction method, or the model's default.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for map, uncertainty, figure and summary.")] = None,
+    noise: Annotated[float, typer.Option(help="Rms noise of points taken from the map, degrees.")] = 0.0,
+    frame: Annotated[str | None, typer.Option(help="Euler frame of the map, e.g. edax-2; else what it says.")] = None,
+    pl_pixel: Annotated[
+        float | None, typer.Option(help="Edge of a PL pixel in µm; else PL is as wide as the map.")
+    ] = None,
+) -> None:
+    """Reconstruct one map from some of its points and PL, and compare with the map itself."""
+    from controller.cli.reconstruct import ReconstructOptions, run_reconstruct
+
+    run_reconstruct(
+        ReconstructOptions(file, points, pl, samples, steps, seed, json, method, out, noise, frame, pl_pixel)
+    )
+
+
+@bench.command("reconstruct")
+def bench_reconstruct(
+    maps: Annotated[str, typer.Option(help="Shipped specimens or map files, between commas.")] = "ti64,mg-twins",
+    shares: Annotated[str, typer.Option(help="Shares of the pixels on regular grids.")] = "0.021,0.0625,0.25",
+    seeds: Annotated[int, typer.Option(help="How many PL images, each with noise and misregistration of its own.")] = 3,
+    methods: Annotated[
+        str | None, typer.Option(help="Methods between commas; dps, repaint and diffpir see the centre only.")
+    ] = None,
+    samples: Annotated[int, typer.Option(help="Posterior samples of dps, repaint and diffpir.")] = 4,
+    crop: Annotated[int, typer.Option(help="Edge of the centre that those see, px.")] = 96,
+    out: Annotated[Path | None, typer.Option(help="Folder for JSON, Markdown and pictures.")] = None,
+    json: JsonOption = False,
+) -> None:
+    """Compare reconstruction methods on maps whose truth is known."""
+    from controller.cli.bench.reconstruct import BenchOptions, run_bench
+
+    run_bench(BenchOptions(maps, shares, seeds, methods, samples, crop, out, json))
+
+
+@app.command()
 def train(
     config: Annotated[Path | None, typer.Option(help="Configuration as TOML; else the default one.")] = None,
     out: Annotated[Path, typer.Option(help="Folder for weights, metrics and training card.")] = Path("train-output"),
     resume: Annotated[bool, typer.Option("--resume", help="Continue the training in --out.")] = False,
+    start_from: Annotated[
+        Path | None, typer.Option("--from", help="Begin a new training with the averaged weights in that file.")
+    ] = None,
     hours: Annotated[float, typer.Option(help="Wall hours of this sitting.")] = 10.0,
     cooldown: Annotated[float, typer.Option(help="Last hours of it, in which the step size falls to zero.")] = 0.0,
     threads: Annotated[int | None, typer.Option(min=1, help="Processor cores to use; else all.")] = None,
     compact: Annotated[Path | None, typer.Option(help="Only write the small checkpoint of that folder.")] = None,
     curves: Annotated[Path | None, typer.Option(help="Only draw the curves of that folder.")] = None,
+    ship: Annotated[
+        Path | None,
+        typer.Option(help="Only ship the best weights of that folder, or those in that file."),
+    ] = None,
 ) -> None:
     """Train the model on synthetic specimens. Ctrl-C saves; --resume goes on."""
-    from controller.cli.train import TrainOptions, run_training, write_compact, write_curves
+    from controller.cli import train_outputs
+    from controller.cli.train import TrainOptions, run_training
 
-    if compact is not None:
-        write_compact(compact)
-    if curves is not None:
-        write_curves(curves)
-    if compact is None and curves is None:
-        raise typer.Exit(run_training(TrainOptions(config, out, resume, hours, cooldown, threads)))
+    asked = ((train_outputs.write_compact, compact), (train_outputs.write_curves, curves), (train_outputs.ship, ship))
+    for make, folder in asked:
+        if folder is not None:
+            make(folder)
+    if all(folder is None for _, folder in asked):
+        raise typer.Exit(run_training(TrainOptions(config, out, resume, hours, cooldown, threads, start_from)))
 
 
 @serve.command("instrument")

@@ -1,5 +1,7 @@
 """`grainloop train`: a training of the joint denoiser from its configuration, resumable, on one process or several.
 
+It begins from random weights or from those in a file.
+
 What is learnt and what is written is decided in `model.diffusion`; here are files, signals and words. Under torchrun
 every process runs this, and the first one alone writes and speaks.
 """
@@ -19,15 +21,15 @@ import typer
 from controller.cli.real_maps import real_cases
 from controller.cli.train_config import changes, load_config, make_config
 from controller.cli.train_progress import show_training
-from model.diffusion.checkpoint import CheckpointError, compact, config_of, read_progress
+from model.diffusion.averaged import Averaged, read_averaged
+from model.diffusion.checkpoint import CheckpointError, config_of, read_progress
 from model.diffusion.processes import is_first, joined, share_cores
-from model.diffusion.records import CHECKPOINT, COMPACT, METRICS
+from model.diffusion.records import CHECKPOINT, COMPACT
 from model.diffusion.training import TrainConfig, Trainer, train
 from model.diffusion.validation import Case, synthetic_cases, validate
 from protocols.errors import BadInput
 
 _INTERRUPTED = 130
-CURVES = "curves.png"
 
 
 @dataclass(frozen=True)
@@ -40,21 +42,22 @@ class TrainOptions:
     hours: float
     cooldown_hours: float
     threads: int | None
+    start_from: Path | None = None
 
 
 def run_training(options: TrainOptions) -> int:
     """One sitting; returns the exit code.
 
     Raises:
-        BadInput: options, configuration or checkpoint that cannot be used.
+        BadInput: options, configuration, checkpoint or weights that cannot be used.
     """
     _check_hours(options)
     checkpoint = _checkpoint_to_resume(options)
     config = _config(options, checkpoint)
-    _make_folder(options.out)
     with joined() as device:
         workers = share_cores(options.threads, device)
-        trainer = _trainer(config, checkpoint, device)
+        trainer = _trainer(config, checkpoint, options.start_from, device)
+        _make_folder(options.out)
         with _stopping() as asked_to_stop, show_training(options.hours, quiet=not is_first()) as report:
             interrupted = train(
                 trainer,
@@ -69,40 +72,6 @@ def run_training(options: TrainOptions) -> int:
     if is_first():
         _tell_end(trainer, options.out, interrupted)
     return _INTERRUPTED if interrupted else 0
-
-
-def write_compact(folder: Path) -> None:
-    """Write the compact checkpoint beside the whole one.
-
-    Raises:
-        BadInput: there is no usable checkpoint.
-    """
-    source, target = folder / CHECKPOINT, folder / COMPACT
-    if not source.is_file():
-        raise BadInput(f"There is no {CHECKPOINT} in {folder} to make compact.", field="compact", value=folder)
-    try:
-        compact(source, target)
-    except CheckpointError as error:
-        raise BadInput(str(error), field="compact", value=folder) from error
-    typer.echo(f"{target} holds the weights in half precision, {target.stat().st_size / 1e6:.1f} MB.")
-
-
-def write_curves(folder: Path) -> None:
-    """Draw the curves of a training beside its metrics.
-
-    Raises:
-        BadInput: there are no metrics, or they cannot be read.
-    """
-    from controller.cli.training_curves import draw_curves
-
-    metrics = folder / METRICS
-    if not metrics.is_file():
-        raise BadInput(f"There is no {METRICS} in {folder} to draw.", field="curves", value=folder)
-    try:
-        draw_curves(metrics, folder / CURVES)
-    except (KeyError, TypeError, ValueError) as error:
-        raise BadInput(f"{metrics} is not a metrics file of a training.", field="curves", value=folder) from error
-    typer.echo(f"The curves are in {folder / CURVES}.")
 
 
 def _check_hours(options: TrainOptions) -> None:
@@ -120,6 +89,9 @@ def _checkpoint_to_resume(options: TrainOptions) -> Path | None:
     Raises:
         BadInput: none where one should be, or one where a new training should begin.
     """
+    if options.resume and options.start_from is not None:
+        message = "--resume goes on with a training and --from begins another: give one of them."
+        raise BadInput(message, field="from", value=options.start_from)
     found = next((path for name in (CHECKPOINT, COMPACT) if (path := options.out / name).exists()), None)
     if options.resume and found is None:
         message = f"There is no checkpoint in {options.out} to resume; leave out --resume to begin a new training."
@@ -131,10 +103,10 @@ def _checkpoint_to_resume(options: TrainOptions) -> Path | None:
 
 
 def _config(options: TrainOptions, checkpoint: Path | None) -> TrainConfig:
-    """The configuration of the file, else of the checkpoint, else the default; says what the file changes."""
+    """The configuration given, else of the checkpoint or weights, else the default; says what a given one changes."""
     given = load_config(options.config) if options.config else None
     if checkpoint is None:
-        return given or TrainConfig()
+        return given or (_config_of_weights(options.start_from) if options.start_from else TrainConfig())
     try:
         stored = make_config(config_of(read_progress(checkpoint)), str(checkpoint))
     except CheckpointError as error:
@@ -145,6 +117,20 @@ def _config(options: TrainOptions, checkpoint: Path | None) -> TrainConfig:
     return given or stored
 
 
+def _config_of_weights(path: Path) -> TrainConfig:
+    """The configuration of the training that weights are from, else the default one for their network."""
+    found = _readable(path)
+    whose = {"point_group": found.point_group} if found.point_group else {}
+    return make_config(found.config or {"backbone": found.backbone, **whose}, str(path))
+
+
+def _readable(path: Path) -> Averaged:
+    try:
+        return read_averaged(path)
+    except CheckpointError as error:
+        raise BadInput(str(error), field="from", value=path) from error
+
+
 def _make_folder(out: Path) -> None:
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -152,8 +138,13 @@ def _make_folder(out: Path) -> None:
         raise BadInput(f"The folder {out} cannot be made: {error.strerror}.", field="out", value=out) from error
 
 
-def _trainer(config: TrainConfig, checkpoint: Path | None, device: str) -> Trainer:
+def _trainer(config: TrainConfig, checkpoint: Path | None, start_from: Path | None, device: str) -> Trainer:
     trainer = Trainer(config, device)
+    if start_from is not None:
+        try:
+            trainer.start_from(start_from)
+        except CheckpointError as error:
+            raise BadInput(str(error), field="from", value=start_from) from error
     if checkpoint is not None:
         try:
             trainer.resume(checkpoint)

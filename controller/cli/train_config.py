@@ -17,6 +17,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from model.crystal import CrystalError
+from model.diffusion.backbone import BACKBONES
 from model.diffusion.state import state_space
 from model.diffusion.training import TrainConfig
 from protocols.errors import BadInput
@@ -31,8 +32,10 @@ _SHAPES: Rule = (
     lambda value: len(value) > 0 and all(edge > 0 and edge % 16 == 0 for shape in value for edge in shape),
     "edges must be multiples of 16 pixels",
 )
+_BACKBONE: Rule = (lambda value: value in BACKBONES, f"there are {' and '.join(BACKBONES)}")
 _RULES: dict[str, Rule] = {
     "seed": _NOT_NEGATIVE,
+    "backbone": _BACKBONE,
     "clip": _POSITIVE,
     "weight_decay": _NOT_NEGATIVE,
     "checkpoint_s": _NOT_NEGATIVE,
@@ -40,6 +43,7 @@ _RULES: dict[str, Rule] = {
     "examples.shapes_px": _SHAPES,
     "examples.pixels": _POSITIVE,
     "examples.gate_share": _SHARE,
+    "examples.prior_share": _SHARE,
     "examples.no_light_share": _SHARE,
     "examples.claimed_spread": _NOT_NEGATIVE,
     "rate.peak": _POSITIVE,

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 _LOSSES = ("gate", "mixture", "free", "light", "boundary", "wrong")
 _DPI = 130
+_SOONEST_S = 0.05
+"""Times are written to 0.1 s, and there is no zero on a logarithmic axis."""
 
 
 def draw_curves(metrics: Path, target: Path) -> None:
@@ -41,7 +43,7 @@ def _validation(series: dict[str, Series], figure: str) -> dict[str, Series]:
 
 def _draw(axes: Axes, series: dict[str, Series], unit: str, title: str, scale: float = 1) -> None:
     for name, one in series.items():
-        hours = [seconds / 3600 for seconds in one.seconds]
+        hours = [max(seconds, _SOONEST_S) / 3600 for seconds in one.seconds]
         axes.plot(hours, [scale * value for value in one.value], label=name, linewidth=1.2, marker=".", markersize=3)
     axes.set(xscale="log", xlabel="wall time of training / h", ylabel=unit, title=title)
     axes.grid(visible=True, which="both", linewidth=0.3)

@@ -7,11 +7,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-
+from controller.figures.layout import save
 from controller.figures.sheets import error_sheet, ipf_sheet, light_sheet, overview_sheet, uncertainty_sheet
-from controller.figures.style import DPI, house_style
+from controller.figures.style import house_style
 from controller.session_reader import Session
 from controller.summary import GridBaseline
 from model.maps import OrientationMap
@@ -30,19 +28,12 @@ def write_figures(
     written: list[Path] = []
     with house_style():
         if len(session.points):
-            written.append(_save(light_sheet(session), folder / "light_points.png"))
+            written.append(save(light_sheet(session), folder / "light_points.png"))
         if session.result is not None:
-            written.append(_save(ipf_sheet(session, session.result), folder / "orientation.png"))
-            written.append(_save(uncertainty_sheet(session, session.result), folder / "uncertainty.png"))
+            written.append(save(ipf_sheet(session, session.result), folder / "orientation.png"))
+            written.append(save(uncertainty_sheet(session, session.result), folder / "uncertainty.png"))
             if truth is not None:
-                written.append(_save(error_sheet(session, session.result, truth), folder / "error.png"))
+                written.append(save(error_sheet(session, session.result, truth), folder / "error.png"))
             if truth is not None and grid is not None:
-                written.append(_save(overview_sheet(session, session.result, truth, grid), folder / "demo.png"))
+                written.append(save(overview_sheet(session, session.result, truth, grid), folder / "demo.png"))
     return written
-
-
-def _save(figure: Figure, path: Path) -> Path:
-    FigureCanvasAgg(figure)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=DPI)
-    return path

@@ -20,7 +20,7 @@ from controller.session_reader import Session
 from model.crystal.ipf import add_ipf_key, ipf_colours
 from protocols.capabilities import Capabilities
 from protocols.messages import REASON_CODES
-from protocols.values import Phase
+from protocols.values import Grid, LightImages, Phase
 
 _SHOWN_SHARE = 99.0
 _SHOWN_DEG = 30.0
@@ -55,15 +55,14 @@ def draw_probability(axes: Axes, share: NDArray[np.float32], capabilities: Capab
     return _show(axes, share, capabilities, title, cmap="viridis", vmin=0.0, vmax=1.0)
 
 
-def draw_light(axes: Axes, session: Session, title: str) -> None:
+def draw_light(axes: Axes, light: LightImages | None, grid: Grid, title: str) -> None:
     """The mean PL image, as taken and not registered, dimmed so that points stand out; plain grey without PL."""
-    grid = session.capabilities.grid
     height_um, width_um = (n * grid.step_um for n in grid.shape_px)
     axes.set_facecolor("#404040")
-    if session.light is not None:
-        image = session.light.images.mean(axis=0)
+    if light is not None:
+        image = light.images.mean(axis=0)
         low, high = (float(edge) for edge in np.percentile(image, (0.5, 99.5)))
-        extent = style.extent_um((image.shape[0], image.shape[1]), session.light.pixel_um)
+        extent = style.extent_um((image.shape[0], image.shape[1]), light.pixel_um)
         norm = PowerNorm(_LIGHT_GAMMA, low, low + max(high - low, 1e-6) / _LIGHT_DIMMED, clip=True)
         axes.imshow(image, cmap="gray", norm=norm, extent=extent)
     style.as_map(axes, title, width_um, height_um)
@@ -72,12 +71,12 @@ def draw_light(axes: Axes, session: Session, title: str) -> None:
 def scatter_reasons(axes: Axes, session: Session) -> None:
     """The measured points, coloured by why they were asked for, with a legend that counts them."""
     reasons = _aligned(session, session.requested.reason)
-    where = _centres_um(session)
+    where, size = _points(session)
     for code in np.unique(reasons):
         reason, here = REASON_CODES[int(code)], reasons == code
         label = f"{style.REASON_WORDS[reason]} ({here.sum():,})"
         colour = style.REASON_COLOURS[reason]
-        axes.scatter(*where[here].T, s=_size(session), c=colour, linewidths=0, label=label, zorder=3)
+        axes.scatter(*where[here].T, s=size, c=colour, linewidths=0, label=label, zorder=3)
     legend = axes.legend(loc="upper left", bbox_to_anchor=(0, -0.01), ncols=2, markerscale=2.2, handletextpad=0.2)
     for handle in legend.legend_handles:
         if handle is not None:
@@ -86,9 +85,14 @@ def scatter_reasons(axes: Axes, session: Session) -> None:
 
 def scatter_order(axes: Axes, session: Session) -> ScalarMappable:
     """The measured points, coloured by the instrument time at which they were measured."""
-    where = _centres_um(session)
+    where, size = _points(session)
     time_s = session.points.time_s
-    return axes.scatter(*where.T, s=_size(session), c=time_s, cmap="plasma", linewidths=0, zorder=3)
+    return axes.scatter(*where.T, s=size, c=time_s, cmap="plasma", linewidths=0, zorder=3)
+
+
+def scatter_points(axes: Axes, position_px: NDArray[np.int32], grid: Grid, colour: str) -> None:
+    """Measured points (N, 2) in one colour."""
+    axes.scatter(*_centres_um(position_px, grid).T, s=_size(len(position_px), grid), c=colour, linewidths=0, zorder=3)
 
 
 def shown_degrees(*maps: NDArray[np.float32]) -> float:
@@ -107,10 +111,16 @@ def ipf_key_image(point_group: str) -> NDArray[np.uint8]:
     return np.asarray(canvas.buffer_rgba())
 
 
-def main_phase(session: Session, phase_id: NDArray[np.uint8]) -> Phase:
+def draw_ipf_key(axes: Axes, point_group: str) -> None:
+    """The IPF-Z colour key."""
+    axes.imshow(ipf_key_image(point_group), interpolation="antialiased")
+    axes.axis("off")
+
+
+def main_phase(capabilities: Capabilities, phase_id: NDArray[np.uint8]) -> Phase:
     """The phase of most pixels."""
     counts = np.bincount(phase_id.ravel(), minlength=256)
-    return max(session.capabilities.phases, key=lambda phase: int(counts[phase.phase_id]))
+    return max(capabilities.phases, key=lambda phase: int(counts[phase.phase_id]))
 
 
 def _aligned(session: Session, column: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -120,15 +130,21 @@ def _aligned(session: Session, column: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return column[order][found]
 
 
-def _centres_um(session: Session) -> NDArray[Any]:
-    """(N, 2) x, y of the centres of the measured pixels in µm."""
-    return (session.points.position_px[:, ::-1] + 0.5) * session.capabilities.grid.step_um
+def _points(session: Session) -> tuple[NDArray[Any], float]:
+    """Centres of the measured pixels and the size of their markers."""
+    grid, position = session.capabilities.grid, session.points.position_px
+    return _centres_um(position, grid), _size(len(position), grid)
 
 
-def _size(session: Session) -> float:
+def _centres_um(position_px: NDArray[np.int32], grid: Grid) -> NDArray[Any]:
+    """(N, 2) x, y of the centres of pixels (N, 2) in µm."""
+    return (position_px[:, ::-1] + 0.5) * grid.step_um
+
+
+def _size(points: int, grid: Grid) -> float:
     """Marker area in points² that leaves the image between the points visible."""
-    spacing = (session.capabilities.grid.size / max(1, len(session.points))) ** 0.5
-    return float(np.clip(spacing * 260 / max(session.capabilities.grid.shape_px) * 0.45, 1.0, 6.0) ** 2 / 2)
+    spacing = (grid.size / max(1, points)) ** 0.5
+    return float(np.clip(spacing * 260 / max(grid.shape_px) * 0.45, 1.0, 6.0) ** 2 / 2)
 
 
 def _show(axes: Axes, values: NDArray[Any], capabilities: Capabilities, title: str, **how: Any) -> AxesImage:

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-import numpy as np
-from matplotlib.axes import Axes
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
 from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from controller.figures import panels
+from controller.figures.layout import NOTE_INCH, axes_at, bar, place, sheet
 from controller.session_reader import Inferred, Session
 from controller.summary import GridBaseline, error_map_deg, score
 from model.crystal.score import MapScore
 from model.maps import OrientationMap
 
-_PANEL_INCH = 3.6
-_NOTE_INCH = 0.16
-
 
 def ipf_sheet(session: Session, result: Inferred) -> Figure:
     """The reconstructed orientations with their colour key."""
-    figure, width, height = _sheet(session, 1, right_inch=1.9)
-    axes = _place(figure, 0, 0, width, height)
+    figure, width, height = sheet(*_of(session), 1, right_inch=1.9)
+    axes = place(figure, 0, 0, width, height)
     title = f"Reconstruction, IPF-Z: {_points(session)}"
     panels.draw_ipf(axes, result.orientation, result.phase_id, session.capabilities, title)
     _key(figure, session, result, width + 0.15, (height - 1.6) / 2, 1.6)
@@ -28,27 +29,41 @@ def ipf_sheet(session: Session, result: Inferred) -> Figure:
 
 
 def uncertainty_sheet(session: Session, result: Inferred) -> Figure:
-    """Expected error, probability of being wrong, and probability of a boundary."""
-    figure, width, height = _sheet(session, 3, gap_inch=0.95, right_inch=0.85)
-    first, second, third = (_place(figure, k, 0, width, height, gap_inch=0.95) for k in range(3))
-    highest = panels.shown_degrees(result.expected_error_deg)
-    image = panels.draw_degrees(first, result.expected_error_deg, session.capabilities, "Expected error", highest)
-    _bar(figure, first, image, "expected disorientation (°)")
-    image = panels.draw_probability(second, result.p_wrong, session.capabilities, "Probability of an error above 5°")
-    _bar(figure, second, image, "probability")
-    image = panels.draw_probability(third, result.boundary, session.capabilities, "Probability of a grain boundary")
-    _bar(figure, third, image, "probability")
+    """Expected error, 90 % bound on the same colour scale, probability of being wrong, probability of a boundary."""
+    doubts = _doubts(result)
+    columns, rows = (2, 2) if len(doubts) == 4 else (len(doubts), 1)
+    gap, row_gap = 0.95, 0.4
+    figure, width, height = sheet(*_of(session), columns, rows, gap_inch=gap, row_gap_inch=row_gap, right_inch=0.85)
+    for number, (draw, values, title, label) in enumerate(doubts):
+        row = rows - 1 - number // columns
+        axes = place(figure, number % columns, row, width, height, gap, row_gap)
+        bar(figure, axes, draw(axes, values, session.capabilities, title), label)
     return figure
+
+
+def _doubts(result: Inferred) -> list[tuple[Callable[..., ScalarMappable], NDArray[Any], str, str]]:
+    """How to draw each map of uncertainty, the map, its title and the label of its colour bar."""
+    bounds = [] if result.bound90_deg is None else [result.bound90_deg]
+    degrees = partial(panels.draw_degrees, highest=panels.shown_degrees(result.expected_error_deg, *bounds))
+    bounded = [(degrees, bound, "Bound of the error (90 %)", "disorientation (°)") for bound in bounds]
+    probability = panels.draw_probability
+    return [
+        (degrees, result.expected_error_deg, "Expected error", "expected disorientation (°)"),
+        *bounded,
+        (probability, result.p_wrong, "Probability of an error above 5°", "probability"),
+        (probability, result.boundary, "Probability of a grain boundary", "probability"),
+    ]
 
 
 def light_sheet(session: Session) -> Figure:
     """The scan points on the PL image: why they were asked for, and in which order they came."""
-    figure, width, height = _sheet(session, 2, gap_inch=0.3, right_inch=0.85, bottom_inch=0.75)
-    why, when = (_place(figure, k, 0, width, height, gap_inch=0.3, bottom_inch=0.75) for k in range(2))
-    panels.draw_light(why, session, f"{_points(session)}: why they were measured")
+    figure, width, height = sheet(*_of(session), 2, gap_inch=0.3, right_inch=0.85, bottom_inch=0.75)
+    grid = session.capabilities.grid
+    why, when = (place(figure, k, 0, width, height, gap_inch=0.3, bottom_inch=0.75) for k in range(2))
+    panels.draw_light(why, session.light, grid, f"{_points(session)}: why they were measured")
     panels.scatter_reasons(why, session)
-    panels.draw_light(when, session, "The same points: when they were measured")
-    _bar(figure, when, panels.scatter_order(when, session), "instrument time (s)")
+    panels.draw_light(when, session.light, grid, "The same points: when they were measured")
+    bar(figure, when, panels.scatter_order(when, session), "instrument time (s)")
     return figure
 
 
@@ -56,22 +71,23 @@ def error_sheet(session: Session, result: Inferred, truth: OrientationMap) -> Fi
     """The true error beside the expected one, on one colour scale."""
     error = error_map_deg(result.orientation, truth)
     highest = panels.shown_degrees(error, result.expected_error_deg)
-    figure, width, height = _sheet(session, 2, gap_inch=0.3, right_inch=0.85)
-    left, right = (_place(figure, k, 0, width, height, gap_inch=0.3) for k in range(2))
+    figure, width, height = sheet(*_of(session), 2, gap_inch=0.3, right_inch=0.85)
+    left, right = (place(figure, k, 0, width, height, gap_inch=0.3) for k in range(2))
     panels.draw_degrees(left, result.expected_error_deg, session.capabilities, "Expected error", highest)
     told = f"True error: {_told(score(result.orientation, truth))}"
-    _bar(figure, right, panels.draw_degrees(right, error, session.capabilities, told, highest), "disorientation (°)")
+    bar(figure, right, panels.draw_degrees(right, error, session.capabilities, told, highest), "disorientation (°)")
     return figure
 
 
 def overview_sheet(session: Session, result: Inferred, truth: OrientationMap, grid: GridBaseline) -> Figure:
     """Everything at a glance: truth, where was measured, result; error of the coarse grid, expected and true error."""
     caps, gap, row_gap = session.capabilities, 0.22, 0.95
-    figure, width, height = _sheet(session, 3, rows=2, gap_inch=gap, row_gap_inch=row_gap, right_inch=1.75)
-    upper, lower = ([_place(figure, k, row, width, height, gap, row_gap) for k in range(3)] for row in (1, 0))
+    figure, width, height = sheet(*_of(session), 3, rows=2, gap_inch=gap, row_gap_inch=row_gap, right_inch=1.75)
+    upper, lower = ([place(figure, k, row, width, height, gap, row_gap) for k in range(3)] for row in (1, 0))
     (true_map, light, found), (coarse, expected, wrong) = upper, lower
     panels.draw_ipf(true_map, truth.orientation, truth.phase_id, caps, "Truth, IPF-Z")
-    panels.draw_light(light, session, f"{_points(session)}" + (" on the mean PL image" if session.light else ", no PL"))
+    shown = f"{_points(session)}" + (" on the mean PL image" if session.light else ", no PL")
+    panels.draw_light(light, session.light, caps.grid, shown)
     panels.scatter_reasons(light, session)
     panels.draw_ipf(found, result.orientation, result.phase_id, caps, f"Reconstruction ({result.method}), IPF-Z")
     errors = [error_map_deg(one, truth) for one in (grid.orientation, result.orientation)]
@@ -80,69 +96,21 @@ def overview_sheet(session: Session, result: Inferred, truth: OrientationMap, gr
     panels.draw_degrees(coarse, errors[0], caps, told, highest)
     panels.draw_degrees(expected, result.expected_error_deg, caps, "Expected error of the reconstruction", highest)
     told = f"True error: {_told(score(result.orientation, truth))}"
-    _bar(figure, wrong, panels.draw_degrees(wrong, errors[1], caps, told, highest), "disorientation (°)")
-    _key(figure, session, result, 3 * width + 2 * gap + 0.12, _NOTE_INCH + height + row_gap + (height - 1.6) / 2, 1.6)
+    bar(figure, wrong, panels.draw_degrees(wrong, errors[1], caps, told, highest), "disorientation (°)")
+    _key(figure, session, result, 3 * width + 2 * gap + 0.12, NOTE_INCH + height + row_gap + (height - 1.6) / 2, 1.6)
     return figure
 
 
-def _sheet(
-    session: Session,
-    columns: int,
-    rows: int = 1,
-    gap_inch: float = 0.0,
-    row_gap_inch: float = 0.0,
-    right_inch: float = 0.1,
-    bottom_inch: float = 0.1,
-) -> tuple[Figure, float, float]:
-    """A figure for a table of maps, and the size of a map in inches."""
-    rows_px, columns_px = session.capabilities.grid.shape_px
-    scale = _PANEL_INCH / max(rows_px, columns_px)
-    width, height = columns_px * scale, rows_px * scale
-    across = 0.1 + columns * width + (columns - 1) * gap_inch + right_inch
-    up = _NOTE_INCH + bottom_inch + rows * height + (rows - 1) * row_gap_inch + 0.3
-    figure = Figure(figsize=(across, up))
+def _of(session: Session) -> tuple[tuple[int, int], str]:
+    """Shape of the maps, and the note at the foot of the figure."""
     caps = session.capabilities
     note = f"Simulated data ({caps.name})" if caps.simulated else f"Instrument: {caps.name}"
-    figure.text(0.1 / across, 0.05 / up, note, fontsize=7, color="#606060", va="bottom")
-    return figure, width, height
-
-
-def _place(
-    figure: Figure,
-    column: int,
-    row: int,
-    width: float,
-    height: float,
-    gap_inch: float = 0.0,
-    row_gap_inch: float = 0.0,
-    bottom_inch: float = 0.1,
-) -> Axes:
-    """Axes for the map in this column and row (rows count from the bottom)."""
-    left = 0.1 + column * (width + gap_inch)
-    bottom = _NOTE_INCH + bottom_inch + row * (height + row_gap_inch)
-    return _axes(figure, left, bottom, width, height)
-
-
-def _axes(figure: Figure, left: float, bottom: float, width: float, height: float) -> Axes:
-    across, up = figure.get_size_inches()
-    return figure.add_axes((left / across, bottom / up, width / across, height / up))
-
-
-def _bar(figure: Figure, beside: Axes, image: ScalarMappable, label: str) -> None:
-    """A slim colour bar at the right of a map, as high as the map; an arrow says that larger values exist."""
-    box, (across, _) = beside.get_position(), figure.get_size_inches()
-    values, (_, highest) = np.asarray(image.get_array()), image.get_clim()
-    extend = "max" if np.nanmax(values) > highest else "neither"
-    slot = figure.add_axes((box.x1 + 0.08 / across, box.y0, 0.11 / across, box.height))
-    figure.colorbar(image, cax=slot, extend=extend, extendfrac=0.03).set_label(label)
+    return caps.grid.shape_px, note
 
 
 def _key(figure: Figure, session: Session, result: Inferred, left: float, bottom: float, size: float) -> None:
-    axes = _axes(figure, left, bottom, size, size)
-    axes.imshow(
-        panels.ipf_key_image(panels.main_phase(session, result.phase_id).point_group), interpolation="antialiased"
-    )
-    axes.axis("off")
+    phase = panels.main_phase(session.capabilities, result.phase_id)
+    panels.draw_ipf_key(axes_at(figure, left, bottom, size, size), phase.point_group)
 
 
 def _points(session: Session) -> str:

@@ -1,21 +1,22 @@
 """Candidate orientations of every pixel, and what can be said of them without learning anything.
 
 The candidates are the nearest seed of each group of measured points nearby, weighed as `model.reconstruct.gate` weighs
-them; the network starts from those weights and learns how they are wrong. Nothing is learnt here.
+them; the network starts from those weights and learns how they are wrong. Nothing is learnt here. Weights are those of
+the whole section, because smoothing carries them far; what the network looks at is made per window, so that a large
+section can be looked at in tiles.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import distance_transform_edt, gaussian_filter
-from scipy.special import logsumexp
+from scipy.ndimage import gaussian_filter
 
-from model.diffusion._candidate_kernels import separation
+from model.reconstruct.bands import in_bands
 from model.reconstruct.gate import (
+    CHUNK_PIXELS,
     COUPLING,
     GROUPS,
     SWEEPS,
@@ -23,17 +24,19 @@ from model.reconstruct.gate import (
     light_log_likelihood,
     nearest_of_each_group,
 )
+from model.reconstruct.prior import PriorBelief
 from model.reconstruct.problem import RegisteredLight
 from model.reconstruct.seeds import Seeds
-from model.reconstruct.smooth import mean_field
+from model.reconstruct.smooth import mean_field, probabilities
 
 Floats = NDArray[np.float32]
-Scalar = TypeVar("Scalar", bound=np.generic)
+Window = tuple[slice, slice]
+"""Rows and columns of a section; steps are 1."""
 
 COUNT = GROUPS
-FEATURES = 7
+FEATURES = 8
 """Distance, excess distance, orientation and PL unlike the nearest candidate's, size of the group, log-probability
-before and after smoothing."""
+before and after smoothing, how far the grain has bent on the way."""
 CONTEXT = 4
 """Distance to the nearest point, spacing of the points, correlation length, how much PL tells the points apart."""
 LOWEST = -12.0
@@ -59,19 +62,32 @@ class Candidates:
     context: Floats
 
 
-def no_candidates(shape: tuple[int, int]) -> Candidates:
-    """What to hand over when nothing was measured: no slot is known, the free branch has all the weight."""
-    prior = np.full((COUNT + 1, *shape), LOWEST, np.float32)
-    prior[-1] = 0
-    context = np.zeros((CONTEXT, *shape), np.float32)
-    context[0] = context[1] = 4.0
-    return Candidates(
-        np.zeros((COUNT, *shape), np.int32),
-        np.zeros((COUNT, *shape), np.bool_),
-        prior,
-        np.zeros((COUNT, FEATURES, *shape), np.float32),
-        context,
-    )
+@dataclass(frozen=True, eq=False)
+class SectionCandidates:
+    """Candidates of a whole (H, W) section and their weights: 190 bytes per pixel.
+
+    Attributes:
+        seeds: measured points; there may be none.
+        embedding: (n, E) float32 of the seeds.
+        predicted_light: (n, L) float32 standardised PL predicted from the seeds.
+        seed: (H, W, K) int32 nearest seed of each group nearby, nearest first; −1 is none.
+        distance: (H, W, K) float32 in pixels.
+        unary, prior: (H, W, K + 1) float32 log-probabilities before and after smoothing, a grain never hit last.
+        spacing: (H, W) float32 local spacing of the points, in pixels.
+        context: (CONTEXT, H, W) float32.
+        bending_deg_px: (n,) float32 how fast the orientation changes inside the grain of each seed.
+    """
+
+    seeds: Seeds
+    embedding: Floats
+    predicted_light: Floats
+    seed: NDArray[np.int32]
+    distance: Floats
+    unary: Floats
+    prior: Floats
+    spacing: Floats
+    context: Floats
+    bending_deg_px: Floats
 
 
 def local_spacing(measured: NDArray[np.bool_]) -> Floats:
@@ -88,8 +104,25 @@ def gather_candidates(
     predicted_light: Floats,
     light: RegisteredLight | None = None,
     trust: float = 0.0,
+    bending_deg_px: Floats | None = None,
+    belief: PriorBelief | None = None,
 ) -> Candidates:
-    """Candidates of every pixel.
+    """Candidates of every pixel of a section; arguments as in `section_candidates`."""
+    section = section_candidates(shape, seeds, embedding, predicted_light, light, trust, bending_deg_px, belief)
+    return candidates_in(section, (slice(0, shape[0]), slice(0, shape[1])))
+
+
+def section_candidates(
+    shape: tuple[int, int],
+    seeds: Seeds,
+    embedding: Floats,
+    predicted_light: Floats,
+    light: RegisteredLight | None = None,
+    trust: float = 0.0,
+    bending_deg_px: Floats | None = None,
+    belief: PriorBelief | None = None,
+) -> SectionCandidates:
+    """Candidates of a section, from which `candidates_in` makes those of a window.
 
     Args:
         shape: rows, columns.
@@ -98,55 +131,80 @@ def gather_candidates(
         predicted_light: (n, L) standardised PL predicted from the seeds; L may be 0.
         light: registered PL, if it is used.
         trust: how much its misfit counts (`model.reconstruct.gate.light_trust`).
+        bending_deg_px: (n,) as in `model.reconstruct.within.Partners`; None takes grains to be straight.
+        belief: in a prior section, if one is used.
     """
+    tables = np.ascontiguousarray(embedding), np.ascontiguousarray(predicted_light)
     if not len(seeds):
-        return no_candidates(shape)
+        return _nothing_measured(shape, seeds, tables)
     seed, distance = nearest_of_each_group(shape, seeds)
     log_odds = distance_log_odds(distance, seeds.length_px)
     if light is not None:
         log_odds += light_log_likelihood(light, seeds, seed, trust)
+    if belief is not None:
+        log_odds += belief.log_likelihood(seeds, seed)
     label = np.where(seed >= 0, seeds.group[seed], np.int32(-1))
-    unary = _first(_log_probability(log_odds))
-    prior = _first(np.log(np.maximum(mean_field(log_odds, label, COUPLING, SWEEPS), np.float32(np.exp(LOWEST)))))
-    spacing, nearest = _spacing(shape, seeds)
-    known = seed >= 0
-    slots = np.where(known, seed, np.int32(0))
-    away = np.where(known, distance, 0) / spacing[..., None]
-    size = np.log(np.bincount(seeds.group)[seeds.group])[slots].astype(np.float32)
-    columns = [
-        _first(away),
-        _first(away - away[..., :1]),
-        separation(slots, np.ascontiguousarray(embedding)),
-        separation(slots, np.ascontiguousarray(predicted_light)),
-        _first(size) / 3,
-        unary[:-1] / 4,
-        prior[:-1] / 4,
-    ]
-    features = np.stack(columns, axis=1) * _first(known)[:, None]
-    return Candidates(
-        _first(slots),
-        _first(known),
-        prior,
-        features.astype(np.float32),
-        _context(nearest, spacing, seeds, trust),
-    )
+    unary = _cut_off_log(probabilities(log_odds))
+    prior = _cut_off_log(mean_field(log_odds, label, COUPLING, SWEEPS))
+    nearest = distance[..., 0]
+    spacing = np.maximum(local_spacing(_measured(shape, seeds)), nearest)
+    context = _context(nearest, spacing, seeds, trust)
+    bending = np.zeros(len(seeds), np.float32) if bending_deg_px is None else bending_deg_px
+    return SectionCandidates(seeds, *tables, seed, distance, unary, prior, spacing, context, bending)
 
 
-def _first(values: NDArray[Scalar]) -> NDArray[Scalar]:
-    """Slots to the front: (h, w, K) → (K, h, w)."""
-    return np.ascontiguousarray(np.moveaxis(values, -1, 0))
+def candidates_in(section: SectionCandidates, window: Window) -> Candidates:
+    """Candidates of a window of the section: the same as the crop of those of the whole."""
+    from model.diffusion._candidate_kernels import describe
+
+    (top, bottom, _), (left, right, _) = (s.indices(n) for s, n in zip(window, section.spacing.shape, strict=True))
+    shape = (bottom - top, right - left)
+    index, known = np.empty((COUNT, *shape), np.int32), np.empty((COUNT, *shape), np.bool_)
+    features = np.empty((COUNT, FEATURES, *shape), np.float32)
+    group = section.seeds.group
+    size = np.log(np.bincount(group)[group]).astype(np.float32)
+    weighed, tables = (section.unary, section.prior), (section.embedding, section.predicted_light)
+
+    def fill(rows: slice) -> None:
+        describe(
+            (top + rows.start, left),
+            section.seed,
+            section.distance,
+            section.spacing,
+            weighed,
+            (size, section.bending_deg_px),
+            tables,
+            index[:, rows],
+            known[:, rows],
+            features[:, :, rows],
+        )
+
+    in_bands(fill, shape, CHUNK_PIXELS)
+    prior = np.ascontiguousarray(np.moveaxis(section.prior[window], -1, 0))
+    return Candidates(index, known, prior, features, np.ascontiguousarray(section.context[:, *window]))
 
 
-def _log_probability(log_odds: Floats) -> Floats:
-    return np.maximum(log_odds - logsumexp(log_odds, axis=-1, keepdims=True), LOWEST).astype(np.float32)
+def _nothing_measured(shape: tuple[int, int], seeds: Seeds, tables: tuple[Floats, Floats]) -> SectionCandidates:
+    """No slot is known, the free branch has all the weight."""
+    prior = np.full((*shape, COUNT + 1), LOWEST, np.float32)
+    prior[..., -1] = 0
+    context = np.zeros((CONTEXT, *shape), np.float32)
+    context[0] = context[1] = 4.0
+    seed, distance = np.full((*shape, COUNT), -1, np.int32), np.full((*shape, COUNT), np.inf, np.float32)
+    ones, nothing = np.ones(shape, np.float32), np.zeros(0, np.float32)
+    return SectionCandidates(seeds, *tables, seed, distance, prior, prior, ones, context, nothing)
 
 
-def _spacing(shape: tuple[int, int], seeds: Seeds) -> tuple[Floats, Floats]:
-    """(h, w) local spacing of the points, nowhere below the distance to the nearest, and that distance."""
+def _cut_off_log(probability: Floats) -> Floats:
+    """The logarithm, at least `LOWEST`, in place."""
+    np.maximum(probability, np.float32(np.exp(LOWEST)), out=probability)
+    return np.log(probability, out=probability)
+
+
+def _measured(shape: tuple[int, int], seeds: Seeds) -> NDArray[np.bool_]:
     measured = np.zeros(shape, np.bool_)
     measured[tuple(seeds.position.T)] = True
-    nearest = cast("NDArray[np.float64]", distance_transform_edt(~measured)).astype(np.float32)
-    return np.maximum(local_spacing(measured), nearest), nearest
+    return measured
 
 
 def _context(nearest: Floats, spacing: Floats, seeds: Seeds, trust: float) -> Floats:

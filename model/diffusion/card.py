@@ -14,7 +14,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from model.diffusion.checkpoint import Progress, config_of
+from model.diffusion.backbone import DEFAULT
+from model.diffusion.checkpoint import Origin, Progress, config_of
 from model.microstructure import TRAINING_WEIGHTS
 from protocols.version import grainloop_version
 
@@ -61,11 +62,13 @@ def training_card(
         "point_group": config["point_group"],
         "parameters": parameters,
         "seed": config["seed"],
+        "backbone": config.get("backbone", DEFAULT),
         "steps": progress.step,
         "cpu_hours": round(progress.cpu_seconds / 3600, 3),
         "wall_hours": round(progress.seconds / 3600, 3),
         "processes": processes,
         "revisions": [{"from_step": step, "revision": name} for step, name in progress.revisions],
+        "origins": [_origin(one) for one in progress.origins],
         "recipe_weights": dict(TRAINING_WEIGHTS),
         "validation": last,
         "best": best,
@@ -74,16 +77,30 @@ def training_card(
     }
 
 
-def write_card(folder: Path, card: dict[str, Any]) -> None:
-    """Write both forms to `folder`."""
-    text = json.dumps(card, indent=2, ensure_ascii=False)
-    (folder / "card.json").write_text(text + "\n", encoding="utf-8")
-    (folder / "card.md").write_text(markdown(card), encoding="utf-8")
+def _origin(of: Origin) -> dict[str, Any]:
+    return {
+        "file": of.file,
+        "sha256": of.sha256,
+        "step": of.step,
+        "cpu_hours": _hours(of.cpu_seconds),
+        "wall_hours": _hours(of.seconds),
+    }
+
+
+def _hours(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds / 3600, 3)
+
+
+def write_card(card: dict[str, Any], data: Path, text: Path) -> None:
+    """Write both forms: `data` for programs, `text` for people."""
+    data.write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    text.write_text(markdown(card), encoding="utf-8")
 
 
 def markdown(card: dict[str, Any]) -> str:
-    """The card for people."""
+    """The card for people; cards of earlier versions say less."""
     facts = {
+        "backbone": card.get("backbone", DEFAULT),
         "parameters": f"{card['parameters']:,}",
         "seed": card["seed"],
         "steps": f"{card['steps']:,}",
@@ -92,10 +109,13 @@ def markdown(card: dict[str, Any]) -> str:
         "processes of the last sitting": card["processes"],
     }
     revisions = {f"from step {one['from_step']}": one["revision"] for one in card["revisions"]}
+    origins = {f"{n}. {one['file']}": _said_of(one) for n, one in enumerate(card.get("origins", []), start=1)}
     best = {name: card["best"][name] for name in sorted(card["best"])}
     parts = [
         f"# Training of the joint denoiser for {card['point_group']}\n",
         _table("training", facts),
+        _table("weights that ship", card.get("shipped", {})),
+        _table("begun from weights, their steps and hours counted in", origins),
         _table("code", revisions),
         _table("recipe of the synthetic specimens", card["recipe_weights"], "weight"),
         _table("last validation", card["validation"]),
@@ -106,6 +126,15 @@ def markdown(card: dict[str, Any]) -> str:
         "doubt ranks them, `error_deg` the mean disorientation; a number at the end is the percentage measured.\n",
     ]
     return "\n".join(part for part in parts if part)
+
+
+def _said_of(origin: dict[str, Any]) -> str:
+    hours = [
+        f"{value:.2f} h {name}"
+        for name, value in (("processor time", origin["cpu_hours"]), ("wall time", origin["wall_hours"]))
+        if value is not None
+    ]
+    return ", ".join([f"step {origin['step']:,}", *hours, f"SHA-256 {origin['sha256']}"])
 
 
 def _table(title: str, rows: dict[str, Any], value: str = "") -> str:

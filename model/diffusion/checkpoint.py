@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -24,15 +24,35 @@ class CheckpointError(ValueError):
 
 
 @dataclass(frozen=True)
+class Origin:
+    """Weights that a training began from instead of random ones.
+
+    Attributes:
+        file: their name.
+        sha256: of the file.
+        step: of the training that they are from; 0 where the file does not say.
+        seconds: wall seconds of that training up to there; None where the file does not say.
+        cpu_seconds: processor seconds, likewise.
+    """
+
+    file: str
+    sha256: str
+    step: int
+    seconds: float | None
+    cpu_seconds: float | None
+
+
+@dataclass(frozen=True)
 class Progress:
     """Where a training stands.
 
     Attributes:
-        step: finished steps.
-        seconds: wall seconds spent in training so far, over all sittings.
+        step: finished steps, those before the weights that it began from included.
+        seconds: wall seconds spent in training so far, over all sittings, likewise.
         config: the configuration as JSON text.
         cpu_seconds: processor seconds of all processes, likewise; wall seconds where a checkpoint does not say.
         revisions: (first step, revision of the code) of every sitting that changed the code.
+        origins: weights that it began from, and that those began from, earliest first.
     """
 
     step: int
@@ -40,6 +60,7 @@ class Progress:
     config: str
     cpu_seconds: float = 0.0
     revisions: tuple[tuple[int, str], ...] = ()
+    origins: tuple[Origin, ...] = ()
 
 
 def save_checkpoint(
@@ -47,7 +68,7 @@ def save_checkpoint(
 ) -> None:
     """Write a checkpoint; the file is replaced at once, so a crash leaves the old one."""
     tensors = _prefixed("model.", model.state_dict()) | _prefixed("average.", average.state_dict())
-    _write(path, tensors | _moments(optimiser), _metadata(progress))
+    write_tensors(path, tensors | _moments(optimiser), metadata_of(progress))
 
 
 def load_checkpoint(path: Path, model: nn.Module, average: nn.Module, optimiser: torch.optim.Optimizer) -> Progress:
@@ -58,6 +79,8 @@ def load_checkpoint(path: Path, model: nn.Module, average: nn.Module, optimiser:
     """
     tensors, meta = read_tensors(path)
     progress = _progress(path, meta)
+    if not any(name.startswith("model.") for name in tensors):
+        raise CheckpointError(f"Weights file {path} holds averaged weights alone; --from begins a training with them.")
     try:
         model.load_state_dict(_unprefixed("model.", tensors))
         average.load_state_dict(_unprefixed("average.", tensors))
@@ -84,12 +107,12 @@ def compact(source: Path, target: Path) -> None:
     """
     tensors, meta = read_tensors(source)
     _progress(source, meta)
-    _write(target, _halved({k: v for k, v in tensors.items() if not k.startswith("optimiser.")}), meta)
+    write_tensors(target, _halved({k: v for k, v in tensors.items() if not k.startswith("optimiser.")}), meta)
 
 
 def save_average(path: Path, average: nn.Module, metadata: dict[str, str]) -> None:
     """Write the averaged weights alone, in half precision: what inference needs."""
-    _write(path, _halved(_prefixed("average.", average.state_dict())), metadata)
+    write_tensors(path, _halved(_prefixed("average.", average.state_dict())), metadata)
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -123,26 +146,39 @@ def config_of(progress: Progress) -> dict[str, Any]:
     return cast(dict[str, Any], json.loads(progress.config))
 
 
-def _metadata(progress: Progress) -> dict[str, str]:
+def metadata_of(progress: Progress) -> dict[str, str]:
+    """Progress as metadata of a file."""
     return {
         "step": str(progress.step),
         "seconds": repr(progress.seconds),
         "config": progress.config,
         "cpu_seconds": repr(progress.cpu_seconds),
         "revisions": json.dumps(progress.revisions),
+        "origins": json.dumps([asdict(origin) for origin in progress.origins]),
     }
 
 
 def _progress(path: Path, meta: dict[str, str]) -> Progress:
     try:
-        seconds = float(meta["seconds"])
-        revisions = tuple((int(step), str(name)) for step, name in json.loads(meta.get("revisions", "[]")))
-        return Progress(int(meta["step"]), seconds, meta["config"], float(meta.get("cpu_seconds", seconds)), revisions)
+        seconds, revisions, origins = float(meta["seconds"]), revisions_in(meta), origins_in(meta)
+        cpu_seconds = float(meta.get("cpu_seconds", seconds))
+        return Progress(int(meta["step"]), seconds, meta["config"], cpu_seconds, revisions, origins)
     except (KeyError, ValueError, TypeError) as error:
         raise CheckpointError(f"Weights file {path} does not say where its training stands.") from error
 
 
-def _write(path: Path, tensors: dict[str, Tensor], meta: dict[str, str]) -> None:
+def revisions_in(meta: dict[str, str]) -> tuple[tuple[int, str], ...]:
+    """Revisions of the code in the metadata of a file."""
+    return tuple((int(step), str(name)) for step, name in json.loads(meta.get("revisions", "[]")))
+
+
+def origins_in(meta: dict[str, str]) -> tuple[Origin, ...]:
+    """What weights began from, in the metadata of a file."""
+    return tuple(Origin(**one) for one in json.loads(meta.get("origins", "[]")))
+
+
+def write_tensors(path: Path, tensors: dict[str, Tensor], meta: dict[str, str]) -> None:
+    """Write a safetensors file; it is replaced at once, so a crash leaves the old one."""
     part = path.with_suffix(".part")
     save_file({name: value.contiguous() for name, value in tensors.items()}, part, metadata=meta)
     part.chmod(0o644)  # safetensors creates files that the owner alone may read
@@ -171,9 +207,15 @@ def _moments(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
 
 
 def _restore_moments(optimiser: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+    parameters = [value for group in optimiser.param_groups for value in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
     for name, value in _unprefixed("optimiser.", tensors).items():
         number, moment = name.split(".", 1)
-        state.setdefault(int(number), {})[moment] = value
+        state.setdefault(int(number), {})[moment] = _laid_out_like(parameters[int(number)], value)
     whole: dict[str, Any] = optimiser.state_dict()
     optimiser.load_state_dict({**whole, "state": state})
+
+
+def _laid_out_like(parameter: Tensor, moment: Tensor) -> Tensor:
+    """The moment in the memory format of its parameter: the fused optimiser walks both in order of memory."""
+    return torch.empty_like(parameter).copy_(moment) if moment.shape == parameter.shape else moment

@@ -18,8 +18,10 @@ from model.diffusion.denoiser import Conditions
 from model.diffusion.state import SIGMA_MAX, StateSpace, standardise_light, standardise_sigma
 from model.light import predict_light
 from model.reconstruct.methods import usable_light
+from model.reconstruct.prior import usable_prior
 from model.reconstruct.problem import Problem, RegisteredLight
 from model.reconstruct.seeds import Seeds, find_seeds, neighbour_pairs
+from model.reconstruct.within import Partners, find_partners
 
 DEFAULT_NOISE_DEG = 0.5
 """Orientation noise of measured points that have no neighbour of their own grain to be compared with."""
@@ -34,19 +36,23 @@ class Evidence:
 
     Attributes:
         seeds: measured points that carry an orientation.
+        partners: their neighbours in the same grain.
         embedding: (n, E) float32 of the seeds; one zero row where there are none.
         predicted_light: (n, L) float32 standardised PL predicted from them; likewise.
         found: candidates of every pixel.
         light: registered PL, if it takes part.
         notes: sentences on what was left out and why.
+        prior_used: whether a prior section takes part.
     """
 
     seeds: Seeds
+    partners: Partners
     embedding: NDArray[np.float32]
     predicted_light: NDArray[np.float32]
     found: Candidates
     light: RegisteredLight | None
     notes: tuple[str, ...]
+    prior_used: bool = False
 
 
 @dataclass(frozen=True)
@@ -80,15 +86,19 @@ class SectionInput:
 
 
 def gather_evidence(problem: Problem, space: StateSpace) -> Evidence:
-    """Seeds, candidates and usable PL of a problem."""
+    """Seeds, candidates, and the PL and the prior section of a problem as far as they are usable."""
     seeds, notes = find_seeds(problem)
     embedding = embed(seeds.orientation, space.group).astype(np.float32).reshape(-1, space.ebsd_channels)
     predicted = predicted_light(seeds.orientation, space)
     light, trust, reason = usable_light(problem, seeds) if len(seeds) else (None, 0.0, ())
-    found = gather_candidates(problem.shape, seeds, embedding, predicted, light, trust)
+    partners = find_partners(seeds, space.group.name)
+    belief, unborne = usable_prior(problem, seeds)
+    bending = partners.bending_deg_px
+    found = gather_candidates(problem.shape, seeds, embedding, predicted, light, trust, bending, belief)
     if not len(seeds):
         embedding, light = np.zeros((1, space.ebsd_channels), np.float32), problem.light
-    return Evidence(seeds, embedding, predicted, found, light, (*notes, *reason))
+    told = (*notes, *reason, *unborne)
+    return Evidence(seeds, partners, embedding, predicted, found, light, told, belief is not None)
 
 
 def predicted_light(orientation: NDArray[np.float32], space: StateSpace) -> NDArray[np.float32]:
@@ -103,6 +113,8 @@ def predicted_light(orientation: NDArray[np.float32], space: StateSpace) -> NDAr
 def estimated_noise_deg(seeds: Seeds, laue_group: str) -> float:
     """Rms orientation noise of the points, from the angles between neighbours of one grain, gradients included."""
     pairs, distance = neighbour_pairs(seeds.position)
+    if not len(pairs):
+        return DEFAULT_NOISE_DEG
     pairs = pairs[(seeds.group[pairs[:, 0]] == seeds.group[pairs[:, 1]]) & (distance <= 2 * np.median(distance))]
     if not len(pairs):
         return DEFAULT_NOISE_DEG

@@ -6,6 +6,7 @@ states are made, noised and sampled is left to `examples`, `losses` and `sampler
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import cast
 
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from model.diffusion import candidates as cand
-from model.diffusion.backbone import UNet
+from model.diffusion.backbone import DEFAULT, make_backbone
 from model.diffusion.gate import (
     Slots,
     free_log_likelihood,
@@ -24,7 +25,7 @@ from model.diffusion.gate import (
     mixture,
     squared_distance,
 )
-from model.diffusion.precondition import get_scalings, noise_input, wiener_input
+from model.diffusion.precondition import get_scalings, noise_input
 
 FULL_WIDTH = 32
 """Channels at full resolution."""
@@ -44,7 +45,7 @@ class Conditions:
         index: (B, K, h, w) int64 candidate indices into the points.
         known: (B, K, h, w) bool.
         prior: (B, K + 1, h, w) log-probability of each candidate and of none, before the network.
-        features: (B, K, FEATURES, h, w) static candidate features.
+        features: (B, K, FEATURES, h, w) static candidate features, 0 where there is no candidate.
         context: (B, cand.CONTEXT, h, w).
     """
 
@@ -83,11 +84,11 @@ class Denoised:
 
 
 class Denoiser(nn.Module):
-    """D(x; σ) for one state space."""
+    """D(x; σ) for one state space, with one of the `BACKBONES`."""
 
     sigma_data: Tensor
 
-    def __init__(self, sigma_data: Tensor, light_channels: int) -> None:
+    def __init__(self, sigma_data: Tensor, light_channels: int, backbone: str = DEFAULT) -> None:
         super().__init__()
         self.light_channels = light_channels
         self.ebsd_channels = len(sigma_data) - light_channels
@@ -96,7 +97,7 @@ class Denoiser(nn.Module):
         per_slot = cand.FEATURES + (1 if light_channels else 0)
         inputs = channels + 1 + light_channels + slots * per_slot + 1 + cand.CONTEXT
         self.stem = nn.Conv2d(inputs, FULL_WIDTH, 1)
-        self.backbone = UNet(FULL_WIDTH, FULL_WIDTH)
+        self.backbone = make_backbone(backbone, FULL_WIDTH, FULL_WIDTH)
         self.fuse = nn.Conv2d(2 * FULL_WIDTH, FULL_WIDTH, 3, padding=1)
         self.outputs = (slots, SLOPES, 1, self.ebsd_channels, light_channels, 2, 1)
         self.head = nn.Conv2d(FULL_WIDTH, sum(self.outputs), 1)
@@ -112,43 +113,99 @@ class Denoiser(nn.Module):
     def forward(self, given: Conditions) -> Denoised:
         """One evaluation."""
         slots = Slots.of(given.index, given.known, given.points.shape[1])
-        light_sigma = given.sigma[:, self.ebsd_channels :]
-        light = given.x[:, self.ebsd_channels :]
-        features = given.features
+        features = list(given.features.unbind(2))
         if self.light_channels:
-            mismatch = light_mismatch(light, light_sigma, given.points_light, slots)
-            features = torch.cat([features, mismatch.unsqueeze(2)], 2)
-        heads = self._context(given, features)
-        return self._read(given, slots, features, heads)
+            light, light_sigma = given.x[:, self.ebsd_channels :], given.sigma[:, self.ebsd_channels :]
+            features.append(light_mismatch(light, light_sigma, given.points_light, slots) * given.known)
+        skip, out = get_scalings(given.sigma, self.sigma_data)
+        expected = skip * given.x
+        return self._read(given, slots, features, expected, out, self._context(given, features, expected))
 
-    def _context(self, given: Conditions, features: Tensor) -> Tensor:
-        known = given.known.unsqueeze(2).to(features.dtype)
-        maps = [
-            wiener_input(given.x, given.sigma, self.sigma_data),
+    def _context(self, given: Conditions, features: list[Tensor], expected: Tensor) -> Tensor:
+        """(outputs, B, h, w) float32 heads."""
+        before = [
+            expected / self.sigma_data,
             noise_input(given.sigma[:, :1]),
             noise_input(given.sigma[:, self.ebsd_channels :]),
-            (features * known).flatten(1, 2),
-            given.prior[:, -1:] / 4,
-            given.context,
         ]
-        stem = F.silu(self.stem(torch.cat(maps, 1).contiguous(memory_format=torch.channels_last)))
+        after = [given.prior[:, -1:] / 4, given.context]
+        maps = _below_one_another(before, features, after)
+        stem = F.silu(_from_table(self.stem, _table(self.stem.in_channels, maps, given.x)))
         deep = self.backbone(stem)
-        return self.head(F.silu(self.fuse(torch.cat([stem, deep], 1)))).float()
+        return _to_table(self.head, F.silu(self.fuse(torch.cat([stem, deep], 1)))).float()
 
-    def _read(self, given: Conditions, slots: Slots, features: Tensor, heads: Tensor) -> Denoised:
-        slot, slope, free_bias, f_ebsd, f_light, boundary, wrong = heads.split(self.outputs, 1)
+    def _read(
+        self,
+        given: Conditions,
+        slots: Slots,
+        features: list[Tensor],
+        expected: Tensor,
+        out: Tensor,
+        heads: Tensor,
+    ) -> Denoised:
+        parts = (part.transpose(0, 1) for part in heads.split(self.outputs))
+        slot, slope, free_bias, f_ebsd, f_light, boundary, wrong = parts
         split = self.ebsd_channels
-        sigma = given.sigma[:, :1]
-        x_ebsd, x_light = given.x[:, :split], given.x[:, split:]
-        skip, out = get_scalings(given.sigma, self.sigma_data)
-        free = skip[:, :split] * x_ebsd + out[:, :split] * f_ebsd
-        light = skip[:, split:] * x_light + out[:, split:] * f_light
+        sigma, x_ebsd = given.sigma[:, :1], given.x[:, :split]
+        free = torch.addcmul(expected[:, :split], out[:, :split], f_ebsd)
+        light = torch.addcmul(expected[:, split:], out[:, split:], f_light)
         tolerance = self.log_tolerance.exp()
         distance2 = squared_distance(x_ebsd, given.points, slots)
-        context = slot + (slope[:, : features.shape[2]].unsqueeze(1) * features).sum(2)
+        context = _weighed_sum(slot, slope, features)
         logits = given.prior[:, :-1] + context + log_likelihood(distance2, sigma, tolerance)
         off = (x_ebsd - free.detach()).square().sum(1, keepdim=True)
         free_logit = given.prior[:, -1:] + free_bias + free_log_likelihood(off, sigma, tolerance, 1.0)
         weights, free_weight = gate_weights(logits, free_logit, given.known)
         ebsd = mixture(weights, given.points, slots, free_weight, free)
         return Denoised(ebsd, free, light, weights, free_weight, boundary, wrong)
+
+
+def _table(rows: int, maps: Iterable[tuple[slice, Tensor]], like: Tensor) -> Tensor:
+    """(rows, B, h, w) of maps (B, C, h, w) in the rows named, in the precision of the products that follow.
+
+    Channels come first and each map is cast as it is copied, because moving 114 full-resolution maps about costs as
+    much as the layers that look at them.
+    """
+    device = like.device.type
+    dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else like.dtype
+    table = torch.empty(rows, len(like), *like.shape[2:], dtype=dtype, device=like.device)
+    for where, of in maps:
+        table[where].copy_(of.transpose(0, 1))
+    return table
+
+
+def _below_one_another(
+    before: list[Tensor], features: list[Tensor], after: list[Tensor]
+) -> Iterator[tuple[slice, Tensor]]:
+    """Each map (B, C, h, w) and its rows; of the features, which are maps of slots, slot after slot."""
+    at, count = 0, len(features)
+    for of in before:
+        yield slice(at, at + of.shape[1]), of
+        at += of.shape[1]
+    end = at + count * features[0].shape[1]
+    for number, of in enumerate(features):
+        yield slice(at + number, end, count), of
+    for of in after:
+        yield slice(end, end + of.shape[1]), of
+        end += of.shape[1]
+
+
+def _from_table(layer: nn.Conv2d, table: Tensor) -> Tensor:
+    """A 1×1 convolution of (C, B, h, w) as one matrix product; (B, C', h, w), channels last."""
+    mixed = F.linear(table.flatten(1).t(), layer.weight.flatten(1), layer.bias)
+    return mixed.unflatten(0, table.shape[1:]).permute(0, 3, 1, 2)
+
+
+def _to_table(layer: nn.Conv2d, x: Tensor) -> Tensor:
+    """A 1×1 convolution of (B, C, h, w), channels last, as one matrix product; (C', B, h, w)."""
+    pixels = x.permute(0, 2, 3, 1)
+    bias = cast(Tensor, layer.bias).unsqueeze(1)
+    return torch.addmm(bias, layer.weight.flatten(1), pixels.flatten(0, 2).t()).unflatten(1, pixels.shape[:3])
+
+
+def _weighed_sum(start: Tensor, weights: Tensor, features: list[Tensor]) -> Tensor:
+    """`start` + Σ_f weight_f · feature_f as (B, K, h, w), for weights (B, F, h, w) and features (B, K, h, w) each."""
+    total = start.clone()
+    for weight, feature in zip(weights.unbind(1), features, strict=False):
+        total.addcmul_(weight.unsqueeze(1), feature)
+    return total

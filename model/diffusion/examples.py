@@ -1,7 +1,9 @@
 """Training examples: a synthetic specimen, pretended to be partly measured, at some noise level.
 
 `make_batch` is a pure function of a random generator. Presence of the sources is drawn per example: EBSD points, PL,
-both or neither, so that the network is the joint unconditional model and every conditional of it at once.
+both or neither, so that the network is the joint unconditional model and every conditional of it at once. Examples come
+in three kinds: everything unknown at σ_max, where the gate must decide; the plain prior, where nothing is measured and
+the whole state is at one noise level; and the mixture of both.
 """
 
 from __future__ import annotations
@@ -12,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from model.crystal import embed, neighbour_disorientation_deg
-from model.diffusion._candidate_kernels import right_candidates
+from model.crystal import disorientation_deg, embed, neighbour_disorientation_deg
+from model.diffusion._candidate_kernels import candidate_chords
 from model.diffusion.conditions import Evidence, gather_evidence
 from model.diffusion.gate import EDM_LOG_MEAN, EDM_LOG_STD
 from model.diffusion.patterns import draw_pattern
@@ -21,10 +23,17 @@ from model.diffusion.state import SIGMA_MAX, SIGMA_MIN, StateSpace, standardise_
 from model.light import predict_light
 from model.microstructure import Example, draw_example
 from model.reconstruct.problem import Problem, RegisteredLight, SparsePoints
+from model.reconstruct.within import orientation_at
 
 Arrays = dict[str, NDArray[Any]]
+PRIOR_LOG_STD = 1.6
+"""Spread of the noise levels of the plain prior, which a sampler walks from pure noise down."""
+PRIOR_NO_LIGHT = 0.75
+"""Share of the plain prior without a PL image; the state then still has PL channels, mostly at the common level."""
 BOUNDARY_DEG = 5.0
 WRONG_DEG = 5.0
+SURELY_RIGHT_DEG, MAYBE_RIGHT_DEG = 1.5, 15.0
+"""Off by less than the first a candidate's grain is right, by more than the second it is wrong, however it bends."""
 
 
 @dataclass(frozen=True)
@@ -35,13 +44,15 @@ class ExampleConfig:
         shapes_px: map shapes, drawn per batch.
         pixels: pixels of a batch, which sets its number of examples.
         gate_share: share of examples with everything unknown at σ_max, where the gate alone must decide.
-        no_light_share: share of examples without PL.
+        prior_share: share of examples without any measured point, where the free branch alone must denoise.
+        no_light_share: share of the others without PL.
         claimed_spread: standard deviation of the logarithm by which measured points misjudge their noise.
     """
 
     shapes_px: tuple[tuple[int, int], ...] = ((64, 64), (64, 64), (64, 64), (96, 96))
     pixels: int = 16 * 64 * 64
-    gate_share: float = 0.55
+    gate_share: float = 0.6
+    prior_share: float = 0.25
     no_light_share: float = 0.3
     claimed_spread: float = 0.3
 
@@ -58,10 +69,14 @@ def make_example(rng: np.random.Generator, space: StateSpace, config: ExampleCon
     drawn = draw_example(rng, shape, space.group.name)
     truth = embed(drawn.truth, space.group).astype(np.float32)
     boundary = boundary_maps(drawn.truth, space)
-    measured = draw_pattern(rng, shape, boundary[0] | boundary[1]) & drawn.indexed
-    level = SIGMA_MAX if rng.random() < config.gate_share else _log_normal(rng)
+    kind = rng.random()
+    prior = kind < config.prior_share
+    level = SIGMA_MAX if kind >= 1 - config.gate_share else _log_normal(rng, PRIOR_LOG_STD if prior else EDM_LOG_STD)
+    measured = np.zeros(shape, np.bool_) if prior else draw_pattern(rng, shape, boundary[0] | boundary[1])
+    measured &= drawn.indexed
     claimed = space.sigma_for_deg(drawn.noise_deg * float(np.exp(rng.normal(0, config.claimed_spread))))
-    light, light_sigma, true_light, seen = _noised_light(rng, drawn, space, level, config)
+    absent = rng.random() < (PRIOR_NO_LIGHT if prior else config.no_light_share)
+    light, light_sigma, true_light, seen = _noised_light(rng, drawn, space, level, absent)
     evidence = gather_evidence(_problem(drawn, measured, space, seen), space)
     ebsd, ebsd_sigma = _noised_ebsd(rng, truth, evidence, level, claimed)
     found = evidence.found
@@ -79,7 +94,7 @@ def make_example(rng: np.random.Generator, space: StateSpace, config: ExampleCon
         "true_light": true_light,
         "valid": drawn.valid[None],
         "boundary": boundary.astype(np.float32),
-        "right": right_candidates(found.index, found.known, evidence.embedding, truth, WRONG_DEG * space.chord_per_deg),
+        "right": right_candidates(evidence, drawn.truth, truth, space),
     }
 
 
@@ -98,8 +113,30 @@ def boundary_maps(orientation: NDArray[np.float32], space: StateSpace) -> NDArra
     return maps
 
 
-def _log_normal(rng: np.random.Generator) -> float:
-    return float(np.clip(np.exp(rng.normal(EDM_LOG_MEAN, EDM_LOG_STD)), SIGMA_MIN, SIGMA_MAX))
+def right_candidates(
+    evidence: Evidence, orientation: NDArray[np.float32], truth: NDArray[np.float32], space: StateSpace
+) -> NDArray[np.bool_]:
+    """(K, h, w): candidates in whose grain the pixel would be off by at most 5°, bent as the points around say.
+
+    Args:
+        evidence: of the example.
+        orientation: (h, w, 4) true one.
+        truth: (h, w, E) its embedding.
+        space: the state space.
+    """
+    found, chord = evidence.found, space.chord_per_deg
+    apart = candidate_chords(found.index, found.known, evidence.embedding, truth)
+    right = apart < SURELY_RIGHT_DEG * chord
+    unsure = ~right & (apart < MAYBE_RIGHT_DEG * chord)
+    slot, row, column = np.nonzero(unsure)
+    place = np.stack([row, column], axis=-1)
+    bent = orientation_at(evidence.seeds, evidence.partners, found.index[slot, row, column], place)
+    right[unsure] = disorientation_deg(bent, orientation[row, column], space.group) <= WRONG_DEG
+    return right
+
+
+def _log_normal(rng: np.random.Generator, log_std: float) -> float:
+    return float(np.clip(np.exp(rng.normal(EDM_LOG_MEAN, log_std)), SIGMA_MIN, SIGMA_MAX))
 
 
 def _noised_ebsd(
@@ -117,7 +154,7 @@ def _noised_ebsd(
 
 
 def _noised_light(
-    rng: np.random.Generator, drawn: Example, space: StateSpace, level: float, config: ExampleConfig
+    rng: np.random.Generator, drawn: Example, space: StateSpace, level: float, absent: bool
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], RegisteredLight | None]:
     """PL state (L, h, w), its noise map, the true standardised PL, and PL as registered if there is any."""
     shape = drawn.valid.shape
@@ -126,9 +163,9 @@ def _noised_light(
         return empty, empty, empty, None
     truth = standardise_light(np.moveaxis(predict_light(drawn.truth), -1, 0).astype(np.float32))
     noise = rng.standard_normal(truth.shape, dtype=np.float32)
-    if rng.random() < config.no_light_share:
-        absent = SIGMA_MAX if rng.random() < 0.6 else level
-        return (truth + absent * noise).astype(np.float32), np.full_like(truth, absent), truth, None
+    if absent:
+        sigma_absent = SIGMA_MAX if rng.random() < 0.6 else level
+        return (truth + sigma_absent * noise).astype(np.float32), np.full_like(truth, sigma_absent), truth, None
     seen = standardise_light(drawn.light.astype(np.float32))
     sigma = np.broadcast_to(standardise_sigma(drawn.light_sigma.astype(np.float32)), truth.shape)
     waiting = sigma < level

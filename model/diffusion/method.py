@@ -1,25 +1,29 @@
-"""The joint denoiser as a reconstructor: one evaluation at σ_max read as a map of probabilities.
+"""The joint denoiser as a reconstructor: one evaluation at σ_max read as a map of probabilities, samples from them.
 
 At σ_max nothing but the measured points, PL and geometry enters, so the gate's weights are the posterior of every pixel
-over the grains measured nearby. Posterior samples for joint statements come from `sampler`.
+over the grains measured nearby. The map, its uncertainty and posterior samples are read off them (`model.estimate`);
+with a number of steps the samples are drawn by the diffusion sampler instead.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from model.crystal import laue_group
-from model.diffusion.backbone import pad_to_multiple
+from model.crystal import decode, disorientation_deg, laue_group
 from model.diffusion.checkpoint import CheckpointError
-from model.diffusion.conditions import SectionInput, gather_evidence, section_input
+from model.diffusion.conditions import Evidence, SectionInput, estimated_noise_deg, gather_evidence, section_input
 from model.diffusion.denoiser import Conditions, Denoised, Denoiser
+from model.diffusion.sampler import sample_section
 from model.diffusion.shipped import Weights
+from model.diffusion.state import original_light
+from model.diffusion.tiles import BetweenTiles, evaluate
+from model.estimate.samples import Weighted, never_hit_orientations, samples_of
 from model.reconstruct.problem import (
     IsCancelled,
     Options,
@@ -31,7 +35,13 @@ from model.reconstruct.problem import (
     checkpoint,
     nothing_known,
 )
-from model.reconstruct.readout import read_out
+from model.reconstruct.readout import PairAngles, heaviest, read_out
+from model.reconstruct.within import bent_map, find_partners
+
+T = TypeVar("T")
+Quaternions = NDArray[np.float32]
+NETWORK, MAP, SAMPLES = 0.3, 0.6, 0.75
+"""Fractions of the work done before the network, the map and the samples."""
 
 
 @dataclass(frozen=True)
@@ -55,69 +65,141 @@ class JointGate:
         except CheckpointError as error:
             found = self.otherwise(problem, options, report, cancelled)
             return replace(found, degraded=(*found.degraded, f"{error} {self.otherwise.name} is used."))
-        return reconstruct(trained, problem, report, cancelled)
+        return reconstruct(trained, problem, options, report, cancelled)
 
 
-def reconstruct(trained: Weights, problem: Problem, report: Report, cancelled: IsCancelled) -> Posterior:
-    """The posterior of a problem by one evaluation of a trained denoiser."""
+def reconstruct(
+    trained: Weights, problem: Problem, options: Options, report: Report, cancelled: IsCancelled
+) -> Posterior:
+    """The posterior of a problem by one evaluation of a trained denoiser, with samples if asked for."""
     checkpoint(report, cancelled, 0.0, "candidates")
     evidence = gather_evidence(problem, trained.space)
     if not len(evidence.seeds):
         return nothing_known(problem.shape)
     section = section_input(problem.shape, evidence, trained.space)
-    checkpoint(report, cancelled, 0.3, "network")
-    said = gate_evaluation(trained.denoiser, section)
-    checkpoint(report, cancelled, 0.8, "map")
+
+    def before(tile: int, tiles: int) -> None:
+        checkpoint(report, cancelled, NETWORK + (MAP - NETWORK) * tile / tiles, "network")
+
+    said = gate_evaluation(trained.denoiser, section, before)
+    checkpoint(report, cancelled, MAP, "map")
     seed, weight = candidate_weights(section, said)
     used = evidence.light is not None
-    return read_out(problem, evidence.seeds, seed, weight, light_used=used, degraded=evidence.notes)
+    found = read_out(
+        problem,
+        evidence.seeds,
+        seed,
+        weight,
+        partners=evidence.partners,
+        light_used=used,
+        prior_used=evidence.prior_used,
+        degraded=evidence.notes,
+    )
+    found = replace(found, light=denoised_light(said), denoised=denoised_map(problem, evidence, said, seed, weight))
+    found = found if trained.calibration is None else trained.calibration(found)
+    if not options.members or options.out_of_time():
+        return found
+    checkpoint(report, cancelled, SAMPLES, "samples")
+    if options.steps is None:
+        drawn = gate_samples(evidence, seed, weight, options)
+    else:
+        drawn = diffusion_samples(trained, section, evidence, said, options, report, cancelled)
+    return replace(found, samples=drawn if len(drawn) else None)
 
 
 @torch.inference_mode()
-def gate_evaluation(denoiser: Denoiser, section: SectionInput) -> Denoised:
+def gate_evaluation(denoiser: Denoiser, section: SectionInput, before: BetweenTiles | None = None) -> Denoised:
     """One evaluation with everything unknown at σ_max.
 
     What is unknown is set to zero, the mean of its distribution, and not drawn from it: the candidates then are all
     equally far away, and nothing is random.
     """
-    return padded(denoiser, section.at(section.measured, section.level))
-
-
-def padded(denoiser: Denoiser, given: Conditions) -> Denoised:
-    """Evaluate on a map of any size: padded by replication to what the backbone accepts, then cropped."""
-    h, w = given.x.shape[-2:]
-    multiple = denoiser.multiple
-    if h % multiple == 0 and w % multiple == 0:
-        return denoiser(given)
-    said = denoiser(
-        Conditions(
-            _pad(given.x, multiple),
-            _pad(given.sigma, multiple),
-            given.points,
-            given.points_light,
-            _pad(given.index.to(torch.float64), multiple).long(),
-            _pad(given.known.to(torch.float32), multiple) > 0,
-            _pad(given.prior, multiple),
-            _pad(given.features.flatten(1, 2), multiple).unflatten(1, given.features.shape[1:3]),
-            _pad(given.context, multiple),
-        )
-    )
-    return Denoised(
-        said.ebsd[..., :h, :w],
-        said.free[..., :h, :w],
-        said.light[..., :h, :w],
-        said.weights[..., :h, :w],
-        said.free_weight[..., :h, :w],
-        said.boundary[..., :h, :w],
-        said.wrong[..., :h, :w],
-    )
-
-
-def _pad(x: Tensor, multiple: int) -> Tensor:
-    return pad_to_multiple(x, multiple)
+    return evaluate(denoiser, section.at(section.measured, section.level), before=before)
 
 
 def candidate_weights(section: SectionInput, said: Denoised) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
     """(h, w, K) seeds and their probabilities, as the classical read-out takes them."""
     index, weight, known = (value[0].permute(1, 2, 0).numpy() for value in (section.index, said.weights, section.known))
     return np.where(known, index, -1).astype(np.int32), np.where(known, weight, 0).astype(np.float32)
+
+
+def gate_samples(
+    evidence: Evidence, seed: NDArray[np.int32], weight: NDArray[np.float32], options: Options
+) -> Quaternions:
+    """(n, h, w, 4) samples of the whole map from the gate's probabilities; measured pixels keep their orientation."""
+    seeds = evidence.seeds
+    kept, shares = heaviest(seed, weight)
+    group = np.where(kept >= 0, seeds.group[kept], -1).astype(np.int32)
+    given = Weighted(shares, group, np.clip(1 - shares.sum(axis=-1), 0, 1).astype(np.float32))
+    slots = list(_in_time(samples_of(given, options.members, options.seed), options))
+    chosen = [np.take_along_axis(kept, np.maximum(one, 0)[..., None], axis=-1)[..., 0] for one in slots]
+    new = never_hit_orientations(evidence.seeds.orientation, given.free.shape, seeds.length_px, options.seed)
+    drawn = [
+        np.where((s >= 0)[..., None], seeds.orientation[c], n) for s, c, n in zip(slots, chosen, new, strict=False)
+    ]
+    return _with_measured(np.stack(drawn), evidence)
+
+
+def _in_time(drawn: Iterable[T], options: Options) -> Iterator[T]:
+    """One sample after the other until time runs out; the first is always drawn."""
+    for one in drawn:
+        yield one
+        if options.out_of_time():
+            return
+
+
+def _with_measured(drawn: Quaternions, evidence: Evidence) -> Quaternions:
+    drawn[(slice(None), *evidence.seeds.position.T)] = evidence.seeds.orientation
+    return drawn.astype(np.float32)
+
+
+def diffusion_samples(
+    trained: Weights,
+    section: SectionInput,
+    evidence: Evidence,
+    first: Denoised,
+    options: Options,
+    report: Report,
+    cancelled: IsCancelled,
+) -> Quaternions:
+    """(n, h, w, 4) samples by the diffusion sampler, decoded; `first` is what the denoiser says at σ_max."""
+
+    def denoise(given: Conditions) -> Denoised:
+        return evaluate(trained.denoiser, given)
+
+    def before(number: int, evaluations: int) -> None:
+        checkpoint(report, cancelled, SAMPLES + (1 - SAMPLES) * number / evaluations, "samples")
+
+    walks = sample_section(denoise, section, first, options.members, options.steps or 1, options.seed, before)
+    drawn = torch.cat(list(_in_time(walks, options)))[:, : trained.space.ebsd_channels]
+    embedding = drawn.permute(0, 2, 3, 1).contiguous().numpy()
+    return _with_measured(decode(embedding, trained.space.group), evidence)
+
+
+def denoised_light(said: Denoised) -> NDArray[np.float32] | None:
+    """(5, h, w) PL features as the denoiser believes them to be; None where crystals show no PL contrast."""
+    return original_light(said.light[0].numpy()) if said.light.shape[1] else None
+
+
+def denoised_map(
+    problem: Problem, evidence: Evidence, said: Denoised, seed: NDArray[np.int32], weight: NDArray[np.float32]
+) -> Quaternions:
+    """(h, w, 4) the orientation of the likeliest grain at the pixel, with the noise of its points taken out.
+
+    Unlike the map, measured pixels may be doubted here: one that everything around contradicts takes the orientation
+    of its neighbours.
+    """
+    kept, shares = heaviest(seed, weight)
+    chosen = PairAngles(evidence.seeds, problem.laue_group).agreed(kept, shares)
+    cleaned = replace(evidence.seeds, orientation=denoised_seeds(evidence, said, problem.laue_group))
+    return bent_map(cleaned, find_partners(cleaned, problem.laue_group), np.maximum(chosen, 0))
+
+
+def denoised_seeds(evidence: Evidence, said: Denoised, group: str) -> Quaternions:
+    """(N, 4) what the free branch makes of each measured orientation, where it stays within its noise."""
+    seeds = evidence.seeds
+    embedding = said.free[0][:, seeds.position[:, 0], seeds.position[:, 1]].T.contiguous().numpy()
+    cleaned = decode(embedding, group).astype(np.float32)
+    moved = np.asarray(disorientation_deg(cleaned, seeds.orientation, group))
+    believable = moved <= 3 * estimated_noise_deg(seeds, group) + 0.5
+    return np.where(believable[:, None], cleaned, seeds.orientation).astype(np.float32)

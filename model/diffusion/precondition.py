@@ -1,7 +1,7 @@
 """Preconditioning of the free branch, per pixel and per channel (Karras et al. 2022, EDM, table 1).
 
-One departure: the network sees the Wiener estimate of the state instead of the state at unit variance, so that a pixel
-at σ_max, which knows nothing, enters as zero and a single evaluation there is deterministic.
+One departure: the network sees the Wiener estimate of the state, c_skip · x / σ_data, instead of the state at unit
+variance, so that a pixel at σ_max, which knows nothing, enters as zero and a single evaluation there is deterministic.
 """
 
 from __future__ import annotations
@@ -13,11 +13,6 @@ def get_scalings(sigma: Tensor, sigma_data: Tensor) -> tuple[Tensor, Tensor]:
     """c_skip and c_out of EDM for noise levels `sigma` (B, C, h, w)."""
     variance = sigma.square() + sigma_data.square()
     return sigma_data.square() / variance, sigma * sigma_data / variance.sqrt()
-
-
-def wiener_input(x: Tensor, sigma: Tensor, sigma_data: Tensor) -> Tensor:
-    """Posterior mean of x under a Gaussian prior, in units of σ_data: c_skip · x / σ_data."""
-    return x * sigma_data / (sigma.square() + sigma_data.square())
 
 
 def noise_input(sigma: Tensor) -> Tensor:

@@ -15,17 +15,20 @@ from typing import TYPE_CHECKING
 
 from model.diffusion.backbone import parameter_count
 from model.diffusion.card import code_revision, training_card, write_card
-from model.diffusion.checkpoint import read_metadata, save_average
+from model.diffusion.checkpoint import metadata_of, read_metadata, save_average
 from model.diffusion.metrics import Metrics, last_validation
 from model.diffusion.validation import SELECTED_BY
 
 if TYPE_CHECKING:
     from model.diffusion.training import Trainer
 
+CARD, CARD_TEXT = "card.json", "card.md"
 CHECKPOINT = "checkpoint.safetensors"
 COMPACT = "compact.safetensors"
 BEST = "best.safetensors"
 METRICS = "metrics.csv"
+_SHOWN_OF_BEST = ("point_group", "seed", "step", "revision", SELECTED_BY)
+"""What the card says of the best weights; their file holds more, so that a training can begin from it."""
 
 Validate = Callable[["Trainer"], dict[str, float]]
 
@@ -76,22 +79,23 @@ class Records:
         value = figures.get(SELECTED_BY, math.inf)
         if value < self._best:
             self._best = value
-            group, seed = trainer.config.point_group, str(trainer.config.seed)
-            meta = {"point_group": group, "seed": seed, "step": str(trainer.step), "revision": code_revision()}
-            save_average(self._folder / BEST, trainer.average, meta | {SELECTED_BY: f"{value:.6g}"})
+            config, figure = trainer.config, {SELECTED_BY: f"{value:.6g}"}
+            whose = {"point_group": config.point_group, "backbone": config.backbone, "seed": str(config.seed)}
+            meta = metadata_of(trainer.progress()) | whose | {"revision": code_revision()} | figure
+            save_average(self._folder / BEST, trainer.average, meta)
 
     def _save(self) -> None:
         trainer = self._trainer
         trainer.save(self._folder / CHECKPOINT)
-        best = self._folder / BEST
+        best = read_metadata(path) if (path := self._folder / BEST).exists() else {}
         card = training_card(
             trainer.progress(),
             parameters=parameter_count(trainer.model),
             processes=self._processes,
             last=last_validation(self._folder / METRICS),
-            best=read_metadata(best) if best.exists() else {},
+            best={name: best[name] for name in _SHOWN_OF_BEST if name in best},
         )
-        write_card(self._folder, card)
+        write_card(card, self._folder / CARD, self._folder / CARD_TEXT)
 
     def _best_so_far(self) -> float:
         """The figure to beat; weights of steps that were lost with an unsaved checkpoint do not count."""

@@ -6,7 +6,8 @@ level(pixel, t) = min(σ_t, σ_measured(pixel)). No guidance weights and no back
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -16,8 +17,10 @@ from model.diffusion.denoiser import Conditions, Denoised
 from model.diffusion.state import SIGMA_MAX, SIGMA_MIN
 
 Denoise = Callable[[Conditions], Denoised]
-Callback = Callable[[int, int, Denoised], None]
-"""Called after each evaluation with the number of the step, the number of steps and what the denoiser said."""
+START = 4.0
+"""Noise level at which samples part from their common mean: above it no grain is told from another, see decision 10."""
+BeforeStep = Callable[[int, int], None]
+"""Called before each evaluation with its number and the number of evaluations; may raise to cancel."""
 
 
 def karras_levels(steps: int, sigma_max: float = SIGMA_MAX, sigma_min: float = SIGMA_MIN, rho: float = 7.0) -> Tensor:
@@ -31,20 +34,53 @@ def karras_levels(steps: int, sigma_max: float = SIGMA_MAX, sigma_min: float = S
 
 def initial_state(section: SectionInput, samples: int, generator: torch.Generator, sigma: float = SIGMA_MAX) -> Tensor:
     """(samples, C, h, w): measured values where there are any, else noise of level `sigma`."""
-    shape = (samples, *section.measured.shape[1:])
-    noise = torch.randn(shape, generator=generator, dtype=section.measured.dtype)
-    return torch.where(section.level < sigma, section.measured, sigma * noise)
+    nothing = section.measured.new_zeros(1, 1, 1, 1)
+    return renoise(section, nothing.expand(samples, *section.measured.shape[1:]), sigma, generator)
 
 
 def renoise(section: SectionInput, previous: Tensor, sigma: float, generator: torch.Generator) -> Tensor:
-    """A warm start: earlier samples (B, C, h, w) at level `sigma`, measured values where there are any."""
+    """Estimates or earlier samples (B, C, h, w) at level `sigma`, measured values where there are any."""
     noise = torch.randn(previous.shape, generator=generator, dtype=previous.dtype)
     return torch.where(section.level < sigma, section.measured, previous + sigma * noise)
 
 
+def sample_section(
+    denoise: Denoise,
+    section: SectionInput,
+    first: Denoised,
+    samples: int,
+    steps: int,
+    seed: int,
+    before: BeforeStep | None = None,
+) -> Iterator[Tensor]:
+    """Samples (1, C, h, w), one after the other; they share their first evaluation, since nothing random enters it.
+
+    From there an Euler step leads to `START`, where noise begins to tell neighbouring grains apart; `steps` evaluations
+    follow for each sample.
+
+    Args:
+        denoise: the denoiser.
+        section: the section.
+        first: what the denoiser says at σ_max.
+        samples: how many.
+        steps: evaluations of each.
+        seed: of the noise.
+        before: called before each evaluation with its number and the number of all; may raise to cancel.
+    """
+    levels = karras_levels(steps, START) if steps > 1 else torch.tensor([START, 0.0])
+    mean = torch.cat([first.ebsd, first.light], 1)
+    for number in range(samples):
+        x = renoise(section, mean, START, torch.Generator().manual_seed(seed * 1_000_003 + number))
+        yield sample(denoise, section, x, levels, before and partial(_tell, before, number, samples))[0]
+
+
+def _tell(before: BeforeStep, number: int, samples: int, step: int, steps: int) -> None:
+    before(number * steps + step, samples * steps)
+
+
 @torch.inference_mode()
 def sample(
-    denoise: Denoise, section: SectionInput, x: Tensor, levels: Tensor, callback: Callback | None = None
+    denoise: Denoise, section: SectionInput, x: Tensor, levels: Tensor, before: BeforeStep | None = None
 ) -> tuple[Tensor, Denoised]:
     """Samples of the joint posterior.
 
@@ -53,19 +89,19 @@ def sample(
         section: the section.
         x: (B, C, h, w) state at the first level (`initial_state` or `renoise`).
         levels: decreasing noise levels ending in 0.
-        callback: told of each evaluation; may raise to cancel.
+        before: told of each evaluation; may raise to cancel.
 
     Returns:
         The samples (B, C, h, w) and what the denoiser said last.
     """
     said: Denoised | None = None
     for step in range(len(levels) - 1):
+        if before:
+            before(step, len(levels) - 1)
         here = section.level.clamp_max(float(levels[step]))
         there = section.level.clamp_max(float(levels[step + 1]))
         said = denoise(section.at(x, here))
         x = euler_step(x, torch.cat([said.ebsd, said.light], 1), here, there)
-        if callback:
-            callback(step, len(levels) - 1, said)
     if said is None:
         raise ValueError("sampling needs at least one step")
     return x, said

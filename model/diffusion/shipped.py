@@ -5,19 +5,24 @@ Which files ship is said by `model.weights`; how weights come about is `training
 
 from __future__ import annotations
 
-import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 
 import torch
-from safetensors.torch import save_file
 
-from model.diffusion.checkpoint import CheckpointError, read_tensors
+from model.diffusion.averaged import Averaged, file_hash, read_averaged
+from model.diffusion.checkpoint import CheckpointError, write_tensors
 from model.diffusion.denoiser import Denoiser
 from model.diffusion.state import StateSpace, state_space
-from model.weights import FOLDER, weights_files
+from model.estimate.calibration import Calibration, CalibrationError, read_calibration
+from model.weights import FOLDER, weights_files, weights_path
+
+CALIBRATION = "calibration"
+"""Metadata entry of a weights file that holds `Calibration.to_json`."""
 
 
 @dataclass(frozen=True)
@@ -28,11 +33,13 @@ class Weights:
         denoiser: in evaluation mode.
         space: channel layout it was trained for.
         sha256: of the file, which names it in every output.
+        calibration: of what it claims, if the file holds one.
     """
 
     denoiser: Denoiser
     space: StateSpace
     sha256: str
+    calibration: Calibration | None = None
 
 
 @cache
@@ -54,55 +61,49 @@ def load_weights(path: Path, group: str, sha256: str | None = None) -> Weights:
     Raises:
         CheckpointError: the file is missing, altered or of another network.
     """
-    found = file_hash(path)
-    if sha256 is not None and found != sha256:
-        raise CheckpointError(
-            f"Weights file {path} is not the one expected: SHA-256 {found[:12]}…, not {sha256[:12]}…."
-        )
-    tensors, meta = read_tensors(path)
-    if meta.get("point_group", group) != group:
-        raise CheckpointError(f"Weights file {path} is for Laue group {meta['point_group']}, not {group}.")
+    return _inference(read_averaged(path, sha256), group)
+
+
+def _inference(found: Averaged, group: str) -> Weights:
+    """A denoiser with the weights found."""
+    found.check_fits(group, found.backbone)
     space = state_space(group)
-    denoiser = Denoiser(torch.from_numpy(space.sigma_data), space.light_channels)
-    averaged = {name.removeprefix("average."): value.float() for name, value in tensors.items() if _is_average(name)}
+    denoiser = Denoiser(torch.from_numpy(space.sigma_data), space.light_channels, found.backbone)
+    found.load_into(denoiser)
+    return Weights(denoiser.eval().requires_grad_(False), space, found.sha256, _calibration(found))
+
+
+def _calibration(found: Averaged) -> Calibration | None:
+    text = found.meta.get(CALIBRATION)
     try:
-        denoiser.load_state_dict(averaged)
-    except RuntimeError as error:
-        raise CheckpointError(f"Weights file {path} belongs to another network than that for {group}.") from error
-    return Weights(denoiser.eval().requires_grad_(False), space, found)
+        return None if text is None else read_calibration(text)
+    except CalibrationError as error:
+        raise CheckpointError(f"Weights file {found.path}: {error}") from error
 
 
-def ship_weights(checkpoint: Path, group: str, folder: Path = FOLDER) -> Path:
-    """Write the averaged weights of a checkpoint to `folder` in half precision, and name them in its index.
+def ship_weights(
+    source: Path, group: str, folder: Path = FOLDER, extra: Mapping[str, str] = MappingProxyType({})
+) -> Path:
+    """Write the averaged weights of a file to `folder` in half precision, and name them in its index.
+
+    Args:
+        source: best weights, or a whole or compact checkpoint.
+        group: Laue group that they are for.
+        folder: where weights are looked for.
+        extra: more metadata for the file, as JSON text or other; it overrules that of `source`.
 
     Raises:
-        CheckpointError: the checkpoint is missing, damaged or of another network.
+        CheckpointError: the file is missing, damaged or of another group or network.
     """
-    trained = load_weights(checkpoint, group)
-    _, meta = read_tensors(checkpoint)
-    path = folder / f"{group.replace('/', '-')}.safetensors"
-    half = {name: value.half().contiguous() for name, value in trained.denoiser.state_dict().items()}
-    save_file(half, path, metadata=meta | {"point_group": group})
-    path.chmod(0o644)
+    found = read_averaged(source)
+    half = {name: value.half().contiguous() for name, value in _inference(found, group).denoiser.state_dict().items()}
+    meta = found.meta | {"point_group": group, "backbone": found.backbone} | dict(extra)
+    path = weights_path(group, folder)
+    write_tensors(path, half, meta)
     index = folder / "index.json"
     entries = json.loads(index.read_text(encoding="utf-8")) if index.is_file() else {}
     entries[group] = {"file": path.name, "sha256": file_hash(path)}
     index.write_text(json.dumps(entries, indent=2) + "\n", encoding="utf-8")
+    weights_files.cache_clear()
+    load_shipped.cache_clear()
     return path
-
-
-def file_hash(path: Path) -> str:
-    """SHA-256 of a file.
-
-    Raises:
-        CheckpointError: it cannot be read.
-    """
-    try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError as error:
-        raise CheckpointError(f"Weights file {path} cannot be read: {error.strerror}.") from error
-
-
-def _is_average(name: str) -> bool:
-    """Whole checkpoints hold more than the averaged weights."""
-    return not name.startswith(("model.", "optimiser."))

@@ -87,6 +87,12 @@ def standardise_light(features: NDArray[np.float32]) -> NDArray[np.float32]:
     return (features - LIGHT_MEAN.reshape(shape)) / LIGHT_STD.reshape(shape)
 
 
+def original_light(standardised: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The inverse of `standardise_light`."""
+    shape = (5,) + (1,) * (standardised.ndim - 1)
+    return standardised * LIGHT_STD.reshape(shape) + LIGHT_MEAN.reshape(shape)
+
+
 def standardise_sigma(sigma: NDArray[np.float32]) -> NDArray[np.float32]:
     """PL noise (5, ...) in feature units → the same in standardised units, at most `SIGMA_MAX`."""
     shape = (5,) + (1,) * (sigma.ndim - 1)

@@ -21,9 +21,12 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
+from model.diffusion.averaged import read_averaged
+from model.diffusion.backbone import DEFAULT
 from model.diffusion.card import code_revision
 from model.diffusion.checkpoint import (
     CheckpointError,
+    Origin,
     Progress,
     config_of,
     load_checkpoint,
@@ -50,6 +53,7 @@ class TrainConfig:
     Attributes:
         point_group: of the EBSD channels.
         seed: of examples, noise and initial weights.
+        backbone: name of the network between stem and heads.
         examples: what an example looks like.
         weights: of the losses.
         rate: step sizes.
@@ -63,6 +67,7 @@ class TrainConfig:
 
     point_group: str = "6/mmm"
     seed: int = 1
+    backbone: str = DEFAULT
     examples: ExampleConfig = field(default_factory=ExampleConfig)
     weights: LossWeights = field(default_factory=LossWeights)
     rate: LearningRate = field(default_factory=LearningRate)
@@ -123,16 +128,17 @@ class Trainer:
         torch.manual_seed(config.seed)
         self.config, self.device = config, torch.device(device)
         self.space: StateSpace = state_space(config.point_group)
-        self.model = build_denoiser(self.space).to(self.device)
+        self.model = build_denoiser(self.space, config.backbone).to(self.device)
         cast(Any, self.model).to(memory_format=torch.channels_last)
         # DistributedDataParallel copies a lone buffer onto a flat view of itself, which needs plain strides.
         self.model.sigma_data = self.model.sigma_data.clone(memory_format=torch.contiguous_format)
         self.average = copy.deepcopy(self.model).requires_grad_(False)
         self.optimiser = torch.optim.AdamW(
-            self.model.parameters(), lr=1e-4, betas=(0.9, 0.98), weight_decay=config.weight_decay
+            self.model.parameters(), lr=1e-4, betas=(0.9, 0.98), weight_decay=config.weight_decay, fused=True
         )
         self.step, self.seconds, self.cpu_seconds = 0, 0.0, 0.0
         self.revisions: tuple[tuple[int, str], ...] = ()
+        self.origins: tuple[Origin, ...] = ()
 
     def train_step(self, batch: dict[str, Tensor], forward: nn.Module, cooldown: float = 1.0) -> dict[str, float]:
         """One optimiser step; `forward` is the model, possibly wrapped for several processes."""
@@ -161,7 +167,8 @@ class Trainer:
 
     def progress(self) -> Progress:
         """Where the training stands."""
-        return Progress(self.step, self.seconds, json.dumps(asdict(self.config)), self.cpu_seconds, self.revisions)
+        config = json.dumps(asdict(self.config))
+        return Progress(self.step, self.seconds, config, self.cpu_seconds, self.revisions, self.origins)
 
     def save(self, path: Path) -> None:
         """Write the checkpoint."""
@@ -173,12 +180,29 @@ class Trainer:
         Raises:
             CheckpointError: it is missing, damaged, or of another point group or network.
         """
-        group = config_of(read_progress(path))["point_group"]
+        stored = config_of(read_progress(path))
+        group, backbone = stored["point_group"], stored.get("backbone", DEFAULT)
         if group != self.config.point_group:
             raise CheckpointError(f"Checkpoint {path} is for point group {group}, not {self.config.point_group}.")
-        progress = load_checkpoint(path, self.model, self.average, self.optimiser)
-        self.step, self.seconds = progress.step, progress.seconds
-        self.cpu_seconds, self.revisions = progress.cpu_seconds, progress.revisions
+        if backbone != self.config.backbone:
+            raise CheckpointError(f"Checkpoint {path} has the backbone {backbone}, not {self.config.backbone}.")
+        self._stand_at(load_checkpoint(path, self.model, self.average, self.optimiser))
+
+    def start_from(self, path: Path) -> None:
+        """Begin with the averaged weights in any file: fresh moments, the steps and hours before them counted in.
+
+        Raises:
+            CheckpointError: the file is missing, damaged, or of another point group or network.
+        """
+        found = read_averaged(path)
+        found.check_fits(self.config.point_group, self.config.backbone)
+        for network in (self.model, self.average):
+            found.load_into(network, kept=("sigma_data",))  # half-precision files hold it rounded
+        self._stand_at(found.before())
+
+    def _stand_at(self, progress: Progress) -> None:
+        self.step, self.seconds, self.cpu_seconds = progress.step, progress.seconds, progress.cpu_seconds
+        self.revisions, self.origins = progress.revisions, progress.origins
 
     def note_revision(self) -> None:
         """Remember which code trains from here on."""
@@ -186,9 +210,9 @@ class Trainer:
             self.revisions = (*self.revisions, (self.step, code_revision()))
 
 
-def build_denoiser(space: StateSpace) -> Denoiser:
+def build_denoiser(space: StateSpace, backbone: str = DEFAULT) -> Denoiser:
     """The network for a state space."""
-    return Denoiser(torch.from_numpy(space.sigma_data), space.light_channels)
+    return Denoiser(torch.from_numpy(space.sigma_data), space.light_channels, backbone)
 
 
 def never_stop() -> bool:

@@ -12,15 +12,15 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from model.crystal import disorientation_deg
 from model.diffusion.denoiser import Denoiser
 from model.diffusion.method import reconstruct
 from model.diffusion.shipped import Weights
 from model.diffusion.state import StateSpace
+from model.estimate.scores import auroc
 from model.microstructure import Example, draw_example
-from model.reconstruct.problem import WRONG_DEG, Problem, RegisteredLight, SparsePoints, never, no_report
+from model.reconstruct.problem import WRONG_DEG, Options, Problem, RegisteredLight, SparsePoints, never, no_report
 
 SYNTHETIC = "synth"
 SELECTED_BY = f"val_{SYNTHETIC}_wrong"
@@ -116,7 +116,7 @@ def validate(denoiser: Denoiser, space: StateSpace, cases: Iterable[Case]) -> di
 
 def _error_and_doubt(trained: Weights, case: Case) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
     """Error in degrees and P(wrong) of the pixels that count."""
-    found = reconstruct(trained, case.problem, no_report, never)
+    found = reconstruct(trained, case.problem, Options(), no_report, never)
     inside = case.inside
     error = disorientation_deg(found.orientation[inside], case.truth[inside], case.problem.laue_group)
     return error, found.p_wrong[inside]
@@ -131,11 +131,3 @@ def _figures(pairs: Sequence[tuple[NDArray[np.floating], NDArray[np.floating]]])
         "auroc": auroc(doubt, wrong),
         "error_deg": float(error.mean(dtype=np.float64)),
     }
-
-
-def auroc(score: NDArray[np.floating], wrong: NDArray[np.bool_]) -> float:
-    """Probability that a wrong pixel has a higher `score` than a right one (Mann–Whitney); NaN without both kinds."""
-    bad, good = int(wrong.sum()), int((~wrong).sum())
-    if not bad or not good:
-        return float("nan")
-    return float((rankdata(score)[wrong].sum() - bad * (bad + 1) / 2) / (bad * good))

@@ -8,6 +8,7 @@ Weights are log-odds against the latter:
   grain never hit is expected to look like any grain of the section. The misfit is tempered: calibration, blur and
   registration errors are shared by neighbours and channels, and PL that does not tell the measured points apart must
   not count, so the section's own points decide how much it does (`light_trust`);
+- a neighbouring section, if there is one that the points bear out (`prior`);
 - neighbourhood: a Potts coupling (`smooth`). Loosening it where PL shows an edge made the maps worse: the misfit
   already holds what PL knows, and its noise looks like edges.
 
@@ -17,18 +18,19 @@ Reading a map off the weights is the business of `readout`.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
-from scipy.spatial import KDTree
-from scipy.special import logsumexp
 
 from model.light.predict import predict_light
+from model.reconstruct.bands import in_bands
 from model.reconstruct.problem import RegisteredLight
 from model.reconstruct.seeds import Seeds
 from model.reconstruct.smooth import mean_field
+
+if TYPE_CHECKING:
+    from model.reconstruct.prior import PriorBelief
 
 GROUPS = 10
 """Candidates of a pixel, at most."""
@@ -44,8 +46,10 @@ MISFIT_CAP = 8.0
 COUPLING = 0.4
 """Log-odds that a neighbour of the same grain adds; with it P(wrong) is calibrated on the shipped maps."""
 SWEEPS = 4
-CHUNK_PIXELS = 65_536
-"""Pixels whose nearest seeds are looked up at a time, which bounds the memory of that step."""
+CHUNK_PIXELS = 16_384
+"""Pixels worked on at a time: threads share larger maps, smaller ones stay in the thread that asks."""
+TILE_SPACINGS, SMALLEST_TILE_PX, LARGEST_TILE_PX = 1.5, 4, 16
+"""Side of the tiles of pixels that search the same seeds, in mean spacings of the seeds, and its limits."""
 REFERENCE_SEEDS = 128
 """Seeds that stand for the section when the PL of an unknown grain is judged."""
 
@@ -65,12 +69,20 @@ class Gate:
     free: NDArray[np.float32]
 
 
-def open_gate(shape: tuple[int, int], seeds: Seeds, light: RegisteredLight | None, trust: float = 0.0) -> Gate:
+def open_gate(
+    shape: tuple[int, int],
+    seeds: Seeds,
+    light: RegisteredLight | None,
+    trust: float = 0.0,
+    prior: PriorBelief | None = None,
+) -> Gate:
     """The candidates of each pixel and their posterior weights, from at least one seed; `trust` weighs the misfit."""
     seed, distance = nearest_of_each_group(shape, seeds)
     log_odds = distance_log_odds(distance, seeds.length_px)
     if light is not None:
         log_odds += light_log_likelihood(light, seeds, seed, trust)
+    if prior is not None:
+        log_odds += prior.log_likelihood(seeds, seed)
     label = np.where(seed >= 0, seeds.group[seed], np.int32(-1))
     belief = mean_field(log_odds, label, COUPLING, SWEEPS)
     return Gate(seed, belief[..., :-1], belief[..., -1])
@@ -79,50 +91,40 @@ def open_gate(shape: tuple[int, int], seeds: Seeds, light: RegisteredLight | Non
 def nearest_of_each_group(
     shape: tuple[int, int], seeds: Seeds, groups: int = GROUPS
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    """(h, w, K) nearest seed of each of the `groups` nearest groups (−1: none), and its distance in pixels (∞)."""
-    tree = KDTree(seeds.position)
+    """(h, w, K) nearest seed of each of the `groups` nearest groups (−1: none), and its distance in pixels (∞).
+
+    Of seeds equally far away the first counts as nearer.
+    """
+    from model.reconstruct import _near_kernels as kernels
+
+    grid, near = _buckets(shape, seeds), min(NEAR_SEEDS, len(seeds))
     seed = np.empty((*shape, groups), np.int32)
-    away = np.empty((*shape, groups), np.float32)
-    rows = max(1, CHUNK_PIXELS // shape[1])
-    for top in range(0, shape[0], rows):
-        band = slice(top, min(top + rows, shape[0]))
-        pixels = np.indices((band.stop - top, shape[1])).reshape(2, -1).T + np.array([top, 0])
-        found = _groups_near(tree, pixels, seeds, groups)
-        seed[band], away[band] = (column.reshape(-1, shape[1], groups) for column in found)
-    return seed, away
+    distance = np.empty((*shape, groups), np.float32)
+
+    def search(rows: slice) -> None:
+        kernels.search_band(grid, rows.start, near, seed[rows], distance[rows])
+
+    in_bands(search, shape, CHUNK_PIXELS)
+    return seed, distance
 
 
-def _groups_near(
-    tree: Any, pixels: NDArray[np.integer], seeds: Seeds, groups: int
-) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    """(n, K) `nearest_of_each_group` of (n, 2) pixels."""
-    distance, index = tree.query(pixels, k=min(NEAR_SEEDS, len(seeds)))
-    return _first_of_each(_as_columns(index), _as_columns(distance), seeds.group, groups)
+def _groups_at_seeds(shape: tuple[int, int], seeds: Seeds) -> NDArray[np.int32]:
+    """(N, K) `nearest_of_each_group` where the seeds are."""
+    from model.reconstruct import _near_kernels as kernels
+
+    seed = np.empty((len(seeds), GROUPS), np.int32)
+    distance = np.empty(seed.shape, np.float32)
+    near = min(NEAR_SEEDS, len(seeds))
+    kernels.search_at_seeds(_buckets(shape, seeds), near, seed, distance)
+    return seed
 
 
-def _as_columns(neighbours: Any) -> NDArray[Any]:
-    """(n, k) neighbours; scipy leaves out the second axis for one."""
-    return np.asarray(neighbours).reshape(len(neighbours), -1)
+def _buckets(shape: tuple[int, int], seeds: Seeds) -> Any:
+    from model.reconstruct import _near_kernels as kernels
 
-
-@njit(cache=True, nogil=True)
-def _first_of_each(
-    near: NDArray[np.intp], distance: NDArray[np.float64], group: NDArray[np.int32], groups: int
-) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    count = len(near)
-    seed = np.full((count, groups), -1, np.int32)
-    length = np.full((count, groups), np.inf, np.float32)
-    for x in range(count):
-        found = 0
-        for s in range(near.shape[1]):
-            known = False
-            for k in range(found):
-                known = known or group[seed[x, k]] == group[near[x, s]]
-            if not known and found < groups:
-                seed[x, found] = near[x, s]
-                length[x, found] = distance[x, s]
-                found += 1
-    return seed, length
+    spacing = np.sqrt(shape[0] * shape[1] / len(seeds))
+    side = round(float(np.clip(TILE_SPACINGS * spacing, SMALLEST_TILE_PX, LARGEST_TILE_PX)))
+    return kernels.buckets(seeds.position, seeds.group, *shape, side)
 
 
 def distance_log_odds(distance: NDArray[np.float32], length_px: float) -> NDArray[np.float32]:
@@ -137,12 +139,22 @@ def light_log_likelihood(
     light: RegisteredLight, seeds: Seeds, seed: NDArray[np.int32], trust: float
 ) -> NDArray[np.float32]:
     """(h, w, K + 1) log-likelihood of the PL seen under each candidate and, last, under a grain never hit."""
-    features, precision = _columns(light)
+    from model.reconstruct import _weight_kernels as kernels
+
     expected = predict_light(seeds.orientation).astype(np.float32)
     reference = expected[np.linspace(0, len(seeds) - 1, min(len(seeds), REFERENCE_SEEDS)).astype(np.intp)]
-    candidates = seed.reshape(-1, seed.shape[-1])
-    flat = _misfit(features, trust / 2 * precision, expected, candidates, reference, np.float32(MISFIT_CAP))
-    return flat.reshape(*seed.shape[:2], -1)
+    out = np.zeros((*seed.shape[:2], seed.shape[2] + 1), np.float32)
+
+    def compare(rows: slice) -> None:
+        features, precision = _columns(light, rows)
+        weight, flat = np.float32(trust / 2) * precision, out[rows].reshape(features.shape[1], -1)
+        kernels.candidate_misfit(features, weight, expected, seed[rows].reshape(len(flat), -1), MISFIT_CAP, flat)
+        likelihood = np.empty(len(flat), np.float32)
+        kernels.reference_likelihood(features, weight, reference, MISFIT_CAP, likelihood)
+        flat[:, -1] = np.log(likelihood)
+
+    in_bands(compare, seed.shape[:2], CHUNK_PIXELS)
+    return out
 
 
 def light_trust(shape: tuple[int, int], seeds: Seeds, light: RegisteredLight) -> float:
@@ -151,57 +163,34 @@ def light_trust(shape: tuple[int, int], seeds: Seeds, light: RegisteredLight) ->
     Maximum likelihood of the groups that were measured, over `TRUST`, and 0 unless each group bears it out. PL of
     another section gets 0; PL that is 3 px off half of what registered PL gets.
     """
-    candidates, _ = _groups_near(KDTree(seeds.position), seeds.position, seeds, GROUPS)
-    pixel = np.ravel_multi_index(tuple(seeds.position.T), shape)
-    features, precision = (columns[pixel] for columns in _columns(light))
+    from model.reconstruct import _weight_kernels as kernels
+
+    candidates = _groups_at_seeds(shape, seeds)
+    rows, columns = seeds.position.T
+    at_seeds = RegisteredLight(light.features[:, rows, columns], light.sigma[:, rows, columns])
+    features, precision = _columns(at_seeds, slice(None))
     expected = predict_light(seeds.orientation).astype(np.float32)
-    cap = np.float32(MISFIT_CAP / TRUST[-1])
-    misfit = _misfit(features, precision / 2, expected, candidates, expected[:1], cap)[:, :-1]
-    with np.errstate(invalid="ignore"):
-        weighed = np.where(candidates >= 0, TRUST[:, None, None] * misfit, -np.inf)
-    likelihood = np.mean(weighed[..., 0] - logsumexp(weighed, axis=-1), axis=-1)
+    misfit = np.zeros((len(seeds), GROUPS + 1), np.float32)
+    kernels.candidate_misfit(
+        features, np.float32(0.5) * precision, expected, candidates, MISFIT_CAP / TRUST[-1], misfit
+    )
+    likelihood = _likelihood_of_first(misfit[:, :-1], candidates >= 0)
     convincing = (likelihood.max() - likelihood[0]) * len(np.unique(seeds.group)) > MIN_EVIDENCE
     return float(TRUST[likelihood.argmax()]) if convincing else 0.0
 
 
-def _columns(light: RegisteredLight) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """(n, 5) features without NaN, and (n, 5) inverse variances, 0 where PL is not trusted."""
-    finite = np.isfinite(light.features) & np.isfinite(light.sigma) & (light.sigma > 0)
-    features = np.where(finite, light.features, 0)
-    precision = 1 / np.where(finite, light.sigma, np.inf) ** 2
-    columns = (np.ascontiguousarray(a.reshape(len(a), -1).T, dtype=np.float32) for a in (features, precision))
-    return next(columns), next(columns)
+def _likelihood_of_first(misfit: NDArray[np.float32], known: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """(T,) mean log-probability of the first of (N, K) candidates by each weight of `TRUST`."""
+    weighed = TRUST.astype(np.float32)[:, None, None] * misfit
+    # No maximum need be taken out: the misfit is capped.
+    evidence = np.exp(weighed).sum(axis=-1, where=known)
+    return np.asarray(np.mean(weighed[..., 0] - np.log(evidence), axis=-1, dtype=np.float64))
 
 
-@njit(cache=True, nogil=True)
-def _misfit(
-    features: NDArray[np.float32],
-    weight: NDArray[np.float32],
-    expected: NDArray[np.float32],
-    seed: NDArray[np.int32],
-    reference: NDArray[np.float32],
-    cap: np.float32,
-) -> NDArray[np.float32]:
-    count, groups = seed.shape
-    out = np.zeros((count, groups + 1), np.float32)
-    least = np.exp(-cap)
-    for x in range(count):
-        if not weight[x].any():
-            continue
-        for k in range(groups):
-            if seed[x, k] >= 0:
-                out[x, k] = -min(cap, _weighted_square(features[x], expected[seed[x, k]], weight[x]))
-        likelihood = 0.0
-        for r in range(len(reference)):
-            square = _weighted_square(features[x], reference[r], weight[x])
-            likelihood += np.exp(-square) if square < cap else least
-        out[x, groups] = np.log(likelihood / len(reference))
-    return out
-
-
-@njit(cache=True, nogil=True)
-def _weighted_square(a: NDArray[np.float32], b: NDArray[np.float32], weight: NDArray[np.float32]) -> np.float32:
-    total = np.float32(0)
-    for c in range(len(a)):
-        total += weight[c] * (a[c] - b[c]) ** 2
-    return total
+def _columns(light: RegisteredLight, rows: slice) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """(5, n) features without NaN of some rows, and (5, n) inverse variances, 0 where PL is not trusted."""
+    features, sigma = light.features[:, rows], light.sigma[:, rows]
+    finite = np.isfinite(features) & np.isfinite(sigma) & (sigma > 0)
+    seen = np.where(finite, features, 0).astype(np.float32)
+    precision = (1 / np.where(finite, sigma, np.inf) ** 2).astype(np.float32)
+    return seen.reshape(len(seen), -1), precision.reshape(len(seen), -1)

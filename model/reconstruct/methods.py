@@ -1,16 +1,17 @@
-"""Two classical methods that read their map off the gate: nearest neighbour, and candidates weighed by PL.
+"""Two classical methods that read their map off the gate: nearest neighbour, and weighed candidates.
 
 Both give what the gate says of uncertainty; the PL-guided watershed is in `watershed`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from model.crystal import laue_group
 from model.reconstruct.gate import light_trust, open_gate
+from model.reconstruct.prior import usable_prior
 from model.reconstruct.problem import (
     IsCancelled,
     Options,
@@ -24,6 +25,7 @@ from model.reconstruct.problem import (
 )
 from model.reconstruct.readout import read_out
 from model.reconstruct.seeds import Seeds, find_seeds
+from model.reconstruct.within import find_partners
 
 WITHOUT = "EBSD alone is used."
 
@@ -50,9 +52,9 @@ class NearestNeighbour:
 
 @dataclass(frozen=True)
 class PLCandidates:
-    """Each pixel takes the likeliest of the grains measured nearby, by distance, PL and its neighbours.
+    """Each pixel takes the likeliest of the grains measured nearby, by distance, PL, prior section and neighbours.
 
-    Without usable PL it is a smoothed nearest neighbour, and says so.
+    Without usable PL and prior it is a smoothed nearest neighbour, and says so.
     """
 
     name: str = "pl_candidates"
@@ -63,14 +65,23 @@ class PLCandidates:
         check(problem)
         checkpoint(report, cancelled, 0.0, "seeds")
         seeds, notes = find_seeds(problem)
+        prior, unborne = usable_prior(problem, seeds)
         if not len(seeds):
-            return nothing_known(problem.shape)
+            nothing = nothing_known(problem.shape)
+            return replace(nothing, degraded=(*nothing.degraded, *unborne))
         light, trust, reason = usable_light(problem, seeds)
         checkpoint(report, cancelled, 0.2, "candidates")
-        gate = open_gate(problem.shape, seeds, light, trust)
+        gate = open_gate(problem.shape, seeds, light, trust, prior)
         checkpoint(report, cancelled, 0.7, "map")
         return read_out(
-            problem, seeds, gate.seed, gate.weight, light_used=light is not None, degraded=(*notes, *reason)
+            problem,
+            seeds,
+            gate.seed,
+            gate.weight,
+            partners=find_partners(seeds, problem.laue_group),
+            light_used=light is not None,
+            prior_used=prior is not None,
+            degraded=(*notes, *reason, *unborne),
         )
 
 

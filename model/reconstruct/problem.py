@@ -22,6 +22,13 @@ UNIT_TOLERANCE = 1e-3
 Report = Callable[[float, str], None]
 """Called with the fraction done (0 … 1) and the stage that begins."""
 IsCancelled = Callable[[], bool]
+OutOfTime = Callable[[], bool]
+"""Asked before each checkpoint of a sampler, and only once the map exists: where it is true, the samples so far do."""
+
+
+def never() -> bool:
+    """An `IsCancelled` and `OutOfTime` for callers that never cancel and do not hurry."""
+    return False
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +69,21 @@ class RegisteredLight:
 
 
 @dataclass(frozen=True, eq=False)
+class PriorSection:
+    """A neighbouring section in the frame of this one, reconstructed earlier: what to expect, never measured here.
+
+    Attributes:
+        orientation: (h, w, 4) float32 unit quaternions, crystal → sample.
+        known: (h, w) bool, where it says anything.
+        spacing_px: distance between the two sections in steps of the scan grid.
+    """
+
+    orientation: NDArray[np.float32]
+    known: NDArray[np.bool_]
+    spacing_px: float
+
+
+@dataclass(frozen=True, eq=False)
 class Problem:
     """One phase of a section to reconstruct.
 
@@ -70,6 +92,7 @@ class Problem:
         laue_group: symmetry of the phase, e.g. `6/mmm`.
         light: registered PL, or None.
         light_missing: why there is no `light`, as a sentence.
+        prior: a neighbouring section, or None.
     """
 
     shape: tuple[int, int]
@@ -77,6 +100,7 @@ class Problem:
     points: SparsePoints
     light: RegisteredLight | None = None
     light_missing: str = "There is no PL of this section."
+    prior: PriorSection | None = None
 
 
 @dataclass(frozen=True)
@@ -84,14 +108,16 @@ class Options:
     """How to reconstruct.
 
     Attributes:
-        members: posterior samples or ensemble members.
-        steps: sampler steps, where the method has such.
+        members: posterior samples, where the method draws such; 0 draws none.
+        steps: sampler steps of each; None is the method's default.
         seed: of every random decision.
+        out_of_time: whether to stop drawing samples and answer with those that there are.
     """
 
-    members: int = 8
+    members: int = 0
     steps: int | None = None
     seed: int = 0
+    out_of_time: OutOfTime = never
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,11 +142,16 @@ class Posterior:
     Attributes:
         orientation: (h, w, 4) float32 unit quaternions; measured pixels keep their measured orientation.
         expected_error_deg: (h, w) float32.
+        bound90_deg: (h, w) float32 angle that the error stays below with probability 0.9.
         p_wrong: (h, w) float32 probability of being off by more than `WRONG_DEG`.
         boundary: (h, w) float32 probability of a grain boundary towards the right or lower neighbour.
         grain: (h, w) int32 labels from 1; 0 where nothing is known.
         candidates: what the pixels may belong to, for acquisition, where the method knows.
+        samples: (n, h, w, 4) float32 maps drawn from the joint posterior, or None.
+        denoised: (h, w, 4) float32 map with the noise taken out of measured orientations too, or None.
+        light: (5, h, w) float32 PL features with noise and blemishes taken out, or None.
         light_used: whether PL took part.
+        prior_used: whether the prior section took part.
         degraded: sentences on what was left out or replaced.
     """
 
@@ -129,8 +160,13 @@ class Posterior:
     p_wrong: NDArray[np.float32]
     boundary: NDArray[np.float32]
     grain: NDArray[np.int32]
+    bound90_deg: NDArray[np.float32] | None = None
     candidates: Candidates | None = None
+    samples: NDArray[np.float32] | None = None
+    denoised: NDArray[np.float32] | None = None
+    light: NDArray[np.float32] | None = None
     light_used: bool = False
+    prior_used: bool = False
     degraded: tuple[str, ...] = ()
 
 
@@ -157,11 +193,6 @@ def no_report(fraction: float, stage: str) -> None:
     del fraction, stage
 
 
-def never() -> bool:
-    """An `IsCancelled` for callers that never cancel."""
-    return False
-
-
 def checkpoint(report: Report, cancelled: IsCancelled, fraction: float, stage: str) -> None:
     """Report that `stage` begins, unless the caller withdrew.
 
@@ -178,7 +209,7 @@ def check(problem: Problem) -> None:
 
     Raises:
         BadInput: columns of different length, positions off the grid, quaternions that are not unit or not finite,
-            or PL of another shape than the grid.
+            or PL or a prior section of another shape than the grid.
     """
     points = problem.points
     lengths = {len(points.position_px), len(points.orientation), len(points.indexed)}
@@ -190,6 +221,11 @@ def check(problem: Problem) -> None:
         have = problem.light.features.shape[1:]
         raise BadInput(
             f"The registered PL has {have[0]}×{have[1]} pixels, the grid {problem.shape}.", field="light", value=have
+        )
+    if problem.prior is not None and problem.prior.orientation.shape[:2] != problem.shape:
+        have = problem.prior.orientation.shape[:2]
+        raise BadInput(
+            f"The prior section has {have[0]}×{have[1]} pixels, the grid {problem.shape}.", field="prior", value=have
         )
 
 
@@ -220,6 +256,8 @@ def check_orientations(orientation: NDArray[np.float32]) -> None:
 
 NOTHING_INDEXED = "No measured point is indexed: the map holds no orientation and every pixel counts as wrong."
 UNKNOWN_ERROR_DEG = 90.0
+LARGEST_ERROR_DEG = 180.0
+"""Bound where nothing is known, whatever the symmetry."""
 
 
 def nothing_known(shape: tuple[int, int]) -> Posterior:
@@ -229,6 +267,7 @@ def nothing_known(shape: tuple[int, int]) -> Posterior:
     return Posterior(
         orientation=identity,
         expected_error_deg=np.full(shape, UNKNOWN_ERROR_DEG, dtype=np.float32),
+        bound90_deg=np.full(shape, LARGEST_ERROR_DEG, dtype=np.float32),
         p_wrong=np.ones(shape, dtype=np.float32),
         boundary=np.zeros(shape, dtype=np.float32),
         grain=np.zeros(shape, dtype=np.int32),

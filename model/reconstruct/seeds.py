@@ -72,17 +72,17 @@ def _once_per_pixel(
 ) -> tuple[NDArray[np.intp], int]:
     """One of the measurements of each pixel (their medoid, the latest of equals), and how many pixels contradict."""
     order = np.argsort(pixel, kind="stable")
-    runs = np.split(index[order], np.flatnonzero(np.diff(pixel[order])) + 1) if len(index) else []
-    kept, contradictions = [int(run[-1]) for run in runs], 0
-    for number, run in enumerate(runs):
-        if len(run) == 1:
-            continue
+    starts = np.flatnonzero(np.diff(pixel[order], prepend=-1))
+    ends = np.append(starts[1:], len(order))
+    kept, contradictions = index[order[ends - 1]] if len(index) else index, 0
+    for number in np.flatnonzero(ends - starts > 1):
+        run = index[order[starts[number] : ends[number]]]
         q = orientation[run]
         angle = disorientation_deg(q[:, None], q[None], laue_group)
         total = angle.sum(axis=1).round(3)[::-1]
-        kept[number] = int(run[len(run) - 1 - int(total.argmin())])
+        kept[number] = run[len(run) - 1 - int(total.argmin())]
         contradictions += bool(angle.max() > WRONG_DEG)
-    return np.sort(np.array(kept, dtype=np.intp)), contradictions
+    return np.sort(kept), contradictions
 
 
 def neighbour_pairs(position: NDArray[np.int32]) -> tuple[NDArray[np.intp], NDArray[np.float64]]:

@@ -31,6 +31,8 @@ from model.reconstruct.problem import (
 from model.reconstruct.readout import read_out
 from model.reconstruct.seeds import Seeds, find_seeds
 
+MEMBERS = 8
+"""Of the ensemble, where the options name no number."""
 DROP_SHARE = 0.1
 BLUR_PX = 0.7
 GROUPS = 16
@@ -54,14 +56,14 @@ class PLWatershed:
             nearest = NearestNeighbour()(problem, options, report, cancelled)
             return replace(nearest, degraded=(*nearest.degraded, *reason))
         near, distance = nearest_of_each_group(problem.shape, seeds, GROUPS)
-        votes = np.zeros((*near.shape[:2], GROUPS), dtype=np.float32)
-        for member in range(options.members):
-            checkpoint(report, cancelled, 0.1 + 0.7 * member / options.members, f"member {member + 1}")
+        votes, members = np.zeros((*near.shape[:2], GROUPS), dtype=np.float32), options.members or MEMBERS
+        for member in range(members):
+            checkpoint(report, cancelled, 0.1 + 0.7 * member / members, f"member {member + 1}")
             rng = np.random.default_rng((options.seed, member))
             _count(votes, near, seeds.group, flood(*perturbed(seeds, light, rng)))
         checkpoint(report, cancelled, 0.8, "map")
         reachable = 1 - never_hit(distance[..., 0], seeds.length_px)
-        weight = (votes * reachable[..., None] / options.members).astype(np.float32)
+        weight = (votes * reachable[..., None] / members).astype(np.float32)
         return read_out(problem, seeds, near, weight, light_used=True, degraded=notes)
 
 

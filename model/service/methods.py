@@ -5,9 +5,20 @@ torch is imported only if there is something to run with it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any, Protocol, runtime_checkable
+
 from model import reconstruct
+from model.crystal import laue_group
 from model.reconstruct import PLCandidates, Reconstructor
 from model.weights import weights_files
+
+
+@runtime_checkable
+class Trained(Protocol):
+    """A method that has weights: Laue group → something with a `sha256`; a `ValueError` where it has none."""
+
+    weights: Callable[[str], Any]
 
 
 def _trained() -> tuple[Reconstructor, ...]:
@@ -22,3 +33,18 @@ def _trained() -> tuple[Reconstructor, ...]:
 METHODS: dict[str, Reconstructor] = {method.name: method for method in _trained()} | reconstruct.METHODS
 """Every method by name, the default first."""
 DEFAULT_METHOD = next(iter(METHODS))
+
+
+def shipped_weights() -> tuple[tuple[str, str], ...]:
+    """(point group, SHA-256) of the weights that ship."""
+    return tuple((group, file.sha256) for group, file in weights_files().items())
+
+
+def weights_sha256(method: Reconstructor, point_group: str) -> str | None:
+    """SHA-256 of the weights that a method uses for a point group; None where it uses none, or cannot."""
+    if not isinstance(method, Trained):
+        return None
+    try:
+        return str(method.weights(laue_group(point_group).name).sha256)
+    except ValueError:
+        return None

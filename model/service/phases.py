@@ -11,12 +11,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from model.reconstruct import Candidates, Posterior
+from model.reconstruct import WRONG_DEG, Candidates, Posterior
 from model.reconstruct.gate import open_gate
+from model.reconstruct.problem import LARGEST_ERROR_DEG
 from model.reconstruct.seeds import MAX_LENGTH_PX, Seeds, correlation_length_px, neighbour_pairs
 from protocols.values import PointBlock
 
 NO_PHASE = 0
+BOUND_LEVEL = 0.9
+SURE_OF_PHASE = 0.99
+"""From here on the bound of the phase stands as it is: it then holds with probability 0.89 at least instead of 0.9."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +56,10 @@ def find_phases(shape: tuple[int, int], points: PointBlock) -> PhaseMap:
 
 
 def compose(phases: PhaseMap, parts: dict[int, Posterior]) -> Posterior:
-    """One posterior out of those of the phases, by phase id; a boundary lies wherever the phase changes."""
+    """One posterior out of those of the phases, by phase id; a boundary lies wherever the phase changes.
+
+    Of several phases there are no samples: those of one phase do not know where the others lie.
+    """
     if len(parts) == 1 and (phases.probability == 1).all():
         return next(iter(parts.values()))
     masks = {number: phases.phase_id == number for number in parts}
@@ -61,16 +68,53 @@ def compose(phases: PhaseMap, parts: dict[int, Posterior]) -> Posterior:
     error = _by_phase(masks, {n: p.expected_error_deg for n, p in parts.items()})
     worst = np.max([p.expected_error_deg.max() for p in parts.values()])
     boundary = _by_phase(masks, {n: p.boundary for n, p in parts.items()})
+    bound = _by_phase(masks, {n: bound_of(p) for n, p in parts.items()})
     return Posterior(
         orientation=_by_phase(masks, {n: p.orientation for n, p in parts.items()}),
         expected_error_deg=(phases.probability * error + doubt * worst).astype(np.float32),
         p_wrong=(1 - right).astype(np.float32),
         boundary=np.maximum(boundary, _phase_steps(phases.phase_id)),
         grain=_grains(masks, parts),
+        bound90_deg=_bound90_deg(phases.probability, right, bound),
+        denoised=_denoised(masks, parts),
+        light=_light(masks, parts),
         candidates=_candidates(masks, parts, doubt),
         light_used=any(p.light_used for p in parts.values()),
+        prior_used=any(p.prior_used for p in parts.values()),
         degraded=tuple(dict.fromkeys(note for p in parts.values() for note in p.degraded)),
     )
+
+
+def bound_of(posterior: Posterior) -> NDArray[np.float32]:
+    """(h, w) the 90 % bound of a posterior; where its method gave none, an angle that no error exceeds."""
+    if posterior.bound90_deg is not None:
+        return posterior.bound90_deg
+    return np.full(posterior.p_wrong.shape, LARGEST_ERROR_DEG, np.float32)
+
+
+def _bound90_deg(
+    sure: NDArray[np.float32], right: NDArray[np.floating], bound: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """(h, w) bound out of that of the phase shown, which is the phase of the pixel with probability `sure` only.
+
+    An error within another phase has no bound. So the bound of the phase stands where the phase is as good as certain;
+    else `WRONG_DEG` is one where the pixel is `right`, phase and all, with `BOUND_LEVEL`; and else there is none.
+    """
+    doubtful = np.where(right >= BOUND_LEVEL, np.maximum(bound, WRONG_DEG), LARGEST_ERROR_DEG)
+    return np.where(sure >= SURE_OF_PHASE, bound, doubtful).astype(np.float32)
+
+
+def _denoised(masks: dict[int, NDArray[np.bool_]], parts: dict[int, Posterior]) -> NDArray[np.float32] | None:
+    held = {number: part.denoised for number, part in parts.items() if part.denoised is not None}
+    return _by_phase(masks, held) if len(held) == len(parts) else None
+
+
+def _light(masks: dict[int, NDArray[np.bool_]], parts: dict[int, Posterior]) -> NDArray[np.float32] | None:
+    """(5, h, w) PL of the one phase that has it; NaN where another phase lies."""
+    for number, part in parts.items():
+        if part.light is not None:
+            return np.where(masks[number], part.light, np.nan).astype(np.float32)
+    return None
 
 
 def _by_phase(masks: dict[int, NDArray[np.bool_]], values: dict[int, NDArray[np.float32]]) -> NDArray[np.float32]:

@@ -1,6 +1,7 @@
 """One reconstruction of one section, from message to message: register PL, reconstruct each phase, propose points.
 
-Plain numerical work for a worker thread: reports stages, looks at `cancelled` between them, touches no socket.
+Plain numerical work for a worker thread: reports stages, looks at `cancelled` and the clock between them, touches no
+socket. The message is put together in `answer`.
 """
 
 from __future__ import annotations
@@ -13,29 +14,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.acquire import DEFAULT_POLICY, POLICIES, Scene
-from model.crystal import laue_group, to_euler_frame, to_map_frame
-from model.light import Alignment, align, frame_note
+from model.crystal import laue_group, to_map_frame
+from model.light import align, frame_note
 from model.reconstruct import (
     IsCancelled,
     Options,
     Posterior,
     Problem,
+    Reconstructor,
     RegisteredLight,
     Report,
     SparsePoints,
 )
 from model.reconstruct.problem import check_orientations, check_positions, checkpoint, nothing_known
+from model.service.answer import Aligned, Found, answer
+from model.service.deadline import Deadline, Watched
 from model.service.methods import DEFAULT_METHOD, METHODS
-from model.service.phases import PhaseMap, compose, find_phases
+from model.service.phases import compose, find_phases
+from model.service.prior import check_prior, prior_section
 from model.service.sections import Section
 from protocols.errors import BadInput
-from protocols.messages import (
-    LightDiagnostics,
-    ProposalRequest,
-    Proposals,
-    Reconstruction,
-    ReconstructRequest,
-)
+from protocols.messages import ProposalRequest, Proposals, Reconstruction, ReconstructRequest
 from protocols.values import PointBlock
 
 T = TypeVar("T")
@@ -45,12 +44,15 @@ ALIGNED, MAPPED = 0.35, 0.9
 
 
 @dataclass(frozen=True, eq=False)
-class Aligned:
-    """PL of a section for one reconstruction: usable or not, and why not."""
+class Work:
+    """A request in hand: what it is about, and whom its methods answer to."""
 
-    phase_id: int
-    alignment: Alignment | None
-    notes: tuple[str, ...]
+    section: Section
+    request: ReconstructRequest
+    method: Reconstructor
+    deadline: Deadline
+    report: Report
+    cancelled: IsCancelled
 
 
 def reconstruct(
@@ -59,27 +61,59 @@ def reconstruct(
     """Answer a request; the section remembers the alignment.
 
     Raises:
-        BadInput: an unknown method or policy, points off the grid or of an undeclared phase.
+        BadInput: an unknown method or policy, points off the grid or of an undeclared phase, a prior that does not fit.
         Cancelled: `cancelled` said so.
+        DeadlineExceeded: the work time that the request allows was over before there was a map.
     """
-    started = time.perf_counter()
+    started, deadline = time.perf_counter(), Deadline(request.deadline_s)
     method, policy = _named(METHODS, request.method or DEFAULT_METHOD, "method"), _policy(request)
-    check_points(section, request.points)
-    points = in_map_frame(request.points, section)
-    checkpoint(report, cancelled, 0.0, "registration")
-    aligned = align_light(section, points, request.seed)
-    checkpoint(report, cancelled, ALIGNED, "phases")
-    phases = find_phases(section.shape, points)
-    options = Options(request.n_samples, request.steps, request.seed)
-    parts: dict[int, Posterior] = {}
-    numbers = [int(n) for n in np.unique(phases.phase_id) if n]
-    for done, number in enumerate(numbers):
-        part = _report_part(report, done, len(numbers))
-        parts[number] = method(_problem(section, points, number, aligned), options, part, cancelled)
-    posterior = compose(phases, parts) if parts else nothing_known(section.shape)
+    check_input(section, request)
+    work = Work(section, request, method, deadline, report, cancelled)
+    found = find(work, in_map_frame(request.points, section))
     checkpoint(report, cancelled, MAPPED, "proposals")
+    points, posterior = request.points, found.posterior
     proposed = None if request.propose is None else propose(posterior, points, request.propose, policy, request.seed)
-    return _message(section, request, method.name, phases, posterior, aligned, proposed, started)
+    return answer(section, request, method, found, proposed, started)
+
+
+def find(work: Work, points: PointBlock) -> Found:
+    """The posterior of the whole section from points in the map frame.
+
+    Raises:
+        Cancelled: the caller withdrew.
+        DeadlineExceeded: the work time was over before there was a map.
+    """
+    section, watched = work.section, Watched(work.deadline, work.report)
+    checkpoint(watched, work.cancelled, 0.0, "registration")
+    aligned = align_light(section, points, work.request.seed)
+    checkpoint(watched, work.cancelled, ALIGNED, "phases")
+    phases = find_phases(section.shape, points)
+    numbers = [int(n) for n in np.unique(phases.phase_id) if n]
+    parts: dict[int, Posterior] = {}
+    for done, number in enumerate(numbers):
+        problem = _problem(work, points, number, aligned)
+        parts[number] = _solve(work, problem, done, len(numbers))
+    posterior = compose(phases, parts) if parts else nothing_known(section.shape)
+    return Found(posterior, phases.phase_id, aligned, work.deadline.passed)
+
+
+def _solve(work: Work, problem: Problem, done: int, parts: int) -> Posterior:
+    """The posterior of one phase; samples are drawn only of a phase that has the section to itself."""
+    watched = Watched(work.deadline, _report_part(work.report, done, parts))
+    samples = work.request.n_samples if parts == 1 else 0
+    options = Options(samples, work.request.steps, work.request.seed, watched.out_of_time)
+    return work.method(problem, options, watched, work.cancelled)
+
+
+def check_input(section: Section, request: ReconstructRequest) -> None:
+    """Refuse points and a prior map that do not belong to the section.
+
+    Raises:
+        BadInput: as `check_points` and `check_prior`.
+    """
+    check_points(section, request.points)
+    if request.prior is not None:
+        check_prior(section, request.prior)
 
 
 def check_points(section: Section, points: PointBlock) -> None:
@@ -125,8 +159,8 @@ def align_light(section: Section, points: PointBlock, seed: int) -> Aligned:
     return Aligned(number, section.alignment, notes)
 
 
-def _problem(section: Section, points: PointBlock, number: int, aligned: Aligned) -> Problem:
-    own = points.phase_id == number
+def _problem(work: Work, points: PointBlock, number: int, aligned: Aligned) -> Problem:
+    section, own = work.section, points.phase_id == number
     sparse = SparsePoints(points.position_px[own], points.orientation[own], points.indexed[own])
     light, missing = None, "PL takes part in another phase only."
     if number == aligned.phase_id or aligned.alignment is None:
@@ -134,7 +168,8 @@ def _problem(section: Section, points: PointBlock, number: int, aligned: Aligned
     found = aligned.alignment
     if number == aligned.phase_id and found is not None and found.usable:
         light = RegisteredLight(found.registered, found.sigma_of_channels(), found.residual_px)
-    return Problem(section.shape, section.phase(number).point_group, sparse, light, missing)
+    prior = prior_section(section, work.request.prior, number)
+    return Problem(section.shape, section.phase(number).point_group, sparse, light, missing, prior)
 
 
 def _report_part(report: Report, done: int, parts: int) -> Report:
@@ -177,48 +212,3 @@ def _named(known: dict[str, T], name: str, what: str) -> T:
     if name not in known:
         raise BadInput(f"There is no {what} '{name}'; known are {', '.join(known)}.", field=what, value=name)
     return known[name]
-
-
-def diagnostics(aligned: Aligned, used: bool) -> LightDiagnostics:
-    """What became of PL."""
-    found = aligned.alignment
-    if found is None:
-        return LightDiagnostics(used=used, notes=aligned.notes)
-    return LightDiagnostics(
-        used=used,
-        explained_variance=found.explained_variance,
-        distrusted_share=found.distrusted_share,
-        registration_residual_px=found.residual_px if np.isfinite(found.residual_px) else None,
-        registration_px=found.moved_px,
-        notes=aligned.notes,
-    )
-
-
-def _message(
-    section: Section,
-    request: ReconstructRequest,
-    method: str,
-    phases: PhaseMap,
-    posterior: Posterior,
-    aligned: Aligned,
-    proposed: Proposals | None,
-    started: float,
-) -> Reconstruction:
-    frame = section.declared.frame
-    features = aligned.alignment.registered if request.want_light and aligned.alignment is not None else None
-    return Reconstruction(
-        section_key=request.section_key,
-        method=method,
-        orientation=to_euler_frame(posterior.orientation, frame).astype(np.float32),
-        phase_id=phases.phase_id,
-        expected_error_deg=posterior.expected_error_deg,
-        p_wrong=posterior.p_wrong,
-        boundary=posterior.boundary,
-        grain=posterior.grain,
-        predicted_wrong=float(posterior.p_wrong.mean()),
-        light=diagnostics(aligned, posterior.light_used),
-        light_features=features,
-        proposals=proposed,
-        seconds=time.perf_counter() - started,
-        degraded=posterior.degraded,
-    )

@@ -1,7 +1,8 @@
 """The sections that the service holds: what was declared, PL features fitted once, and the latest alignment.
 
 A bounded store: when memory is needed, the section not used for longest is forgotten, and whoever names it is told to
-open it again. What is done with a section is the business of `reconstruction`.
+open it again; what would not fit even alone is refused. What is done with a section is the business of
+`reconstruction`.
 """
 
 from __future__ import annotations
@@ -13,13 +14,23 @@ import numpy as np
 
 from model.crystal import laue_group
 from model.light import Alignment, LightFeatures, features_from_rgb, fit_stack
-from protocols.errors import BadInput, UnknownSection
+from protocols.errors import BadInput, OutOfLimits, UnknownSection
 from protocols.messages import OpenSection
-from protocols.values import LightImages, LightKind, Phase
+from protocols.values import Grid, LightImages, LightKind, Phase
 
 MEMORY_BYTES = 2 * 1024**3
 BYTES_PER_PIXEL = 600
 """What a reconstruction of one pixel needs at its peak: ten candidates with weights, bonds and their copies."""
+BYTES_PER_LIGHT_PIXEL = 64
+"""Five features as fitted, standardised and sharpened, and their residual."""
+BYTES_PER_SAMPLED_PIXEL = 16
+"""A quaternion."""
+
+
+def needed_bytes(grid: Grid, light_px: tuple[int, int] | None, samples: int = 0) -> int:
+    """Memory for a section on this grid with PL of `light_px` (rows, columns), while so many samples are held."""
+    light = 0 if light_px is None else BYTES_PER_LIGHT_PIXEL * light_px[0] * light_px[1]
+    return light + (BYTES_PER_PIXEL + BYTES_PER_SAMPLED_PIXEL * samples) * grid.size
 
 
 @dataclass(eq=False)
@@ -48,8 +59,7 @@ class Section:
     @property
     def nbytes(self) -> int:
         """Memory that holding and reconstructing the section takes, about."""
-        light = 0 if self.features is None else self.features.values.nbytes + self.features.residual.nbytes
-        return light + BYTES_PER_PIXEL * self.declared.grid.size
+        return needed_bytes(self.declared.grid, None if self.features is None else self.features.shape_px)
 
     def phase(self, phase_id: int) -> Phase:
         """The declared phase of a point.
@@ -104,7 +114,7 @@ def fit_features(light: LightImages) -> tuple[LightFeatures | None, tuple[str, .
 
 
 class Sections:
-    """Sections by key, at most `memory_bytes` of them together; the latest is always kept."""
+    """Sections by key, at most `memory_bytes` of them together; the latest is kept, as `require_room` let it in."""
 
     def __init__(self, memory_bytes: int = MEMORY_BYTES) -> None:
         self._memory_bytes = memory_bytes
@@ -112,6 +122,23 @@ class Sections:
 
     def __len__(self) -> int:
         return len(self._held)
+
+    def require_room(self, declared: OpenSection, samples: int = 0) -> None:
+        """Refuse a section, or posterior samples of it, that the whole memory could not hold.
+
+        Raises:
+            OutOfLimits: naming what is needed and what there is.
+        """
+        light_px = None if declared.light is None else declared.light.images.shape[1:]
+        needed = needed_bytes(declared.grid, light_px, samples)
+        if needed <= self._memory_bytes:
+            return
+        height, width = declared.grid.shape_px
+        what = f"Section '{declared.section_key}' of {height}×{width} px"
+        what += f" with {samples} posterior samples" if samples else ""
+        sentence = f"{what} needs {_size(needed)} of memory; the model service has {_size(self._memory_bytes)}."
+        field, value = ("n_samples", samples) if samples else ("grid.shape_px", (height, width))
+        raise OutOfLimits(sentence, field=field, value=value)
 
     def put(self, section: Section) -> None:
         """Hold a section, in place of one of the same key, and forget the least recently used until all fit."""
@@ -135,3 +162,7 @@ class Sections:
     def drop(self, key: str) -> None:
         """Forget a section; one that is not held is forgotten already."""
         self._held.pop(key, None)
+
+
+def _size(count: int) -> str:
+    return f"{count / 2**30:.3g} GiB"

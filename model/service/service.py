@@ -19,7 +19,7 @@ from model.reconstruct import (
     never,
     no_report,
 )
-from model.service.methods import DEFAULT_METHOD, METHODS
+from model.service.methods import DEFAULT_METHOD, METHODS, shipped_weights
 from model.service.reconstruction import reconstruct
 from model.service.sections import MEMORY_BYTES, Sections, prepare
 from model.service.turns import Turns
@@ -107,9 +107,11 @@ class ModelService:
             policies=tuple(POLICIES),
             default_policy=DEFAULT_POLICY,
             point_groups=LAUE_GROUP_NAMES,
+            weights_sha256=shipped_weights(),
         )
 
     async def _open(self, request: OpenSection, call: Call) -> SectionOpened:
+        self._sections.require_room(request)
         section = await self._turns.do(call.peer, lambda: prepare(request))
         self._sections.put(section)
         return SectionOpened(
@@ -118,6 +120,7 @@ class ModelService:
 
     async def _reconstruct(self, request: ReconstructRequest, call: Call) -> Reconstruction:
         section = self._sections.get(request.section_key)
+        self._sections.require_room(section.declared, request.n_samples)
 
         def work() -> Reconstruction:
             if call.cancelled:

@@ -20,7 +20,11 @@ class _Job(NamedTuple):
 
 
 class Turns:
-    """Work of several callers in one thread, round robin over the callers, first come first served within each."""
+    """Work of several callers in one thread, round robin over the callers, first come first served within each.
+
+    A caller whose work was just done goes behind all others, so of two callers the one that asks seldom waits for the
+    job in hand alone, however many the other has waiting.
+    """
 
     def __init__(self, name: str) -> None:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
@@ -46,19 +50,20 @@ class Turns:
     def _next(self) -> None:
         if self._running is not None or not self._waiting:
             return
-        caller = next(iter(self._waiting))
-        jobs = self._waiting.pop(caller)
+        caller, jobs = next(iter(self._waiting.items()))
         job = jobs.popleft()
-        if jobs:
-            self._waiting[caller] = jobs  # a dict keeps the order of insertion: the caller goes to the back
+        if not jobs:
+            del self._waiting[caller]
         if job.result.done():
             self._next()
             return
         self._running = asyncio.get_running_loop().run_in_executor(self._thread, job.work)
-        self._running.add_done_callback(lambda done: self._finished(done, job.result))
+        self._running.add_done_callback(lambda done: self._finished(done, caller, job.result))
 
-    def _finished(self, done: asyncio.Future[Any], result: asyncio.Future[Any]) -> None:
+    def _finished(self, done: asyncio.Future[Any], caller: bytes, result: asyncio.Future[Any]) -> None:
         self._running = None
+        if caller in self._waiting:  # a dict keeps the order of insertion: behind whoever came meanwhile
+            self._waiting[caller] = self._waiting.pop(caller)
         error = done.exception()
         if not result.done():
             _ = result.set_result(done.result()) if error is None else result.set_exception(error)

@@ -1,6 +1,7 @@
 """Which trained weights ship with the package: one file per Laue group, named with its SHA-256 in `index.json`.
 
-Reading them is the business of `model.diffusion.shipped`; this module needs no torch.
+Beside each lie the card, the metrics and the curves of its training. Reading weights is the business of
+`model.diffusion.shipped`; this module needs no torch.
 """
 
 from __future__ import annotations
@@ -19,6 +20,15 @@ class WeightsFile:
 
     path: Path
     sha256: str
+
+    def beside(self, name: str) -> Path:
+        """Where the file that is called `name` in the folder of the training is kept: its card, curves or metrics."""
+        return self.path.with_name(f"{self.path.stem}.{name}")
+
+
+def weights_path(group: str, folder: Path = FOLDER) -> Path:
+    """Where the weights for a Laue group are kept."""
+    return folder / f"{group.replace('/', '-')}.safetensors"
 
 
 @cache

@@ -216,6 +216,7 @@ def description() -> ModelDescription:
         policies=("uncertain",),
         default_policy="uncertain",
         point_groups=("6/mmm",),
+        weights_sha256=(("6/mmm", "f" * 64),),
     )
 
 
@@ -228,6 +229,7 @@ def reconstruction(message: ReconstructRequest, shape: tuple[int, int], predicte
         orientation=identity,
         phase_id=np.ones(shape, np.uint8),
         expected_error_deg=np.full(shape, 2.0, np.float32),
+        bound90_deg=np.full(shape, 6.0, np.float32),
         p_wrong=np.full(shape, predicted, np.float32),
         boundary=np.zeros(shape, np.float32),
         grain=np.ones(shape, np.int32),

@@ -169,6 +169,13 @@ def test_points_that_nobody_asked_for_are_refused(case: str) -> None:
         bench.core.ledger.receive(0, PointBlock(**columns))
 
 
+def test_the_model_is_asked_as_the_plan_says() -> None:
+    core = Bench(RunPlan(method="watershed", n_samples=4, steps=12, seed=7)).core
+    for number, question in enumerate((core.question(), core.final_question()), 1):
+        assert question is not None
+        assert (question.method, question.n_samples, question.steps, question.seed) == ("watershed", 4, 12, 7 + number)
+
+
 def test_the_point_store_grows_and_its_views_stay_as_they_were() -> None:
     request = Bench(RunPlan(budget=Budget(fraction=1.0))).core.next_planned()
     assert request is not None

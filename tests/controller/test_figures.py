@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib as mpl
@@ -9,7 +10,8 @@ from matplotlib.image import imread
 
 from controller.figures import write_figures
 from controller.figures.panels import ipf_key_image
-from controller.figures.style import round_length_um
+from controller.figures.sheets import uncertainty_sheet
+from controller.figures.style import house_style, round_length_um
 from controller.loop import Run
 from controller.session_reader import Session, load_session
 from controller.summary import GridBaseline, score
@@ -55,6 +57,17 @@ async def test_all_figures_with_the_truth(tmp_path: Path) -> None:
         pixels = imread(path)[..., :3]
         assert min(pixels.shape[:2]) > 300
         assert pixels.std() > 0.05
+
+
+async def test_doubts_are_drawn_without_the_bound_that_an_older_file_lacks(tmp_path: Path) -> None:
+    session = await session_of(tmp_path)
+    assert session.result is not None
+    older = replace(session, final=replace(session.result, bound90_deg=None))
+    with house_style():
+        with_bound, without = (uncertainty_sheet(one, one.result) for one in (session, older) if one.result)
+    assert [len(figure.axes) for figure in (with_bound, without)] == [8, 6]
+    titles = [axes.get_title(loc="left") for axes in with_bound.axes]
+    assert [title for title in titles if title][:2] == ["Expected error", "Bound of the error (90 %)"]
 
 
 async def test_without_truth_and_without_light(tmp_path: Path) -> None:

@@ -73,6 +73,11 @@ async def test_reasons_and_gains_of_every_point_are_stored(tmp_path: Path) -> No
     assert [d["round"] for d in session.decisions] == [0, 0, 1, 2, 3, 4]
 
 
+async def test_the_weights_of_the_model_are_written_down(tmp_path: Path) -> None:
+    _, session = await Case(tmp_path).execute()
+    assert session.software["weights for 6/mmm"] == "f" * 64
+
+
 async def test_two_batches_are_out_while_the_model_thinks(tmp_path: Path) -> None:
     """Decision k knows all batches up to k − 2, and never more, however fast the instrument is."""
     _, session = await Case(tmp_path).execute()

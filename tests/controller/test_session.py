@@ -64,6 +64,8 @@ def test_everything_comes_back_as_it_was(tmp_path: Path) -> None:
     assert read.final is not None
     assert read.latest is not None
     assert np.array_equal(read.final.p_wrong, answer.p_wrong)
+    assert read.final.bound90_deg is not None
+    assert np.array_equal(read.final.bound90_deg, answer.bound90_deg)
     assert read.final.light == answer.light
     assert read.final.points == 17
     assert (read.finish_reason, read.finish_detail) == ("stopped", "the operator stopped the run")
@@ -118,6 +120,19 @@ def test_columns_of_which_only_some_grew_are_cut_to_what_is_whole(tmp_path: Path
         for name in ("point_id", "status", "position_px"):
             file[f"measured/{name}"].resize(len(points) + 5, axis=0)
     assert load_session(session.path).points == points
+
+
+def test_a_file_of_the_first_format_has_no_bound_and_still_loads(tmp_path: Path) -> None:
+    session, core = begin(tmp_path / "s.h5")
+    session.add_inferred("final", reconstruction(core.final_question(), (24, 20)), 1)
+    session.close()
+    with h5py.File(session.path, "r+") as file:
+        file.attrs["format_version"] = 1
+        del file["inferred/final/bound90_deg"]
+    read = load_session(session.path).final
+    assert read is not None
+    assert read.bound90_deg is None
+    assert (read.expected_error_deg == 2).all()
 
 
 WRITER = """

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -98,6 +99,7 @@ def train(config: Path, out: Path, *more: str) -> int:
         ("[validation]\nshares = []", "validation.shares = [] cannot be used: give shares above 0 up to 1."),
         ('point_group = "mmm"', 'point_group = "mmm" cannot be used: no embedding for mmm'),
         ('point_group = "622"', 'point_group = "622" cannot be used: its Laue group is 6/mmm; give that.'),
+        ('backbone = "cnn"', 'backbone = "cnn" cannot be used: there are unet and dit.'),
         ("seed =", "is not valid TOML: "),
     ],
 )
@@ -121,6 +123,10 @@ def test_bad_configurations_are_one_sentence(
         (["--hours", "1", "--cooldown", "2"], "--cooldown 2 cannot be used: give a number from 0 up to --hours."),
         (["--resume", "--out", "{here}"], "There is no checkpoint in {here} to resume; leave out --resume to begin"),
         (["--config", "{here}/none.toml"], "The configuration {here}/none.toml cannot be read: No such file"),
+        (["--from", "{here}/none.safetensors"], "Weights file {here}/none.safetensors cannot be read: No such file or"),
+        (["--from", "{here}/x", "--resume"], "--resume goes on with a training and --from begins another: give one of"),
+        (["--ship", "{here}"], "There is no best.safetensors in {here} to ship."),
+        (["--ship", "{here}/x.safetensors"], "There is no x.safetensors in {here} to ship."),
         (["--compact", "{here}"], "There is no checkpoint.safetensors in {here} to make compact."),
         (["--curves", "{here}"], "There is no metrics.csv in {here} to draw."),
     ],
@@ -234,6 +240,111 @@ def test_real_maps_are_registered_problems_with_known_answers() -> None:
         same = np.abs((case.problem.points.orientation * case.truth[at]).sum(-1))[case.inside[at]]
         assert same == pytest.approx(1, abs=1e-4)
     assert real_cases("m-3m") == ()
+
+
+def test_a_training_begins_from_weights_and_counts_what_was_before(
+    config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from model.diffusion.averaged import file_hash
+
+    first, second, third = (tmp_path / name for name in ("first", "second", "third"))
+    assert train(config, first) == 0
+    best = first / "best.safetensors"
+    assert main(["train", "--from", str(best), "--out", str(second), *ONE_STEP]) == 0
+    before, card = (_card(folder) for folder in (first, second))
+    assert card["configuration"] == before["configuration"]
+    assert card["steps"] == 2
+    assert card["wall_hours"] >= before["wall_hours"]
+    (origin,) = card["origins"]
+    assert (origin["file"], origin["sha256"], origin["step"]) == ("best.safetensors", file_hash(best), 1)
+    text = (second / "card.md").read_text(encoding="utf-8")
+    assert re.search(
+        r"\| 1\. best\.safetensors \| step 1, 0\.\d\d h processor time, 0\.\d\d h wall time, SHA-256 [0-9a-f]{64} \|",
+        text,
+    )
+    assert main(["train", "--out", str(second), "--resume", *ONE_STEP]) == 0
+    assert main(["train", "--from", str(second / "checkpoint.safetensors"), "--out", str(third), *ONE_STEP]) == 0
+    card = _card(third)
+    assert [one["step"] for one in card["origins"]] == [1, 3]
+    assert card["origins"][0] == origin
+    assert card["steps"] == 4
+    assert train(config, third, "--from", str(best)) == 1
+    assert "holds a training already; add --resume" in capsys.readouterr().err
+
+
+def _card(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / "card.json").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ('point_group = "m-3m"', "is for Laue group 6/mmm, not m-3m."),
+        ('backbone = "dit"', "has the backbone unet, not dit."),
+    ],
+)
+def test_weights_of_another_network_begin_nothing(
+    line: str, told: str, config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from model.weights import weights_files
+
+    config.write_text(line + TINY)
+    path = weights_files()["6/mmm"].path
+    assert train(config, tmp_path / "out", "--from", str(path)) == 1
+    assert capsys.readouterr().err == f"grainloop: Weights file {path} {told}\n"
+    assert not (tmp_path / "out").exists()
+
+
+def test_another_backbone_trains_and_resumes_by_the_same_command(
+    config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config.write_text('backbone = "dit"' + TINY)
+    out = tmp_path / "dit"
+    assert train(config, out) == 0
+    assert main(["train", "--out", str(out), "--resume", *ONE_STEP]) == 0
+    assert (_card(out)["backbone"], _card(out)["steps"]) == ("dit", 2)
+    config.write_text(TINY)
+    assert train(config, out, "--resume") == 1
+    assert "checkpoint.safetensors has the backbone dit, not unet." in capsys.readouterr().err
+    assert main(["train", "--from", str(out / "best.safetensors"), "--out", str(tmp_path / "next"), *ONE_STEP]) == 0
+
+
+def test_a_training_ships_with_its_card_and_curves(
+    config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from controller.cli import train_outputs
+    from model.diffusion.shipped import load_shipped
+    from model.weights import weights_files
+
+    out, package = tmp_path / "out", tmp_path / "package"
+    package.mkdir()
+    config.write_text('backbone = "dit"' + TINY)
+    assert train(config, out) == 0
+    train_outputs.ship(out, package)
+    names = {path.name for path in package.iterdir()}
+    beside = {f"6-mmm.{name}" for name in ("card.json", "card.md", "curves.png", "metrics.csv")}
+    assert names == beside | {"6-mmm.safetensors", "index.json"}
+    shipped = weights_files(package)["6/mmm"]
+    card = json.loads(shipped.beside("card.json").read_text(encoding="utf-8"))
+    assert {"seed", "revisions", "recipe_weights", "cpu_hours", "origins"} <= set(card)
+    assert (card["shipped"]["sha256"], card["shipped"]["from"]) == (shipped.sha256, "best.safetensors")
+    assert f"| sha256 | {shipped.sha256} |" in shipped.beside("card.md").read_text(encoding="utf-8")
+    assert load_shipped("6/mmm", package).sha256 == shipped.sha256
+
+    monkeypatch.setattr(train_outputs, "MAX_METRICS_BYTES", 10)
+    train_outputs.ship(out / "checkpoint.safetensors", package)
+    assert not shipped.beside("metrics.csv").exists()
+    again = weights_files(package)["6/mmm"]
+    assert load_shipped("6/mmm", package).sha256 == again.sha256
+    card = json.loads(again.beside("card.json").read_text(encoding="utf-8"))
+    assert card["shipped"]["from"] == "checkpoint.safetensors"
+
+    before = {path.name: path.read_bytes() for path in package.iterdir()}
+    (out / "card.json").write_text("[]")
+    capsys.readouterr()
+    assert main(["train", "--ship", str(out)]) == 1
+    assert capsys.readouterr().err == f"grainloop: {out / 'card.json'} is not the card of a training.\n"
+    assert {path.name: path.read_bytes() for path in package.iterdir()} == before
 
 
 def test_two_processes_train_one_model_and_one_of_them_writes(config: Path, tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from protocols.messages import (
     InstrumentRequest,
     ModelReply,
     ModelRequest,
+    PriorMap,
 )
 from protocols.plan import RunPlan
 from protocols.values import LightImages, LightKind, PointBlock, Value
@@ -137,6 +138,18 @@ def light_images() -> st.SearchStrategy[LightImages]:
     return st.tuples(st.sampled_from(LightKind), angles).flatmap(lambda pair: of(*pair))
 
 
+def prior_maps() -> st.SearchStrategy[PriorMap]:
+    def of(shape: tuple[int, int]) -> st.SearchStrategy[PriorMap]:
+        return st.builds(
+            PriorMap,
+            orientation=hnp.arrays(np.float32, (*shape, 4)),
+            phase_id=hnp.arrays(np.uint8, shape),
+            spacing_um=st.floats(1e-3, 1e3),
+        )
+
+    return st.tuples(st.integers(0, 3), st.integers(0, 3)).flatmap(of)
+
+
 def capabilities() -> st.SearchStrategy[Capabilities]:
     fields = {name: field(info) for name, info in Capabilities.model_fields.items()}
     dwell = st.lists(st.floats(1e-6, 1e3), min_size=3, max_size=3).map(sorted)
@@ -157,6 +170,7 @@ def run_plans() -> st.SearchStrategy[RunPlan]:
 SPECIAL = {
     PointBlock: point_blocks,
     LightImages: light_images,
+    PriorMap: prior_maps,
     Capabilities: capabilities,
     RunPlan: run_plans,
 }

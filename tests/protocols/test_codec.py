@@ -15,7 +15,14 @@ from protocols.arrays import ALLOWED_DTYPES
 from protocols.codec import decode, encode, validator
 from protocols.errors import BadMessage, TooLarge, UnknownKind, VersionMismatch
 from protocols.frames import ARRAY_EXTENSION, Limits, pack, unpack
-from protocols.messages import CheckHealth, InstrumentReply, InstrumentRequest, PointsMeasured, ScanRequest
+from protocols.messages import (
+    PROTOCOL_VERSION,
+    CheckHealth,
+    InstrumentReply,
+    InstrumentRequest,
+    PointsMeasured,
+    ScanRequest,
+)
 from protocols.values import PointBlock, Value
 from tests.protocols.strategies import UNIONS, members, point_blocks, values
 
@@ -159,19 +166,19 @@ def test_each_frame_is_named_exactly_once():
         ([header(5)], BadMessage),
         ([header({"body": {}})], BadMessage),
         ([header({1: 2})], BadMessage),
-        ([header({"version": 1})], BadMessage),
-        ([header({"version": 1, "body": {}, "more": 1})], BadMessage),
-        ([header({"version": 2, "body": {"kind": "park"}})], VersionMismatch),
-        ([header({"version": "1", "body": {"kind": "park"}})], VersionMismatch),
+        ([header({"version": PROTOCOL_VERSION})], BadMessage),
+        ([header({"version": PROTOCOL_VERSION, "body": {}, "more": 1})], BadMessage),
+        ([header({"version": PROTOCOL_VERSION + 1, "body": {"kind": "park"}})], VersionMismatch),
+        ([header({"version": str(PROTOCOL_VERSION), "body": {"kind": "park"}})], VersionMismatch),
         ([header({"version": True, "body": {"kind": "park"}})], VersionMismatch),
-        ([header({"version": 1, "body": {"kind": "explode"}})], UnknownKind),
-        ([header({"version": 1, "body": {"kind": "health"}})], UnknownKind),
-        ([header({"version": 1, "body": {}})], UnknownKind),
-        ([header({"version": 1, "body": None})], BadMessage),
-        ([header({"version": 1, "body": {"kind": "park", "more": 1}})], BadMessage),
-        ([header({"version": 1, "body": {"kind": "park", "more": b"bytes"}})], TooLarge),
-        ([header({"version": 1, "body": msgpack.ExtType(5, b"cos\nsystem\n")})], BadMessage),
-        ([header({"version": 1, "body": msgpack.Timestamp(0)})], BadMessage),
+        ([header({"version": PROTOCOL_VERSION, "body": {"kind": "explode"}})], UnknownKind),
+        ([header({"version": PROTOCOL_VERSION, "body": {"kind": "health"}})], UnknownKind),
+        ([header({"version": PROTOCOL_VERSION, "body": {}})], UnknownKind),
+        ([header({"version": PROTOCOL_VERSION, "body": None})], BadMessage),
+        ([header({"version": PROTOCOL_VERSION, "body": {"kind": "park", "more": 1}})], BadMessage),
+        ([header({"version": PROTOCOL_VERSION, "body": {"kind": "park", "more": b"bytes"}})], TooLarge),
+        ([header({"version": PROTOCOL_VERSION, "body": msgpack.ExtType(5, b"cos\nsystem\n")})], BadMessage),
+        ([header({"version": PROTOCOL_VERSION, "body": msgpack.Timestamp(0)})], BadMessage),
     ],
 )
 def test_what_is_no_message_is_refused_by_type(frames, error):
@@ -257,7 +264,7 @@ JSON_LIKE = st.recursive(
 @FAST
 def test_random_trees_raise_nothing_but_typed_errors(body):
     with pytest.raises(BadMessage):
-        decode([header({"version": 1, "body": body})], InstrumentReply)
+        decode([header({"version": PROTOCOL_VERSION, "body": body})], InstrumentReply)
 
 
 ONE_POINT = PointBlock.one(7, (3, 4), time_s=1.0, dwell_s=0.1)

@@ -25,6 +25,7 @@ from protocols.errors import (
 )
 from protocols.frames import Frame, pack
 from protocols.messages import (
+    PROTOCOL_VERSION,
     CheckHealth,
     Health,
     InstrumentReply,
@@ -353,7 +354,7 @@ def test_a_lost_connection_fails_what_is_open(pair):
 
 
 # --- junk ------------------------------------------------------------------------------------------------------------
-GOOD = {"version": 1, "kind": "request", "id": "7", "deadline_s": 1.0, "body": {"kind": "check_health"}}
+GOOD = {"version": PROTOCOL_VERSION, "kind": "request", "id": "7", "deadline_s": 1.0, "body": {"kind": "check_health"}}
 
 
 @pytest.mark.parametrize(

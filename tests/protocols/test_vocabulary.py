@@ -14,7 +14,7 @@ import protocols
 from protocols import errors
 from protocols.arrays import ArraySpec
 from protocols.errors import ErrorCode, ErrorEnvelope, GrainloopError, IllegalState, RemoteError
-from protocols.messages import Health, ScanRequest
+from protocols.messages import Health, PriorMap, ReconstructRequest, ScanRequest
 from protocols.plan import Budget, RunPlan
 from protocols.sentences import describe, short
 from protocols.states import MOVES, RunState, Trigger, move
@@ -94,6 +94,19 @@ def test_values_compare_by_content_and_type():
 def test_images_and_angles_belong_together(kind, angles, count):
     with pytest.raises(ValidationError, match=f"got {count}"):
         LightImages(kind=kind, angles_deg=angles, images=np.zeros((count, 2, 2), np.float32), pixel_um=1)
+
+
+def test_a_prior_map_has_one_shape():
+    with pytest.raises(ValidationError, match=r"orientation of \(2, 3\) px, but phase_id of \(3, 2\) px"):
+        PriorMap(orientation=np.zeros((2, 3, 4), np.float32), phase_id=np.zeros((3, 2), np.uint8), spacing_um=1)
+
+
+def test_no_sample_is_drawn_unless_asked_for():
+    asked = ReconstructRequest(section_key="s", points=PointBlock.empty())
+    assert (asked.n_samples, asked.deadline_s, asked.prior) == (0, None, None)
+    assert (RunPlan().n_samples, RunPlan().steps) == (0, None)
+    with pytest.raises(ValidationError, match="less than or equal to 256"):
+        ReconstructRequest(section_key="s", points=PointBlock.empty(), n_samples=257)
 
 
 def test_values_are_frozen_and_closed():

@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.special import log_softmax
 
 from model.crystal import embed, random_quaternions
-from model.diffusion.candidates import COUNT, Candidates, gather_candidates, local_spacing
+from model.diffusion.candidates import (
+    COUNT,
+    LOWEST,
+    Candidates,
+    candidates_in,
+    gather_candidates,
+    local_spacing,
+    section_candidates,
+)
 from model.diffusion.conditions import gather_evidence, predicted_light
 from model.diffusion.patterns import draw_pattern, regular_grid
 from model.diffusion.state import StateSpace
-from model.reconstruct.problem import Problem, SparsePoints
+from model.reconstruct.gate import distance_log_odds
+from model.reconstruct.problem import Problem, RegisteredLight, SparsePoints
 from model.reconstruct.seeds import Seeds, find_seeds
 
 
@@ -62,6 +72,62 @@ def test_nothing_measured_leaves_no_candidate(space: StateSpace) -> None:
     assert found.index.shape == (COUNT, 8, 8)
     assert not found.known.any()
     assert (found.prior[-1] == 0).all()
+
+
+def _light(rng: np.random.Generator, shape: tuple[int, int]) -> RegisteredLight:
+    features = rng.normal(scale=0.5, size=(5, *shape)).astype(np.float32)
+    return RegisteredLight(features, np.full(features.shape, 0.3, np.float32))
+
+
+@pytest.mark.parametrize("share", [0.0, 0.002, 0.1])
+@pytest.mark.parametrize(
+    "window", [(slice(0, 16), slice(0, 16)), (slice(13, 31), slice(20, 45)), (slice(None), slice(7, 8))]
+)
+def test_a_window_is_the_crop_of_the_section(
+    rng: np.random.Generator, space: StateSpace, share: float, window: tuple[slice, slice]
+) -> None:
+    shape = (31, 45)
+    seeds, light = _seeds(rng, shape, share), _light(rng, shape)
+    embedding = embed(seeds.orientation, space.group).astype(np.float32).reshape(-1, space.ebsd_channels)
+    given = (shape, seeds, embedding, predicted_light(seeds.orientation, space), light, 0.1)
+    whole, part = gather_candidates(*given), candidates_in(section_candidates(*given), window)
+    for name in ("index", "known", "prior", "features", "context"):
+        np.testing.assert_array_equal(getattr(part, name), getattr(whole, name)[..., *window])
+
+
+def test_features_are_what_they_are_called(rng: np.random.Generator, space: StateSpace) -> None:
+    shape = (24, 20)
+    seeds = _seeds(rng, shape, 0.08)
+    embedding = embed(seeds.orientation, space.group).astype(np.float32)
+    light = predicted_light(seeds.orientation, space)
+    bending = rng.uniform(0, 2, len(seeds)).astype(np.float32)
+    section = section_candidates(shape, seeds, embedding, light, bending_deg_px=bending)
+    found = candidates_in(section, (slice(None), slice(None)))
+    rows, columns = np.mgrid[: shape[0], : shape[1]]
+    away = np.hypot(*(seeds.position[found.index].transpose(3, 0, 1, 2) - np.array([rows, columns])[:, None]))
+    members = np.bincount(seeds.group)[seeds.group][found.index]
+    expected = [
+        away / section.spacing,
+        (away - away[0]) / section.spacing,
+        np.sqrt(np.mean((embedding[found.index] - embedding[found.index[0]]) ** 2, axis=-1)),
+        np.sqrt(np.mean((light[found.index] - light[found.index[0]]) ** 2, axis=-1)),
+        np.log(members) / 3,
+        np.moveaxis(section.unary, -1, 0)[:-1] / 4,
+        found.prior[:-1] / 4,
+        np.minimum(3, bending[found.index] * away / 5),
+    ]
+    np.testing.assert_allclose(found.features, np.stack(expected, axis=1) * found.known[:, None], atol=1e-5)
+
+
+def test_log_probabilities_before_smoothing_are_those_of_the_distance(
+    rng: np.random.Generator, space: StateSpace
+) -> None:
+    seeds = _seeds(rng, (18, 18), 0.1)
+    embedding = embed(seeds.orientation, space.group).astype(np.float32)
+    section = section_candidates((18, 18), seeds, embedding, predicted_light(seeds.orientation, space))
+    log_odds = distance_log_odds(section.distance, seeds.length_px)
+    expected = np.maximum(log_softmax(log_odds.astype(np.float64), axis=-1), LOWEST)
+    np.testing.assert_allclose(section.unary, expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("spacing", [3, 5])

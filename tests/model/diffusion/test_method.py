@@ -7,12 +7,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from model.crystal import disorientation_deg
 from model.diffusion.checkpoint import CheckpointError
 from model.diffusion.method import JointGate
 from model.diffusion.shipped import Weights
 from model.diffusion.state import StateSpace
 from model.diffusion.training import build_denoiser
 from model.reconstruct import METHODS, Options, PLCandidates, Problem, never, no_report
+from protocols.errors import Cancelled
 from tests.model.reconstruct.problems import grid_pixels, measured, voronoi
 
 SHAPE = (37, 50)
@@ -56,3 +58,59 @@ def test_nothing_measured_is_nothing_known(problem: Problem, space: StateSpace) 
     found = _untrained(space)(empty, Options(), no_report, never)
     assert (found.p_wrong == 1).all()
     assert (found.grain == 0).all()
+
+
+def test_samples_agree_with_the_probabilities_of_the_map(problem: Problem, space: StateSpace) -> None:
+    found = _untrained(space)(problem, Options(members=64, seed=3), no_report, never)
+    assert found.samples is not None
+    assert found.samples.shape == (64, *SHAPE, 4)
+    off = disorientation_deg(found.samples, found.orientation[None], "6/mmm") > 5
+    assert off.mean() == pytest.approx(found.p_wrong.mean(), abs=0.02)
+    at = tuple(problem.points.position_px.T)
+    assert np.array_equal(found.samples[(slice(None), *at)][0], problem.points.orientation)
+
+
+def test_samples_are_the_same_for_a_seed(problem: Problem, space: StateSpace) -> None:
+    method = _untrained(space)
+    for steps in (None, 2):
+        first, again, other = (
+            method(problem, Options(members=2, steps=steps, seed=seed), no_report, never).samples for seed in (1, 1, 2)
+        )
+        assert first is not None
+        assert np.array_equal(first, again)
+        assert not np.array_equal(first, other)
+
+
+def test_diffusion_samples_are_cancelled_between_two_evaluations(problem: Problem, space: StateSpace) -> None:
+    stages: list[tuple[float, str]] = []
+
+    def cancelled() -> bool:
+        return sum(stage == "samples" for _, stage in stages) > 3
+
+    with pytest.raises(Cancelled):
+        _untrained(space)(problem, Options(members=8, steps=3), lambda *of: stages.append(of), cancelled)
+    fractions = [fraction for fraction, _ in stages]
+    assert fractions == sorted(fractions)
+    assert sum(stage == "samples" for _, stage in stages) == 4
+
+
+@pytest.mark.parametrize("steps", [None, 1])
+def test_a_deadline_leaves_the_map_and_the_samples_drawn_so_far(
+    problem: Problem, space: StateSpace, steps: int | None
+) -> None:
+    answers = iter([False, False, False, True])
+    hurried = Options(members=8, steps=steps, out_of_time=lambda: next(answers))
+    found = _untrained(space)(problem, hurried, no_report, never)
+    assert found.samples is not None
+    assert len(found.samples) == 3
+    none = _untrained(space)(problem, Options(members=8, steps=steps, out_of_time=lambda: True), no_report, never)
+    assert none.samples is None
+    assert np.array_equal(none.orientation, found.orientation)
+
+
+def test_denoised_maps_come_with_the_posterior(problem: Problem, space: StateSpace) -> None:
+    found = _untrained(space)(problem, Options(), no_report, never)
+    assert found.denoised is not None
+    assert found.light is not None
+    assert np.linalg.norm(found.denoised, axis=-1) == pytest.approx(1, abs=1e-5)
+    assert found.light.shape == (5, *SHAPE)

@@ -10,7 +10,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from model.diffusion.checkpoint import CheckpointError
+from model.diffusion.backbones.dit import DiT
+from model.diffusion.backbones.unet import UNet
+from model.diffusion.checkpoint import CheckpointError, read_metadata
 from model.diffusion.shipped import load_shipped, load_weights, ship_weights
 from model.diffusion.state import state_space
 from model.diffusion.training import TrainConfig, Trainer, build_denoiser
@@ -67,3 +69,29 @@ def test_a_checkpoint_ships_as_its_average_in_half_precision(tmp_path: Path) -> 
     found = load_shipped("6/mmm", tmp_path).denoiser.state_dict()
     for name, value in trainer.average.state_dict().items():
         assert torch.allclose(found[name], value, atol=2e-3, rtol=1e-3), name
+
+
+def test_the_backbone_and_more_metadata_ship_with_the_weights(tmp_path: Path) -> None:
+    trainer = Trainer(TrainConfig(backbone="dit"))
+    trainer.save(tmp_path / "checkpoint.safetensors")
+    path = ship_weights(tmp_path / "checkpoint.safetensors", "6/mmm", tmp_path, {"note": '{"slope": 1.5}'})
+    meta = read_metadata(path)
+    assert (meta["backbone"], meta["note"], meta["step"]) == ("dit", '{"slope": 1.5}', "0")
+    assert isinstance(load_shipped("6/mmm", tmp_path).denoiser.backbone, DiT)
+    with pytest.raises(CheckpointError, match="is for Laue group 6/mmm, not m-3m"):
+        ship_weights(path, "m-3m", tmp_path)
+
+
+def test_weights_of_a_backbone_to_come_are_refused(tmp_path: Path) -> None:
+    save_file({"x": torch.zeros(1)}, tmp_path / "new.safetensors", metadata={"backbone": "mamba"})
+    with pytest.raises(CheckpointError, match="needs the backbone mamba, which this version does not have"):
+        load_weights(tmp_path / "new.safetensors", "6/mmm")
+    save_file({"x": torch.zeros(1)}, tmp_path / "bad.safetensors", metadata={"config": "no JSON"})
+    with pytest.raises(CheckpointError, match="holds no valid configuration"):
+        load_weights(tmp_path / "bad.safetensors", "6/mmm")
+
+
+def test_weights_that_name_no_backbone_are_a_unet(tmp_path: Path) -> None:
+    written(tmp_path)
+    assert "backbone" not in read_metadata(tmp_path / "weights.safetensors")
+    assert isinstance(load_shipped("6/mmm", tmp_path).denoiser.backbone, UNet)

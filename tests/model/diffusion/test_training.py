@@ -9,11 +9,14 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from model.diffusion.averaged import file_hash
 from model.diffusion.backbone import parameter_count
 from model.diffusion.checkpoint import (
     CheckpointError,
+    Origin,
     Progress,
     compact,
+    metadata_of,
     read_progress,
     save_average,
     save_checkpoint,
@@ -66,8 +69,10 @@ def test_the_network_is_small_enough_and_learns_one_batch(small: ExampleConfig) 
     assert losses[-1] < 0.9 * losses[0]
 
 
-def test_a_checkpoint_resumes_exactly(tmp_path: Path, small: ExampleConfig) -> None:
-    config = TrainConfig(examples=small)
+@pytest.mark.parametrize("backbone", ["unet", "dit"])
+def test_a_checkpoint_resumes_exactly(backbone: str, tmp_path: Path, small: ExampleConfig) -> None:
+    """With steps so large that moments in another order than their weights would show."""
+    config = TrainConfig(examples=small, backbone=backbone, rate=LearningRate(warmup=1, peak=3e-3))
     whole = Trainer(config)
     for number in range(2):
         whole.train_step(_tensors(number, config), whole.model)
@@ -77,8 +82,9 @@ def test_a_checkpoint_resumes_exactly(tmp_path: Path, small: ExampleConfig) -> N
     resumed.resume(tmp_path / "checkpoint.safetensors")
     assert resumed.step == 2
     assert resumed.train_step(_tensors(2, config), resumed.model)["loss"] == pytest.approx(expected["loss"], rel=1e-5)
-    for a, b in zip(whole.average.parameters(), resumed.average.parameters(), strict=True):
-        assert torch.allclose(a, b, atol=1e-6)
+    for one, other in ((whole.average, resumed.average), (whole.model, resumed.model)):
+        for a, b in zip(one.parameters(), other.parameters(), strict=True):
+            assert torch.allclose(a, b, atol=1e-6)
 
 
 def test_a_checkpoint_of_another_point_group_is_refused(tmp_path: Path) -> None:
@@ -98,6 +104,9 @@ def test_weights_alone_are_no_checkpoint(tmp_path: Path) -> None:
     trainer = Trainer(TrainConfig())
     save_average(tmp_path / "best.safetensors", trainer.average, {"step": "3"})
     with pytest.raises(CheckpointError, match="does not say where its training stands"):
+        trainer.resume(tmp_path / "best.safetensors")
+    save_average(tmp_path / "best.safetensors", trainer.average, metadata_of(trainer.progress()))
+    with pytest.raises(CheckpointError, match="holds averaged weights alone; --from begins a training with them"):
         trainer.resume(tmp_path / "best.safetensors")
 
 
@@ -125,6 +134,54 @@ def test_a_compact_checkpoint_is_small_and_goes_on_with_warming_moments(tmp_path
         rates.append(resumed.optimiser.param_groups[0]["lr"] / config.rate.at(number))
     assert rates == pytest.approx([0.25, 0.5, 0.75, 1.0, 1.0])
     assert resumed.step == 11
+
+
+def test_a_training_begins_from_averaged_weights_with_warming_moments(tmp_path: Path, small: ExampleConfig) -> None:
+    config = TrainConfig(examples=small, rate=LearningRate(warmup=4, peak=5e-4))
+    before, begun = Trainer(config), Trainer(config)
+    for number in range(6):
+        before.train_step(_tensors(number, config), before.model)
+    before.seconds, before.cpu_seconds, before.revisions = 7.0, 9.0, ((0, "abc"),)
+    before.save(tmp_path / "checkpoint.safetensors")
+    begun.start_from(tmp_path / "checkpoint.safetensors")
+    for network in (begun.model, begun.average):
+        for name, value in network.state_dict().items():
+            assert torch.equal(value, before.average.state_dict()[name]), name
+    found = begun.progress()
+    assert (found.step, found.seconds, found.cpu_seconds, found.revisions) == (6, 7.0, 9.0, ((0, "abc"),))
+    sha256 = file_hash(tmp_path / "checkpoint.safetensors")
+    assert found.origins == (Origin("checkpoint.safetensors", sha256, 6, 7.0, 9.0),)
+    begun.train_step(_tensors(6, config), begun.model)
+    assert begun.optimiser.param_groups[0]["lr"] == pytest.approx(0.25 * config.rate.at(6))
+    begun.save(tmp_path / "begun.safetensors")
+    assert read_progress(tmp_path / "begun.safetensors") == begun.progress()
+
+
+def test_weights_that_say_nothing_begin_a_training_at_its_beginning(tmp_path: Path) -> None:
+    trainer = Trainer(TrainConfig())
+    save_average(tmp_path / "bare.safetensors", trainer.average, {"point_group": "6/mmm"})
+    trainer.start_from(tmp_path / "bare.safetensors")
+    sha256 = file_hash(tmp_path / "bare.safetensors")
+    assert trainer.progress().origins == (Origin("bare.safetensors", sha256, 0, None, None),)
+    assert (trainer.step, trainer.seconds, trainer.cpu_seconds, trainer.revisions) == (0, 0.0, 0.0, ())
+    assert torch.equal(trainer.model.sigma_data.flatten(), torch.from_numpy(trainer.space.sigma_data))
+
+
+def test_weights_of_another_group_backbone_or_network_begin_nothing(tmp_path: Path) -> None:
+    Trainer(TrainConfig()).save(tmp_path / "hexagonal.safetensors")
+    with pytest.raises(CheckpointError, match="is for Laue group 6/mmm, not m-3m"):
+        Trainer(CUBIC).start_from(tmp_path / "hexagonal.safetensors")
+    with pytest.raises(CheckpointError, match="has the backbone unet, not dit"):
+        Trainer(TrainConfig(backbone="dit")).start_from(tmp_path / "hexagonal.safetensors")
+    save_file({"stem.weight": torch.zeros(3)}, tmp_path / "other.safetensors", metadata={"step": "3"})
+    with pytest.raises(CheckpointError, match="belongs to another network"):
+        Trainer(TrainConfig()).start_from(tmp_path / "other.safetensors")
+    with pytest.raises(CheckpointError, match="cannot be read: No such file"):
+        Trainer(TrainConfig()).start_from(tmp_path / "none.safetensors")
+    state = Trainer(TrainConfig()).average
+    save_average(tmp_path / "odd.safetensors", state, {"step": "some"})
+    with pytest.raises(CheckpointError, match="does not say where its training stands"):
+        Trainer(TrainConfig()).start_from(tmp_path / "odd.safetensors")
 
 
 def test_a_damaged_checkpoint_is_refused(tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ import pytest
 from model.crystal import random_quaternions
 from model.diffusion.state import StateSpace, state_space
 from model.diffusion.training import build_denoiser
-from model.diffusion.validation import Case, ValidationConfig, auroc, regular_grid, synthetic_cases, validate
+from model.diffusion.validation import Case, ValidationConfig, regular_grid, synthetic_cases, validate
+from model.estimate.scores import auroc
 from model.reconstruct import Problem, SparsePoints
 
 FEW = ValidationConfig(specimens=2, shape_px=(48, 40), shares=(0.0625, 0.25))

@@ -77,7 +77,7 @@ def test_candidates_without_light_never_lose_to_nearest_neighbour(name, share):
 @pytest.mark.parametrize("name", specimens.FILES)
 def test_the_predicted_share_of_wrong_pixels_is_near_the_true_one(name, method, share, light):
     wrong, predicted = errors(name, share, method, light)
-    assert 0.75 * wrong.mean() < predicted.mean() < max(1.6 * wrong.mean(), wrong.mean() + 0.075)
+    assert 0.75 * wrong.mean() < predicted.mean() < max(1.6 * wrong.mean(), wrong.mean() + 0.085)
     assert auroc(predicted, wrong) > 0.65
 
 

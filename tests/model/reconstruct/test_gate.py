@@ -105,3 +105,29 @@ def test_light_can_overrule_distance():
     gate = open_gate((1, 10), seeds, RegisteredLight(features, np.full((5, 1, 10), 0.05, np.float32)), 0.2)
     second = np.where(gate.seed == 1, gate.weight, 0).sum(-1)
     assert np.all(second[0, 2:] > 0.5)
+
+
+def test_trust_maximises_the_likelihood_of_the_measured_groups():
+    truth, _ = voronoi((32, 32), 25, seed=6)
+    seeds, _ = find_seeds(problem(truth, grid_pixels((32, 32), 0.1)))
+    light = perfect_light(truth, 0.9, seed=2)
+    found, _ = nearest_of_each_group((32, 32), seeds)
+    candidates = found[tuple(seeds.position.T)]
+    seen = light.features[:, *seeds.position.T].T[:, None]
+    misfit = ((seen - predict_light(seeds.orientation)[candidates]) ** 2).sum(-1) / (2 * 0.9**2)
+    misfit = np.where(candidates >= 0, np.minimum(misfit, module.MISFIT_CAP / module.TRUST[-1]), np.inf)
+    with np.errstate(invalid="ignore"):
+        odds = [np.where(candidates >= 0, np.exp(-t * misfit), 0) for t in module.TRUST]
+    likelihood = [np.mean(np.log(o[:, 0] / o.sum(-1))) for o in odds]
+    assert light_trust((32, 32), seeds, light) == module.TRUST[np.argmax(likelihood)]
+
+
+def test_threads_change_nothing(monkeypatch):
+    truth, _ = voronoi((40, 50), 30, seed=8)
+    seeds, _ = find_seeds(problem(truth, grid_pixels((40, 50), 0.1)))
+    light = perfect_light(truth, 0.2)
+    alone = open_gate((40, 50), seeds, light, 0.1)
+    monkeypatch.setattr(module, "CHUNK_PIXELS", 300)
+    shared = open_gate((40, 50), seeds, light, 0.1)
+    assert np.array_equal(alone.seed, shared.seed)
+    assert np.array_equal(alone.weight, shared.weight)

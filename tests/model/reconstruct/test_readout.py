@@ -1,10 +1,20 @@
 import numpy as np
 import pytest
 
-from model.crystal import disorientation_deg, quaternion_from_axis_angle
+from model.crystal import disorientation_deg, multiply, quaternion_from_axis_angle, random_quaternions
 from model.reconstruct import Problem, SparsePoints
-from model.reconstruct.readout import read_out, typical_error_deg
+from model.reconstruct import readout as module
+from model.reconstruct.readout import (
+    KEPT,
+    NEGLIGIBLE,
+    SHARED,
+    error_bound_deg,
+    heaviest,
+    read_out,
+    typical_error_deg,
+)
 from model.reconstruct.seeds import Seeds, find_seeds
+from tests.model.reconstruct.problems import some_pixels
 
 
 def tilted(*degrees):
@@ -83,3 +93,81 @@ def test_the_typical_error_of_one_orientation_is_that_of_random_ones():
     one = Seeds(np.zeros((1, 2), np.int32), tilted(0), np.arange(1), np.zeros(1, np.int32), 10.0)
     assert 50 < typical_error_deg(one, "6/mmm") < 70
     assert 35 < typical_error_deg(one, "m-3m") < 47
+
+
+def random_case(shape=(14, 17), points=60, candidates=7, seed=0):
+    """Scattered seeds of some hundred orientations, half of them near others, and random weights below 1."""
+    rng = np.random.default_rng(seed)
+    base = random_quaternions(points // 3, rng)
+    turn = np.stack([quaternion_from_axis_angle(np.array([0.0, 1.0, 0.0]), np.radians(d)) for d in (0, 3, 6)])
+    orientation = multiply(base[:, None], turn[None]).reshape(-1, 4)[:points].astype(np.float32)
+    position = some_pixels(shape, len(orientation), seed).astype(np.int32)
+    given = Problem(shape, "6/mmm", SparsePoints(position, orientation, np.ones(len(orientation), bool)))
+    seeds, _ = find_seeds(given)
+    chosen = np.stack([rng.permutation(len(seeds))[:candidates] for _ in range(shape[0] * shape[1])])
+    weight = rng.dirichlet(np.full(candidates + 1, 0.4), size=len(chosen))[:, :-1].astype(np.float32)
+    index = np.where(rng.random(chosen.shape) < 0.1, -1, chosen).astype(np.int32)
+    return given, seeds, index.reshape(*shape, -1), np.where(index < 0, 0, weight).reshape(*shape, -1)
+
+
+def slowly(given, seeds, seed, weight):
+    """The formulas of the module, pixel by pixel."""
+    angle = np.asarray(disorientation_deg(seeds.orientation[:, None], seeds.orientation[None], "6/mmm"))
+    unlike, (h, w) = typical_error_deg(seeds, "6/mmm"), given.shape
+    order = np.argsort(-weight, axis=-1, kind="stable")[..., :KEPT]
+    seed, weight = (np.take_along_axis(a, order, axis=-1) for a in (seed, weight))
+    apart = np.where(
+        (seed[..., None] >= 0) & (seed[..., None, :] >= 0), angle[seed[..., None], seed[..., None, :]], 180
+    )
+    same = (apart <= 5) | np.eye(KEPT, dtype=bool)
+    support = (same * weight[..., None, :]).sum(-1)
+    chosen = np.take_along_axis(seed, support.argmax(-1)[..., None], axis=-1)[..., 0]
+    chosen[tuple(seeds.position.T)] = np.arange(len(seeds))
+    away = np.where(seed >= 0, angle[chosen[..., None], seed], 180)
+    wrong = 1 - np.where(away <= 5, weight, 0).sum(-1)
+    free = 1 - weight.sum(-1)
+    error = np.where(seed >= 0, weight * away, 0).sum(-1) + free * unlike
+    boundary = np.zeros(given.shape)
+    for r, c in np.ndindex(h, w):
+        for y, x in ((r + 1, c), (r, c + 1)):
+            if y < h and x < w:
+                joint = weight[r, c][:, None] * weight[y, x]
+                a, b = seed[r, c][:, None], seed[y, x]
+                near = (a >= 0) & (b >= 0) & (angle[a, b] <= 5) & (joint > NEGLIGIBLE)
+                one = free[r, c] * free[y, x] + (joint * ((a == b) | near)).sum()
+                boundary[r, c] = max(boundary[r, c], (1 - one) / (1 - one + SHARED * one))
+    return chosen, wrong, error, boundary
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_the_map_is_that_of_the_plain_formulas(seed, monkeypatch):
+    monkeypatch.setattr(module, "SMALL_TABLE", 128)  # so that the table of pairs must grow
+    case_ = random_case(seed=seed)
+    found, (chosen, wrong, error, boundary) = read_out(*case_), slowly(*case_)
+    assert np.array_equal(found.orientation, case_[1].orientation[chosen])
+    np.testing.assert_allclose(found.p_wrong, wrong, atol=2e-6)
+    np.testing.assert_allclose(found.expected_error_deg, error, atol=1e-3)
+    np.testing.assert_allclose(found.boundary, boundary, atol=2e-6)
+
+
+def test_reading_out_what_tiles_kept_is_reading_out_the_section():
+    given, seeds, seed, weight = random_case()
+    whole = read_out(given, seeds, seed, weight)
+    tiles = [heaviest(seed[rows], weight[rows]) for rows in (slice(0, 5), slice(5, 14))]
+    kept = (np.concatenate(columns) for columns in zip(*tiles, strict=True))
+    again = read_out(given, seeds, *kept)
+    assert np.array_equal(whole.boundary, again.boundary)
+    assert np.array_equal(whole.p_wrong, again.p_wrong)
+    assert np.array_equal(whole.candidates.free, again.candidates.free)
+
+
+def test_the_bound_is_the_quantile_of_the_error():
+    rng = np.random.default_rng(4)
+    angle = rng.uniform(0, 90, size=(30, 1, 4)).astype(np.float32)
+    weight = rng.dirichlet(np.full(5, 0.5), size=(30, 1))[..., :4].astype(np.float32)
+    unlike = rng.uniform(20, 90, size=4000)
+    bound = error_bound_deg(angle, weight, unlike)
+    for a, w, got in zip(angle[:, 0], weight[:, 0], bound[:, 0], strict=True):
+        grid = np.linspace(0, 92, 9201)
+        below = ((a <= grid[:, None]) * w).sum(-1) + (1 - w.sum()) * (unlike <= grid[:, None]).mean(-1)
+        assert got == pytest.approx(grid[np.argmax(below >= 0.9)], abs=0.8)

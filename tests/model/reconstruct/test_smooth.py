@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import softmax
 
-from model.reconstruct.smooth import mean_field
+from model.reconstruct.smooth import mean_field, probabilities
 
 NEIGHBOURS = [(dr, dc) for dr in (-1, 0, 1) for dc in (-1, 0, 1) if (dr, dc) != (0, 0)]
 
@@ -65,3 +65,34 @@ def test_stronger_coupling_makes_a_uniform_section_surer(coupling):
     belief = mean_field(prior, label, coupling, 8)[..., 0]
     assert belief[4, 4] > softmax([0.3, 0.0])[0]
     assert belief[4, 4] >= belief[0, 0]
+
+
+def swept(prior, label, coupling, sweeps):
+    """Slow reference: pixels of one colour of the checkerboard in raster order, then those of the other."""
+    belief = softmax(prior.astype(np.float64), axis=-1)
+    h, w, k = label.shape
+    for parity in [0, 1] * sweeps:
+        for r, c in [(r, c) for r in range(h) for c in range(w) if (r + c) % 2 == parity]:
+            energy = prior[r, c].astype(np.float64)
+            for dr, dc in NEIGHBOURS:
+                if 0 <= r + dr < h and 0 <= c + dc < w:
+                    there = belief[r + dr, c + dc]
+                    same = (label[r, c][:, None] == label[r + dr, c + dc]) & (label[r, c][:, None] >= 0)
+                    energy += coupling / np.hypot(dr, dc) * np.append(same @ there[:k], there[k])
+            belief[r, c] = softmax(energy)
+    return belief
+
+
+@given(st.integers(0, 2**32 - 1))
+@settings(max_examples=20, deadline=None)
+def test_sweeps_go_over_the_checkerboard_in_raster_order(seed):
+    prior, label = random_model(seed)
+    np.testing.assert_allclose(mean_field(prior, label, 0.8, 2), swept(prior, label, 0.8, 2), atol=2e-6)
+
+
+def test_probabilities_are_the_softmax_and_nothing_impossible_gets_any():
+    log = np.random.default_rng(3).normal(scale=30, size=(7, 9, 11)).astype(np.float32)
+    log[..., 4] = -np.inf
+    found = probabilities(log)
+    np.testing.assert_allclose(found, softmax(log.astype(np.float64), axis=-1), atol=1e-6)
+    assert np.all(found[..., 4] == 0)

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from model.service.sections import BYTES_PER_PIXEL, Sections, prepare
-from protocols.errors import BadInput, UnknownSection
+from model.service.sections import BYTES_PER_LIGHT_PIXEL, BYTES_PER_PIXEL, Sections, prepare
+from protocols.errors import BadInput, OutOfLimits, UnknownSection
 from protocols.messages import OpenSection
 from protocols.values import Grid, LightImages, LightKind, Phase
 
@@ -33,12 +33,25 @@ def test_the_section_not_used_for_longest_makes_room():
     assert [key for key in "abcd" if _knows(held, key)] == ["a", "c", "d"]
 
 
-def test_one_section_is_held_however_large():
-    held = Sections(memory_bytes=1)
-    held.put(prepare(opening("large", shape=(200, 200))))
-    assert held.get("large").shape == (200, 200)
-    held.put(prepare(opening("next")))
-    assert len(held) == 1
+def test_a_section_that_the_whole_memory_could_not_hold_is_refused():
+    held = Sections(memory_bytes=2**30)
+    told = r"'large' of 2000×2000 px needs 2\.24 GiB of memory; the model service has 1 GiB"
+    with pytest.raises(OutOfLimits, match=told) as refused:
+        held.require_room(opening("large", shape=(2000, 2000)))
+    assert (refused.value.field, refused.value.value) == ("grid.shape_px", "(2000, 2000)")
+    held.require_room(opening("fits", shape=(1000, 1000)))
+
+
+def test_light_and_posterior_samples_need_room_too():
+    request = opening(light=stack(range(0, 180, 20)))
+    needed = 100 * BYTES_PER_PIXEL + 144 * BYTES_PER_LIGHT_PIXEL
+    assert prepare(request).nbytes == needed
+    Sections(needed).require_room(request)
+    with pytest.raises(OutOfLimits, match="'s' of 10×10 px needs"):
+        Sections(needed - 1).require_room(request)
+    with pytest.raises(OutOfLimits, match="with 5 posterior samples needs") as refused:
+        Sections(needed).require_room(request, samples=5)
+    assert (refused.value.field, refused.value.value) == ("n_samples", "5")
 
 
 def test_opening_again_replaces_and_closing_forgets():

@@ -39,7 +39,7 @@ async def test_callers_alternate_however_much_one_asks(turns):
     await asyncio.sleep(0)  # lets the tasks queue their work
     gate.leave.set()
     await asyncio.gather(first, *jobs)
-    assert order == [b"greedy", b"modest", b"greedy", b"modest", b"greedy", b"greedy"]
+    assert order == [b"modest", b"greedy", b"modest", b"greedy", b"greedy", b"greedy"]
 
 
 async def test_results_and_errors_reach_whoever_asked(turns):

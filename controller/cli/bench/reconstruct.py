@@ -1,0 +1,122 @@
+"""`grainloop bench reconstruct`: methods beside each other on maps whose truth is known, as table and pictures."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import typer
+from rich.console import Console
+
+from controller.cli.bench.cases import DEFAULT_METHODS, cases_of
+from controller.cli.bench.methods import method_named
+from controller.cli.bench.runs import MapRuns, Plan, Tell, run_map
+from controller.cli.bench.tables import to_json, to_markdown, to_terminal
+from controller.cli.folders import make_folder
+from controller.cli.specimen import load_specimen
+from protocols.errors import BadInput
+
+T = TypeVar("T")
+DATA, PAGE = "reconstruct.json", "reconstruct.md"
+MOST_SEEDS, MOST_SAMPLES, LEAST_CROP_PX = 100, 256, 16
+
+
+@dataclass(frozen=True)
+class BenchOptions:
+    """What the command line says; lists are separated by commas."""
+
+    maps: str
+    shares: str
+    seeds: int
+    methods: str | None
+    samples: int
+    crop_px: int
+    out: Path | None
+    json: bool
+
+
+def run_bench(options: BenchOptions) -> None:
+    """Measure, tell, and write what is wanted.
+
+    Raises:
+        BadInput: options that cannot be used, a map that cannot be read, or a method without weights.
+    """
+    plan = make_plan(options)
+    specimens = {name: load_specimen(name) for name in _listed("maps", options.maps, str)}
+    make_folder(options.out)
+    with _progress(options.json) as tell:
+        found = [run_map(name, specimen, plan, tell) for name, specimen in specimens.items()]
+    if options.out is not None:
+        write_results(found, plan, options.out)
+    if options.json:
+        typer.echo(json.dumps(to_json(found, plan), indent=2, ensure_ascii=False))
+    else:
+        _show(found, plan, options.out)
+
+
+def make_plan(options: BenchOptions) -> Plan:
+    """What the options ask for.
+
+    Raises:
+        BadInput: naming the option that cannot be used.
+    """
+    shares = _listed("shares", options.shares, float)
+    for share in shares:
+        if not 0 < share <= 1:
+            message = f"--shares {share:g} cannot be used: give shares of the pixels above 0 and up to 1."
+            raise BadInput(message, field="shares", value=share)
+    _check_count("seeds", options.seeds, 1, MOST_SEEDS)
+    _check_count("samples", options.samples, 1, MOST_SAMPLES)
+    _check_count("crop", options.crop_px, LEAST_CROP_PX, 100_000)
+    methods = DEFAULT_METHODS if options.methods is None else _listed("methods", options.methods, str)
+    for method in methods:
+        method_named(method)
+    return Plan(shares, tuple(range(options.seeds)), cases_of(methods), options.samples, options.crop_px)
+
+
+def _listed(name: str, text: str, kind: Callable[[str], T]) -> tuple[T, ...]:
+    """The entries of a list, each once."""
+    words = [word.strip() for word in text.split(",") if word.strip()]
+    try:
+        found = tuple(dict.fromkeys(kind(word) for word in words))
+    except ValueError:
+        raise BadInput(f"--{name} {text} cannot be used: give numbers between commas.", field=name) from None
+    if not found:
+        raise BadInput(f"--{name} is empty: give at least one entry.", field=name)
+    return found
+
+
+def _check_count(name: str, value: int, least: int, most: int) -> None:
+    if not least <= value <= most:
+        message = f"--{name} {value} cannot be used: give a whole number from {least} to {most}."
+        raise BadInput(message, field=name, value=value)
+
+
+def write_results(found: list[MapRuns], plan: Plan, folder: Path) -> None:
+    """JSON, Markdown and pictures into a folder that exists."""
+    from controller.cli.bench.pictures import write_pictures
+
+    pictures = write_pictures(found, plan, folder)
+    shown = "\n".join(f"![{path.stem.replace('_', ' ')}]({path.name})\n" for path in pictures)
+    text = json.dumps(to_json(found, plan), indent=2, ensure_ascii=False) + "\n"
+    (folder / DATA).write_text(text, encoding="utf-8")
+    (folder / PAGE).write_text(f"{to_markdown(found, plan)}\n{shown}", encoding="utf-8")
+
+
+@contextmanager
+def _progress(quiet: bool) -> Generator[Tell]:
+    with Console(stderr=True, quiet=quiet).status("starting") as status:
+        yield status.update
+
+
+def _show(found: list[MapRuns], plan: Plan, out: Path | None) -> None:
+    console = Console()
+    for runs in found:
+        for table in to_terminal(runs, plan):
+            console.print(table)
+    if out is not None:
+        console.print(f"{DATA}, {PAGE} and the pictures are in {out}.", highlight=False)

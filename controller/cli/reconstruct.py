@@ -1,0 +1,223 @@
+"""`grainloop reconstruct`: one map from some of its points and PL, scored against the map itself.
+
+Points and PL come from `point_source` and `light_source`; the reconstruction is that of the model service, in process
+(`bench.given`). Files and figures are written by `reconstruct_files`.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from controller.cli.bench.figures_of_merit import FiguresOfMerit, figures_of_merit
+from controller.cli.bench.given import Given, Solved, give, solve
+from controller.cli.bench.methods import REFERENCES, method_named
+from controller.cli.bench.scenes import Scene, mount, take_light
+from controller.cli.folders import make_folder
+from controller.cli.light_source import describe, load_light
+from controller.cli.point_source import load_points
+from controller.cli.progress import show_stage
+from controller.cli.specimen import load_specimen
+from controller.summary import light_lines
+from instrument_sim.config import DetectorConfig, DriftConfig, SimConfig
+from instrument_sim.driver import SimulatedInstrument
+from model.maps import OrientationMap
+from model.service.sections import prepare
+from protocols.errors import BadInput
+from protocols.values import FramePreset, LightImages, LightKind
+from protocols.version import grainloop_version
+
+SIMULATE, NONE = "simulate", "none"
+MOST_SAMPLES, MOST_STEPS = 256, 1000
+BASELINES = ("nn", "pl_watershed")
+_KEY = "reconstruct"
+
+
+@dataclass(frozen=True)
+class ReconstructOptions:
+    """What the command line says."""
+
+    map: str
+    points: str = "grid:0.06"
+    light: str = SIMULATE
+    samples: int = 0
+    steps: int | None = None
+    seed: int = 0
+    json: bool = False
+    method: str | None = None
+    out: Path | None = None
+    noise_deg: float = 0.0
+    frame: str | None = None
+    pixel_um: float | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """Everything that is told, written and drawn.
+
+    Attributes:
+        scene: points, PL and the true map.
+        given: what the methods saw.
+        solved: what the method made of it.
+        merit: how good that is.
+        baselines: method → how good its map is.
+        notes: sentences on points and PL.
+    """
+
+    scene: Scene
+    given: Given
+    solved: Solved
+    merit: FiguresOfMerit
+    baselines: dict[str, FiguresOfMerit]
+    notes: tuple[str, ...]
+
+
+def run_reconstruct(options: ReconstructOptions) -> None:
+    """The whole command.
+
+    Raises:
+        BadInput: a map, points, PL or options that cannot be used.
+    """
+    check_options(options)
+    make_folder(options.out)
+    with show_stage("reconstructing", options.json):
+        outcome = reconstruct_map(options)
+        summary = summarise(outcome, options)
+        if options.out is not None:
+            from controller.cli.reconstruct_files import write_files
+
+            write_files(outcome, summary, options.out)
+    if options.json:
+        typer.echo(json.dumps(summary, indent=2, ensure_ascii=False))
+    else:
+        _print(summary, outcome, options)
+
+
+def check_options(options: ReconstructOptions) -> None:
+    """Refuse numbers out of range before anything is read.
+
+    Raises:
+        BadInput: naming the option and its range.
+    """
+    _check_range("samples", options.samples, 0, MOST_SAMPLES)
+    if options.steps is not None:
+        _check_range("steps", options.steps, 1, MOST_STEPS)
+    if not 0 <= options.noise_deg <= 180:
+        message = f"--noise {options.noise_deg:g} cannot be used: give degrees from 0 to 180."
+        raise BadInput(message, field="noise", value=options.noise_deg)
+    if method_named(options.method).name in REFERENCES and not options.samples:
+        message = f"The method '{options.method}' is made of posterior samples: give --samples 1 or more."
+        raise BadInput(message, field="samples", value=0)
+
+
+def _check_range(name: str, value: int, least: int, most: int) -> None:
+    if not least <= value <= most:
+        message = f"--{name} {value} cannot be used: give a whole number from {least} to {most}."
+        raise BadInput(message, field=name, value=value)
+
+
+def reconstruct_map(options: ReconstructOptions) -> Outcome:
+    """Measure, register, reconstruct, and score beside the baselines."""
+    truth = in_frame(load_specimen(options.map), options.frame)
+    instrument = _instrument(truth, options)
+    points = load_points(options.points, truth, instrument, options.seed)
+    if not points.indexed.any():
+        raise BadInput(f"None of the {len(points)} points is indexed: there is no map to make.", field="points")
+    light, notes = _light(options, instrument)
+    scene = Scene(truth, points, light, instrument.capabilities, options.seed)
+    section = prepare(scene.declaration(_KEY))
+    if options.light not in (SIMULATE, NONE) and light is not None and section.features is None:
+        raise BadInput(f"The folder {options.light} cannot be used. {' '.join(section.notes)}", field="pl")
+    given = give(section, points, options.seed)
+    method = method_named(options.method)
+    solved = solve(given, method, options.samples, options.steps, options.seed)
+    others = {name: solve(given, method_named(name)).reply for name in BASELINES}
+    merit, *baselines = (figures_of_merit(r, truth, given.measured) for r in (solved.reply, *others.values()))
+    return Outcome(scene, given, solved, merit, dict(zip(others, baselines, strict=True)), notes)
+
+
+def in_frame(specimen: OrientationMap, frame: str | None) -> OrientationMap:
+    """The map with its Euler frame declared, if one is given; nothing is turned.
+
+    Raises:
+        BadInput: an unknown frame.
+    """
+    if frame is None:
+        return specimen
+    if frame not in list(FramePreset):
+        message = f"There is no frame '{frame}'; known are {', '.join(FramePreset)}."
+        raise BadInput(message, field="frame", value=frame)
+    return replace(specimen, frame=frame)
+
+
+def _instrument(truth: OrientationMap, options: ReconstructOptions) -> SimulatedInstrument:
+    """What measures the points: exact but for the noise asked for; with a PL camera if PL is simulated."""
+    detector = DetectorConfig(**dict(DetectorConfig.none()) | {"noise_deg": options.noise_deg})
+    camera = LightKind.ROTATION_STACK if options.light == SIMULATE else None
+    name = "points of a map, simulated PL" if camera else "points of a map"
+    config = SimConfig(name=name, detector=detector, drift=DriftConfig.none(), light_kind=camera)
+    return mount(truth, config, options.seed)
+
+
+def _light(options: ReconstructOptions, instrument: SimulatedInstrument) -> tuple[LightImages | None, tuple[str, ...]]:
+    if options.light == NONE:
+        return None, ()
+    if options.light == SIMULATE:
+        return take_light(instrument), ()
+    light = load_light(Path(options.light), instrument.capabilities.grid, options.pixel_um)
+    return light, (describe(light),)
+
+
+def summarise(outcome: Outcome, options: ReconstructOptions) -> dict[str, Any]:
+    """Everything that is told, ready for JSON; shares are 0 … 1."""
+    reply, light = outcome.solved.reply, outcome.solved.reply.light
+    return {
+        "map": options.map,
+        "points": options.points,
+        "pl": options.light,
+        "fraction_measured": outcome.scene.fraction_measured,
+        "points_measured": len(outcome.scene.points),
+        **outcome.merit.to_json(),
+        "seconds": outcome.given.seconds + reply.seconds,
+        "seconds_registration": outcome.given.seconds,
+        "method": reply.method,
+        "weights_sha256": reply.weights_sha256,
+        "samples": reply.samples,
+        "steps": reply.steps,
+        "seed": options.seed,
+        "degraded": list(reply.degraded),
+        "pl_used": light.used,
+        "registration_residual_px": light.registration_residual_px,
+        "notes": [*outcome.notes, *light_lines(light)],
+        "baseline": {name: merit.to_json() for name, merit in outcome.baselines.items()},
+        "point_groups": [phase.laue_group for phase in outcome.scene.truth.phases],
+        "versions": {"grainloop": grainloop_version()},
+    }
+
+
+def _print(summary: dict[str, Any], outcome: Outcome, options: ReconstructOptions) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    share = f"{summary['points_measured']} points, {summary['fraction_measured']:.1%} of {options.map}"
+    table = Table("", "mean error", "wrong > 5°", "predicted", "edges F1", "AUROC", "in bound", title=share)
+    names = {"nn": "nearest", "pl_watershed": "watershed"}
+    rows = {summary["method"]: outcome.merit} | {names[name]: one for name, one in outcome.baselines.items()}
+    for name, one in rows.items():
+        table.add_row(name, *_cells(one))
+    console = Console()
+    console.print(table)
+    for line in (*summary["notes"], *summary["degraded"]):
+        console.print(line, highlight=False)
+    console.print(f"{summary['seconds']:.1f} s, {summary['seconds_registration']:.1f} s of it for registration.")
+    if options.out is not None:
+        console.print(f"The map, its figure and the figures of merit are in {options.out}.", highlight=False)
+
+
+def _cells(merit: FiguresOfMerit) -> tuple[str, ...]:
+    errors = f"{merit.error_mean_deg:.2f}°", f"{merit.error_over_5deg:.1%}", f"{merit.predicted_over_5deg:.1%}"
+    return (*errors, f"{merit.boundary_f1:.3f}", f"{merit.auroc:.3f}", f"{merit.coverage90:.1%}")

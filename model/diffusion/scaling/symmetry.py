@@ -1,0 +1,93 @@
+"""The eight symmetries of the square grid, and shifts of it, applied to a section exactly.
+
+A turn of the map by 90° turns crystals about the normal. A mirror image of the map turns them by 180° about an axis in
+the plane: a mirror is that turn times the inversion, which every Laue group holds. In the embedding and in the PL
+harmonics both only exchange channels and change signs; distances, disorientations and what is derived from them stay.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cache
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from model.crystal import embed, multiply, quaternion_from_axis_angle, random_quaternions
+from model.diffusion.conditions import SectionInput
+from model.diffusion.state import StateSpace, state_space
+from model.light import predict_light
+
+_MAPS = ("level", "index", "known", "prior", "features", "context")
+"""Fields of `SectionInput` whose values stay when the map turns."""
+_PROBES = 64
+"""Random orientations from which the exchange of channels is found."""
+
+
+@dataclass(frozen=True)
+class Symmetry:
+    """A mirror image along the rows (columns reversed) if `mirror`, then `turns` quarter turns as by `numpy.rot90`."""
+
+    turns: int
+    mirror: bool
+
+    @property
+    def rotation(self) -> NDArray[np.floating]:
+        """(4,) what happens to orientations: they become rotation · orientation."""
+        turn = quaternion_from_axis_angle(np.array([0.0, 0.0, 1.0]), -self.turns * np.pi / 2)
+        return multiply(turn, np.array([0.0, 1.0, 0.0, 0.0])) if self.mirror else turn
+
+    def turn_map(self, value: Tensor) -> Tensor:
+        """Maps (..., h, w) of values that do not turn."""
+        return torch.rot90(value.flip(-1) if self.mirror else value, self.turns, (-2, -1))
+
+    def turn_back(self, value: Tensor) -> Tensor:
+        """The inverse of `turn_map`."""
+        back = torch.rot90(value, -self.turns, (-2, -1))
+        return back.flip(-1) if self.mirror else back
+
+
+IDENTITY = Symmetry(0, mirror=False)
+SYMMETRIES = tuple(Symmetry(turns, mirror) for mirror in (False, True) for turns in (0, 2, 1, 3))
+"""All eight; the first two, four and eight are groups."""
+
+
+def turned(section: SectionInput, by: Symmetry) -> SectionInput:
+    """The section as it would have been given for a specimen that lies turned or mirrored."""
+    ebsd, light = exchanges(section.space.group.name, by)
+    state = torch.block_diag(ebsd, light)
+    return replace(
+        section,
+        measured=by.turn_map(torch.einsum("bchw,cd->bdhw", section.measured, state)),
+        points=section.points @ ebsd,
+        points_light=section.points_light @ light,
+        **{name: by.turn_map(getattr(section, name)) for name in _MAPS},
+    )
+
+
+@cache
+def exchanges(group: str, by: Symmetry) -> tuple[Tensor, Tensor]:
+    """Signed permutations (E, E), (L, L) that rows of embeddings and of standardised PL are multiplied by."""
+    space: StateSpace = state_space(group)
+    probes = random_quaternions(_PROBES, np.random.default_rng(0))
+    moved = multiply(by.rotation, probes)
+    light = (predict_light(q)[:, : space.light_channels] for q in (probes, moved))
+    return _exchange(embed(probes, group), embed(moved, group)), _exchange(*light)
+
+
+def _exchange(before: NDArray[np.floating], after: NDArray[np.floating]) -> Tensor:
+    """The signed permutation P with before · P = after, by least squares; exact because its entries are 0 and ±1."""
+    solved = np.linalg.lstsq(before, after, rcond=None)[0]
+    return torch.from_numpy(np.rint(solved).astype(np.float32))
+
+
+def shifted(section: SectionInput, down: int, right: int) -> SectionInput:
+    """The section with its first row repeated `down` times and its first column `right` times.
+
+    The grid by which the network halves its resolution then lies elsewhere on it.
+    """
+    h, w = section.level.shape[-2:]
+    rows, columns = torch.arange(-down, h).clamp_min(0)[:, None], torch.arange(-right, w).clamp_min(0)
+    return replace(section, **{name: getattr(section, name)[..., rows, columns] for name in ("measured", *_MAPS)})
