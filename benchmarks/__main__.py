@@ -15,6 +15,7 @@ ALL = (
     "registration",
     "classical",
     "trained",
+    "reconstruct_speed",
     "report",
 )
 

@@ -21,6 +21,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -72,7 +73,7 @@ def main(sizes: Sizes | None = None) -> dict[str, Any]:
         "load_average": round(os.getloadavg()[0], 2),
         "gate_map": gate,
         "samples": samples(problem, chosen, gate),
-        "peak_memory_mb": memory(chosen),
+        "peak_memory_mib": memory(problem, chosen),
         "area": growth(chosen),
         "machine": machine(weights, problem, chosen),
         "dps": dps(problem, gate),
@@ -133,25 +134,52 @@ def samples(problem: Problem, sizes: Sizes, gate: dict[str, float]) -> dict[str,
     return found
 
 
-def memory(sizes: Sizes) -> dict[str, float]:
-    """Peak resident memory of a process of its own: with everything loaded, with a map, and with samples."""
-    kinds = {"loaded": (0, -1), "gate_map": (sizes.edge_px, 0), "gate_samples": (sizes.edge_px, sizes.members)}
-    return {name: _peak_mb(edge, members) for name, (edge, members) in kinds.items()}
+def memory(problem: Problem, sizes: Sizes) -> dict[str, float]:
+    """Peak resident MiB of a process of its own: with all loaded, with a map, with samples of either kind."""
+    kinds = {"loaded": (-1, 0), "gate_map": (0, 0), "gate_samples": (sizes.members, 0)}
+    kinds["diffusion_samples"] = (sizes.members, sizes.steps)
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "problem.npz"
+        save_problem(problem, path)
+        return {name: _peak_mib(path, *how) for name, how in kinds.items()}
 
 
-def _peak_mb(edge_px: int, members: int) -> float:
-    command = [sys.executable, "-m", "benchmarks.reconstruct_speed", "--peak", str(edge_px), str(members)]
+def _peak_mib(path: Path, members: int, steps: int) -> float:
+    command = [sys.executable, "-m", "benchmarks.reconstruct_speed", "--peak", str(path), str(members), str(steps)]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[1])
     return float(done.stdout.splitlines()[-1])
 
 
-def peak(edge_px: int, members: int) -> float:
-    """Peak resident memory of this process in MiB after one reconstruction; of the problem alone below 0 members."""
+def peak(path: Path, members: int, steps: int) -> float:
+    """Peak resident MiB of this process after one reconstruction; after loading alone below 0 members."""
+    problem = load_problem(path)
     load_shipped(GROUP)
-    problem = problem_of(edge_px or SMALL.edge_px)
     if members >= 0:
-        solve(problem, Options(members=members))
-    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)
+        solve(problem, Options(members=members, steps=steps or None))
+    return round(_highest_kib() / 1024, 1)
+
+
+def _highest_kib() -> int:
+    """Not `ru_maxrss` where it can be helped: on Linux it starts from what the parent held when it forked."""
+    status = Path("/proc/self/status")
+    if status.is_file():
+        return next(int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def save_problem(problem: Problem, path: Path) -> None:
+    """Keep a problem for another process, so that its peak is not that of registration."""
+    points, light = problem.points, problem.light
+    assert light is not None
+    np.savez(path, position=points.position_px, orientation=points.orientation, light=light.features, sigma=light.sigma)
+
+
+def load_problem(path: Path) -> Problem:
+    """The inverse of `save_problem`."""
+    with np.load(path) as kept:
+        position, orientation, light, sigma = (kept[name] for name in ("position", "orientation", "light", "sigma"))
+    points = SparsePoints(position, orientation, np.ones(len(position), np.bool_))
+    return Problem((light.shape[1], light.shape[2]), GROUP, points, RegisteredLight(light, sigma))
 
 
 def growth(sizes: Sizes) -> dict[str, Any]:
@@ -221,11 +249,12 @@ def _dps_seconds(problem: Problem, steps: int) -> float:
 def _run() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--small", action="store_true", help="small maps; writes nothing")
-    parser.add_argument("--peak", nargs=2, type=int, metavar=("EDGE", "MEMBERS"), help="peak memory of one map")
+    parser.add_argument("--peak", nargs=3, metavar=("PROBLEM", "MEMBERS", "STEPS"), help="peak memory of one")
     said = parser.parse_args()
     if said.peak:
         torch.set_num_threads(Sizes().threads)
-        print(peak(*said.peak))
+        path, members, steps = said.peak
+        print(peak(Path(path), int(members), int(steps)))
     else:
         print(json.dumps(main(SMALL if said.small else None), indent=2, ensure_ascii=False))
 

@@ -145,9 +145,12 @@ def specimens(found: dict[str, Any]) -> str:
 def main() -> None:
     """Write the page from whatever results there are."""
     read = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in RESULTS.glob("*.json")}
+    from benchmarks.scaling_page import scaling
+
     parts = [
         INTRO,
         trained(read["trained"]),
+        scaling(read["scaling"]),
         classical(read["classical"]),
         registration(read["registration"]),
         crystal(read["crystal"]),

@@ -19,9 +19,19 @@ from model.diffusion.shipped import Weights
 from model.diffusion.state import StateSpace
 from model.estimate.calibration import Calibration, Claims, fit_correction
 from model.microstructure import Example, draw_example
-from model.reconstruct.problem import Options, Problem, RegisteredLight, SparsePoints, never, no_report
+from model.reconstruct.problem import (
+    LARGEST_ERROR_DEG,
+    Options,
+    Problem,
+    RegisteredLight,
+    SparsePoints,
+    never,
+    no_report,
+)
 
 _SEED = 4_062_2026
+UNBOUNDED = np.float32(LARGEST_ERROR_DEG)
+"""Bound of a method that gives none."""
 CALIBRATED_ON, TESTED_ON = 0x63616C, 0x746573
 """Streams of specimens: those that a calibration is learnt from, and others to try it on."""
 
@@ -56,15 +66,24 @@ def claims_of(trained: Weights, cases: Iterable[Trial]) -> dict[bool, Claims]:
         posterior = reconstruct(trained, case.problem, Options(), no_report, never)
         inside = case.example.valid
         error = disorientation_deg(posterior.orientation[inside], case.example.truth[inside], case.problem.laue_group)
-        of = (posterior.p_wrong, posterior.expected_error_deg, posterior.bound90_deg)
-        claimed = [np.asarray(values)[inside] for values in of]
-        found.setdefault(posterior.light_used, []).append(Claims(*claimed, np.asarray(error)))
+        bound = posterior.bound90_deg if posterior.bound90_deg is not None else UNBOUNDED
+        claimed = Claims(
+            posterior.p_wrong[inside],
+            posterior.expected_error_deg[inside],
+            np.broadcast_to(bound, inside.shape)[inside],
+            np.asarray(error),
+        )
+        found.setdefault(posterior.light_used, []).append(claimed)
     return {used: _joined(parts) for used, parts in found.items()}
 
 
 def _joined(parts: list[Claims]) -> Claims:
-    names = ("p_wrong", "expected_error_deg", "bound90_deg", "error_deg")
-    return Claims(*[np.concatenate([getattr(part, name) for part in parts]) for name in names])
+    return Claims(
+        np.concatenate([part.p_wrong for part in parts]),
+        np.concatenate([part.expected_error_deg for part in parts]),
+        np.concatenate([part.bound90_deg for part in parts]),
+        np.concatenate([part.error_deg for part in parts]),
+    )
 
 
 def calibrate(

@@ -62,5 +62,10 @@ def share_cores(cores: int | None, device: str) -> int:
     return workers
 
 
+def network_threads() -> int:
+    """Threads that evaluate the network in this process."""
+    return torch.get_num_threads()
+
+
 def _available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -99,7 +99,8 @@ class Calibration:
     def __call__(self, posterior: Posterior) -> Posterior:
         """The posterior with calibrated claims; its maps stay as they are."""
         own = self.with_light if posterior.light_used else self.without_light
-        quantile = posterior.bound90_deg
+        given = posterior.bound90_deg
+        quantile = np.full(posterior.p_wrong.shape, LARGEST_ERROR_DEG, np.float32) if given is None else given
         bound = np.clip(quantile + own.bound(posterior.p_wrong), 0, LARGEST_ERROR_DEG).astype(np.float32)
         return replace(
             posterior,
@@ -127,8 +128,8 @@ def read_calibration(text: str) -> Calibration:
 
 
 def _read_correction(found: Mapping[str, Any]) -> Correction:
-    curves = [Curve(tuple(found[name]["x"]), tuple(found[name]["y"])) for name in ("p_wrong", "expected_error")]
-    return Correction(*curves, Steps(tuple(found["bound"]["edges"]), tuple(found["bound"]["y"])))
+    p_wrong, error = (Curve(tuple(found[n]["x"]), tuple(found[n]["y"])) for n in ("p_wrong", "expected_error"))
+    return Correction(p_wrong, error, Steps(tuple(found["bound"]["edges"]), tuple(found["bound"]["y"])))
 
 
 def fit_correction(claims: Claims) -> Correction:

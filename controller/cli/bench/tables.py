@@ -12,6 +12,7 @@ from rich.table import Table
 
 from controller.cli.bench.cases import Case
 from controller.cli.bench.runs import MapRuns, Plan, Row
+from model.diffusion.processes import network_threads
 from model.service.methods import shipped_weights
 from protocols.version import grainloop_version
 
@@ -39,18 +40,12 @@ def to_json(maps: Sequence[MapRuns], plan: Plan) -> dict[str, Any]:
     return {
         "versions": {"grainloop": grainloop_version()},
         "weights_sha256": dict(shipped_weights()),
-        "threads": _threads(),
+        "threads": network_threads(),
         "shares": list(plan.shares),
         "seeds": list(plan.seeds),
         "cases": [{"name": case.name, "method": case.method} for case in plan.cases],
         "maps": {runs.name: _map_to_json(runs, plan) for runs in maps},
     }
-
-
-def _threads() -> int:
-    import torch
-
-    return torch.get_num_threads()
 
 
 def _map_to_json(runs: MapRuns, plan: Plan) -> dict[str, Any]:
