@@ -76,7 +76,7 @@ def _write_arrays(outcome: Outcome, folder: Path) -> None:
 
 
 def _shown(outcome: Outcome) -> Shown:
-    scene, reply, merit = outcome.scene, outcome.solved.reply, outcome.merit
+    scene, reply = outcome.scene, outcome.solved.reply
     light, title = shown_light(outcome)
     error = error_map_deg(reply.orientation, reply.phase_id, scene.truth)
     return Shown(
@@ -89,9 +89,15 @@ def _shown(outcome: Outcome) -> Shown:
         expected_error_deg=reply.expected_error_deg,
         error_deg=np.where(error == OTHER_PHASE_DEG, 90.0, error).astype(np.float32),
         method=reply.method,
-        told=f"{merit.error_mean_deg:.1f}°, {merit.error_over_5deg:.1%} above 5°",
-        note=f"{scene.capabilities.name}; all pixels but the points are inferred",
+        told=_told(outcome),
+        note=f"{scene.capabilities.name}; all pixels but the points are inferred; grey: not indexed",
     )
+
+
+def _told(outcome: Outcome) -> str:
+    merit, several = outcome.merit, len(np.unique(outcome.scene.truth.phase_id[outcome.scene.truth.indexed])) > 1
+    within, beyond = (" in its phase", " or another phase") if several else ("", "")
+    return f"{merit.error_mean_deg:.1f}°{within}, {merit.error_over_5deg:.1%} above 5°{beyond}"
 
 
 def shown_light(outcome: Outcome) -> tuple[LightImages | None, str]:

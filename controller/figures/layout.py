@@ -61,6 +61,12 @@ def axes_at(figure: Figure, left: float, bottom: float, width: float, height: fl
     return figure.add_axes((left / across, bottom / up, width / across, height / up))
 
 
+def column_of(figure: Figure, count: int, left: float, middle: float, size: float) -> list[Axes]:
+    """Square axes of `size` inches below one another about the height `middle`."""
+    highest = middle + (count / 2 - 1) * size
+    return [axes_at(figure, left, highest - k * size, size, size) for k in range(count)]
+
+
 def bar(figure: Figure, beside: Axes, image: ScalarMappable, label: str) -> None:
     """A slim colour bar at the right of a map, as high as the map; an arrow says that larger values exist."""
     box, (across, _) = beside.get_position(), figure.get_size_inches()

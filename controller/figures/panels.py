@@ -117,6 +117,13 @@ def draw_ipf_key(axes: Axes, point_group: str) -> None:
     axes.axis("off")
 
 
+def shown_groups(capabilities: Capabilities, phase_id: NDArray[np.uint8]) -> list[str]:
+    """The point groups of a map, that of most pixels first."""
+    counts = np.bincount(phase_id.ravel(), minlength=256)
+    shown = sorted((p for p in capabilities.phases if counts[p.phase_id]), key=lambda p: -int(counts[p.phase_id]))
+    return list(dict.fromkeys(phase.point_group for phase in shown))
+
+
 def main_phase(capabilities: Capabilities, phase_id: NDArray[np.uint8]) -> Phase:
     """The phase of most pixels."""
     counts = np.bincount(phase_id.ravel(), minlength=256)

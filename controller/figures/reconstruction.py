@@ -10,13 +10,15 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from controller.figures import panels
-from controller.figures.layout import NOTE_INCH, axes_at, bar, place, save, sheet
+from controller.figures.layout import NOTE_INCH, bar, column_of, place, save, sheet
 from controller.figures.style import house_style
 from protocols.capabilities import Capabilities
 from protocols.values import LightImages
 
 POINT_COLOUR = "#ffb000"
-_GAP_INCH, _ROW_GAP_INCH, _KEY_INCH = 0.22, 0.4, 1.6
+KEY_INCH = 1.5
+_GAP_INCH, _ROW_GAP_INCH = 0.22, 0.4
+_MOST_KEYS = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +74,14 @@ def reconstruction_sheet(shown: Shown) -> Figure:
     panels.draw_degrees(expected, shown.expected_error_deg, caps, "Expected error", highest)
     image = panels.draw_degrees(true, shown.error_deg, caps, f"True error: {shown.told}", highest)
     bar(figure, true, image, "disorientation (°)")
-    right, up = 2 * width + _GAP_INCH + 0.2, NOTE_INCH + _ROW_GAP_INCH + 1.5 * height - _KEY_INCH / 2
-    key = axes_at(figure, right, up, _KEY_INCH - 0.1, _KEY_INCH - 0.1)
-    panels.draw_ipf_key(key, panels.main_phase(caps, shown.phase_id).point_group)
+    draw_keys(figure, caps, shown.phase_id, 2 * width + _GAP_INCH + 0.2, NOTE_INCH + _ROW_GAP_INCH + 1.5 * height)
     return figure
+
+
+def draw_keys(
+    figure: Figure, capabilities: Capabilities, phase_id: NDArray[np.uint8], left: float, middle: float
+) -> None:
+    """The colour keys of up to two symmetries, about the middle of the upper maps."""
+    groups = panels.shown_groups(capabilities, phase_id)[:_MOST_KEYS]
+    for axes, group in zip(column_of(figure, len(groups), left, middle, KEY_INCH), groups, strict=True):
+        panels.draw_ipf_key(axes, group)

@@ -43,7 +43,7 @@ TELLS_NOTHING = f"{NOT_USED} it does not tell the measured grains apart."
 MATCH_DEG = WRONG_DEG
 """Gradients between sections call for no more: at 7° only 0.5 to 2 % more pixels match."""
 TRUST = 0.7
-"""Weight of a prior that is always right; twice as much makes P(wrong) too small at close spacing."""
+"""Weight of a prior that is always right; with twice as much, maps get worse where the prior is shifted."""
 MIN_EVIDENCE = 3.0
 """Log-likelihood that the prior must add to be believed, each group counted once; three numbers are fitted."""
 BESIDE = 0.25

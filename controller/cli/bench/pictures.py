@@ -13,8 +13,8 @@ from controller.cli.bench.cases import NOISE, OURS, WITHOUT, WRONG
 from controller.cli.bench.figures_of_merit import error_map_deg
 from controller.cli.bench.runs import MapRuns, Plan, Row, Sight
 from controller.figures import panels
-from controller.figures.layout import NOTE_INCH, axes_at, bar, place, save, sheet
-from controller.figures.reconstruction import POINT_COLOUR
+from controller.figures.layout import NOTE_INCH, bar, place, save, sheet
+from controller.figures.reconstruction import POINT_COLOUR, draw_keys
 from controller.figures.style import house_style
 
 CURVES = "wrong_pixels.png"
@@ -28,7 +28,7 @@ _STYLES = {
     NOISE: ("#000000", ":", "+"),
 }
 """Colours that colour-blind readers tell apart (Okabe & Ito); what is no method of its own is broken."""
-_GAP_INCH, _ROW_GAP_INCH, _KEY_INCH = 0.22, 0.4, 1.5
+_GAP_INCH, _ROW_GAP_INCH = 0.22, 0.4
 _SHOWN = ("nn", "pl_watershed", OURS)
 
 
@@ -95,9 +95,8 @@ def maps_figure(sight: Sight, name: str) -> Figure:
     panels.draw_light(light, scene.light, caps.grid, f"{points:,} points ({scene.fraction_measured:.1%}) {seen}")
     panels.scatter_points(light, scene.points.position_px, caps.grid, POINT_COLOUR)
     panels.draw_ipf(found, best.orientation, best.phase_id, caps, f"{shown[-1]}, IPF-Z")
-    right, up = 3 * width + 2 * _GAP_INCH + 0.2, NOTE_INCH + _ROW_GAP_INCH + 1.5 * height - _KEY_INCH / 2
-    key = axes_at(figure, right, up, _KEY_INCH, _KEY_INCH)
-    panels.draw_ipf_key(key, panels.main_phase(caps, scene.truth.phase_id).point_group)
+    middle = NOTE_INCH + _ROW_GAP_INCH + 1.5 * height
+    draw_keys(figure, caps, scene.truth.phase_id, 3 * width + 2 * _GAP_INCH + 0.2, middle)
     _draw_errors(figure, sight, shown, (width, height))
     return figure
 
