@@ -203,7 +203,7 @@ def _print(summary: dict[str, Any], outcome: Outcome, options: ReconstructOption
     from rich.console import Console
     from rich.table import Table
 
-    share = f"{summary['points_measured']} points, {summary['fraction_measured']:.1%} of {options.map}"
+    share = f"{summary['points_measured']} points, {summary['fraction_measured']:.1%} of {Path(options.map).name}"
     table = Table("", "mean error", "wrong > 5°", "predicted", "edges F1", "AUROC", "in bound", title=share)
     names = {"nn": "nearest", "pl_watershed": "watershed"}
     rows = {summary["method"]: outcome.merit} | {names[name]: one for name, one in outcome.baselines.items()}
@@ -211,7 +211,7 @@ def _print(summary: dict[str, Any], outcome: Outcome, options: ReconstructOption
         table.add_row(name, *_cells(one))
     console = Console()
     console.print(table)
-    for line in (*summary["notes"], *summary["degraded"]):
+    for line in _told(summary):
         console.print(line, highlight=False)
     console.print(f"{summary['seconds']:.1f} s, {summary['seconds_registration']:.1f} s of it for registration.")
     if options.out is not None:
@@ -221,3 +221,9 @@ def _print(summary: dict[str, Any], outcome: Outcome, options: ReconstructOption
 def _cells(merit: FiguresOfMerit) -> tuple[str, ...]:
     errors = f"{merit.error_mean_deg:.2f}°", f"{merit.error_over_5deg:.1%}", f"{merit.predicted_over_5deg:.1%}"
     return (*errors, f"{merit.boundary_f1:.3f}", f"{merit.auroc:.3f}", f"{merit.coverage90:.1%}")
+
+
+def _told(summary: dict[str, Any]) -> list[str]:
+    """The sentences for the user; methods repeat why there is no PL, and add to it."""
+    degraded: list[str] = summary["degraded"]
+    return [note for note in summary["notes"] if not any(said.startswith(note) for said in degraded)] + degraded

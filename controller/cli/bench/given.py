@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from controller.cli.bench.methods import REFERENCES
 from model.reconstruct import (
     IsCancelled,
     Options,
@@ -131,14 +132,16 @@ def solve(
 ) -> Solved:
     """Reconstruct with one method; the answer's `seconds` are those of the method, without registration.
 
-    As in the service, samples are drawn only of a section of one phase.
+    As in the service, samples are drawn only of a section of one phase; methods that are made of samples draw them of
+    each phase, but they are not kept.
 
     Raises:
         BadInput: trained weights that the method needs and does not have.
     """
-    key = given.section.declared.section_key
-    request = ReconstructRequest(section_key=key, points=given.points, n_samples=n_samples, steps=steps, seed=seed)
-    options = Options(n_samples if len(given.problems) == 1 else 0, steps, seed)
+    key, several, made_of_them = given.section.declared.section_key, len(given.problems) > 1, method.name in REFERENCES
+    asked = 0 if several and made_of_them else n_samples
+    request = ReconstructRequest(section_key=key, points=given.points, n_samples=asked, steps=steps, seed=seed)
+    options = Options(0 if several and not made_of_them else n_samples, steps, seed)
     started = time.perf_counter()
     parts = {number: _posterior(method, problem, options, report) for number, problem in given.problems.items()}
     posterior = compose(given.phases, parts) if parts else nothing_known(given.section.shape)

@@ -51,7 +51,7 @@ def curves_figure(maps: Sequence[MapRuns], plan: Plan) -> Figure:
     for axes, runs in zip(all_axes[0], maps, strict=True):
         for case in plan.whole:
             _curve(axes, [row for row in runs.rows if row.case == case.name])
-        axes.set(xscale="log", yscale="log", xlabel="pixels measured (%)", title=runs.name)
+        axes.set(xscale="log", yscale="log", xlabel="pixels measured (%)", title=Path(runs.name).name)
         _plain_percent(axes, [100 * row.fraction_measured for row in runs.rows])
         axes.grid(visible=True, which="both", linewidth=0.3)
     all_axes[0][0].set_ylabel("pixels wrong by more than 5° (%)")
@@ -85,7 +85,7 @@ def maps_figure(sight: Sight, name: str) -> Figure:
     scene, caps, replies = sight.scene, sight.scene.capabilities, sight.replies
     shown = [case for case in _SHOWN if case in replies] or list(replies)[:3]
     best = replies[shown[-1]]
-    note = f"{name}: points of a map on a grid, simulated PL; grey: not indexed"
+    note = f"{Path(name).name}: points of a map on a grid, simulated PL; grey: not indexed"
     gaps = (_GAP_INCH, _ROW_GAP_INCH)
     figure, width, height = sheet(scene.truth.shape_px, note, 3, 2, *gaps, right_inch=1.75)
     true_map, light, found = (place(figure, k, 1, width, height, *gaps) for k in range(3))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -148,10 +149,10 @@ def markdown_table(head: Sequence[str], body: Sequence[Sequence[str]]) -> str:
 
 def to_terminal(runs: MapRuns, plan: Plan) -> list[Table]:
     """Tables of one map for a terminal, one per share, and one more of the centre."""
-    centre = f"{runs.name}, centre of {plan.crop_px} px"
-    parts = ((runs.name, runs.rows), (centre, runs.centre_rows))
-    found = [(name, _of_share(rows, share)) for share in plan.shares for name, rows in parts]
-    return [_terminal_table(name, rows) for name, rows in found if rows]
+    name = Path(runs.name).name
+    parts = ((name, runs.rows), (f"{name}, centre of {plan.crop_px} px", runs.centre_rows))
+    found = [(title, _of_share(rows, share)) for share in plan.shares for title, rows in parts]
+    return [_terminal_table(title, rows) for title, rows in found if rows]
 
 
 def _terminal_table(name: str, rows: Sequence[Row]) -> Table:
