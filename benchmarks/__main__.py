@@ -15,6 +15,7 @@ ALL = (
     "registration",
     "classical",
     "trained",
+    "scaling",
     "reconstruct_speed",
     "report",
 )

@@ -21,6 +21,7 @@ BETTER = {"wrong_percent": -1, "error_mean_deg": -1, "log_loss": -1, "auroc": 1,
 """The sign of a change for the better."""
 LINES = {
     "symmetry": ("#0b6e4f", "o-"),
+    "symmetry, candidates kept": ("#a3a847", "^-"),
     "shift": ("#5fb49c", "s-"),
     "samples, medoid": ("#b23a48", "o--"),
     "samples, vote": ("#e07a5f", "s--"),
@@ -32,7 +33,7 @@ LINES = {
     "particles": ("#7b2cbf", "d-."),
     "chains": ("#c77dff", "p-."),
 }
-CLOSE_UP = ("symmetry", "shift")
+CLOSE_UP = ("symmetry", "symmetry, candidates kept", "shift")
 SHOWN = 16
 """Budget of the table that compares all strategies."""
 
@@ -119,7 +120,7 @@ def _verdict(found: dict[str, Any]) -> str:
     titles = {key: title for key, (title, _, _) in PANELS.items()} | {"error_mean_deg": "Mean error, °"}
     lines = [f"- {titles[key]}: {', '.join(each) or 'none'}" for key, each in gains.items()]
     tried = sum(len(of) - 1 for of in found.values())
-    note = f"{tried} combinations were tried: two or three of each line may be chance."
+    note = f"{tried} combinations were tried: one in forty would seem to gain by chance."
     return (
         "Strategies that gain more than their 95 % interval, where they gain most:\n\n"
         + "\n".join(lines)

@@ -53,6 +53,8 @@ def find_seeds(problem: Problem) -> tuple[Seeds, tuple[str, ...]]:
     index = np.flatnonzero(points.indexed)
     pixel = points.position_px[index].astype(np.int64) @ (problem.shape[1], 1)
     index, contradictions = _once_per_pixel(index, pixel, points.orientation, problem.laue_group)
+    # Of points equally far away the first counts as nearer, and networks were trained on the order of the pixels.
+    index = index[np.argsort(points.position_px[index].astype(np.int64) @ (problem.shape[1], 1))]
     position, orientation = points.position_px[index], points.orientation[index]
     pairs, distance = neighbour_pairs(position)
     angle = np.asarray(disorientation_deg(orientation[pairs[:, 0]], orientation[pairs[:, 1]], problem.laue_group))

@@ -1,20 +1,30 @@
 """Test-time ensembles: the gate asked about the same section turned, mirrored or shifted, and its answers averaged.
 
-An ideal network would answer alike; ours learnt the symmetries from examples only.
+An ideal network would answer alike; ours learnt the symmetries from examples only. What it is told of a turned specimen
+is gathered anew (`views`); turning what it was told first, order of candidates and all, shows how much that matters.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
 
 import torch
 from torch import Tensor
 
+from model.diffusion.conditions import SectionInput
+from model.diffusion.denoiser import Denoised
 from model.diffusion.method import gate_evaluation
 from model.diffusion.scaling.pooling import geometric_mean
 from model.diffusion.scaling.setting import Account, Setting, from_gate
 from model.diffusion.scaling.symmetry import IDENTITY, SYMMETRIES, Symmetry, shifted, turned
+from model.diffusion.scaling.views import look
 from model.reconstruct.problem import Posterior
+
+Shift = tuple[int, int]
+Ask = Callable[[Setting, Symmetry, Shift], Tensor]
+"""(1, K + 1, h, w) what the gate says of the section seen otherwise, brought back; a grain never hit comes last."""
 
 SHIFTS = tuple(
     (8 * a + 4 * b + 2 * c, 8 * d + 4 * e + 2 * f)
@@ -24,37 +34,48 @@ SHIFTS = tuple(
 )
 """Rows and columns, coarse to fine within the 16 px of the coarsest grid of the network."""
 
-Member = tuple[Symmetry, tuple[int, int]]
-
 
 def by_symmetry(setting: Setting, account: Account, seed: int) -> Posterior:
     """The eight symmetries, in sets of 1, 2, 4 or 8; with more evaluations each of them at several shifts."""
     members = [(symmetry, shift) for shift in SHIFTS for symmetry in SYMMETRIES]
-    return averaged(setting, account, seed, members[: _power_of_two(account.left)])
+    return averaged(setting, account, seed, _seen_anew, members)
+
+
+def with_kept_candidates(setting: Setting, account: Account, seed: int) -> Posterior:
+    """The eight symmetries of the section as it is, with the order of its candidates, up to eight evaluations."""
+    return averaged(setting, account, seed, _turned, [(symmetry, (0, 0)) for symmetry in SYMMETRIES])
 
 
 def by_shift(setting: Setting, account: Account, seed: int) -> Posterior:
     """Shifts alone."""
-    return averaged(setting, account, seed, [(IDENTITY, shift) for shift in SHIFTS[: _power_of_two(account.left)]])
+    return averaged(setting, account, seed, _turned, [(IDENTITY, shift) for shift in SHIFTS])
 
 
-def averaged(setting: Setting, account: Account, seed: int, members: Iterable[Member]) -> Posterior:
-    """The posterior of the mean gate of some members."""
-    return from_gate(setting, geometric_mean([ask(setting, account, *member) for member in members])[:, :-1], seed)
+def averaged(
+    setting: Setting, account: Account, seed: int, ask: Ask, members: Sequence[tuple[Symmetry, Shift]]
+) -> Posterior:
+    """The posterior of the pooled gates of the first members, as many as the largest power of two that is left."""
+    opinions: list[Tensor] = []
+    for member in members[: 1 << (min(account.left, len(members)).bit_length() - 1)]:
+        account.spend()
+        opinions.append(setting.once((ask, *member), partial(ask, setting, *member)))
+    return from_gate(setting, geometric_mean(opinions)[:, :-1], seed)
 
 
-def ask(setting: Setting, account: Account, symmetry: Symmetry, shift: tuple[int, int]) -> Tensor:
-    """(1, K + 1, h, w) what the gate says of the section seen otherwise, brought back; a grain never hit comes last."""
-    account.spend()
-    return setting.once((symmetry, shift), lambda: _ask(setting, symmetry, *shift))
+def _turned(setting: Setting, symmetry: Symmetry, shift: Shift) -> Tensor:
+    said = _answer(setting, turned(setting.section, symmetry), shift)
+    return symmetry.turn_back(torch.cat([said.weights, said.free_weight], 1))
 
 
-def _ask(setting: Setting, symmetry: Symmetry, down: int, right: int) -> Tensor:
-    section = shifted(turned(setting.section, symmetry), down, right)
-    said = gate_evaluation(setting.trained.denoiser, section)
-    probability = torch.cat([said.weights, said.free_weight], 1)[..., down:, right:]
-    return symmetry.turn_back(probability)
+def _seen_anew(setting: Setting, symmetry: Symmetry, shift: Shift) -> Tensor:
+    if symmetry == IDENTITY:
+        return _turned(setting, symmetry, shift)
+    view = setting.once(("view", symmetry), lambda: look(setting.problem, setting.evidence, setting.section, symmetry))
+    return view.brought_back(_answer(setting, view.section, shift))
 
 
-def _power_of_two(limit: int) -> int:
-    return 1 << (min(limit, len(SHIFTS)).bit_length() - 1)
+def _answer(setting: Setting, section: SectionInput, shift: Shift) -> Denoised:
+    """What the gate says of a shifted section, without what was added to shift it."""
+    said = gate_evaluation(setting.trained.denoiser, shifted(section, *shift))
+    parts = {name: getattr(said, name)[..., shift[0] :, shift[1] :] for name in ("weights", "free_weight")}
+    return replace(said, **parts)

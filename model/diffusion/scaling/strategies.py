@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from model.diffusion.scaling.best_of import best, best_of_each_region, weighed
-from model.diffusion.scaling.ensemble import by_shift, by_symmetry
+from model.diffusion.scaling.ensemble import by_shift, by_symmetry, with_kept_candidates
 from model.diffusion.scaling.particles import particles
 from model.diffusion.scaling.refine import chains
 from model.diffusion.scaling.repeated import mean_gate, medoid, more_steps, vote
@@ -15,6 +15,7 @@ from model.diffusion.scaling.setting import Strategy
 STRATEGIES: Mapping[str, Strategy] = MappingProxyType(
     {
         "symmetry": by_symmetry,
+        "symmetry, candidates kept": with_kept_candidates,
         "shift": by_shift,
         "samples, medoid": medoid,
         "samples, vote": vote,

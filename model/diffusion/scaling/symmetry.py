@@ -19,6 +19,7 @@ from model.crystal import embed, multiply, quaternion_from_axis_angle, random_qu
 from model.diffusion.conditions import SectionInput
 from model.diffusion.state import StateSpace, state_space
 from model.light import predict_light
+from model.reconstruct.problem import PriorSection, Problem, RegisteredLight, SparsePoints
 
 _MAPS = ("level", "index", "known", "prior", "features", "context")
 """Fields of `SectionInput` whose values stay when the map turns."""
@@ -39,6 +40,10 @@ class Symmetry:
         turn = quaternion_from_axis_angle(np.array([0.0, 0.0, 1.0]), -self.turns * np.pi / 2)
         return multiply(turn, np.array([0.0, 1.0, 0.0, 0.0])) if self.mirror else turn
 
+    def turn(self, orientation: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Orientations (..., 4) of the turned specimen."""
+        return multiply(self.rotation, orientation.astype(np.float64)).astype(np.float32)
+
     def turn_map(self, value: Tensor) -> Tensor:
         """Maps (..., h, w) of values that do not turn."""
         return torch.rot90(value.flip(-1) if self.mirror else value, self.turns, (-2, -1))
@@ -54,8 +59,52 @@ SYMMETRIES = tuple(Symmetry(turns, mirror) for mirror in (False, True) for turns
 """All eight; the first two, four and eight are groups."""
 
 
+def turned_problem(problem: Problem, by: Symmetry) -> Problem:
+    """The problem that the same specimen poses when it lies turned or mirrored; points keep their order."""
+    points, shape = problem.points, problem.shape
+    number = torch.arange(shape[0] * shape[1]).reshape(shape)
+    there = torch.empty_like(number)
+    moved = by.turn_map(number)
+    there.view(-1)[moved.reshape(-1)] = number.reshape(-1)
+    rows, columns = np.divmod(there.numpy()[tuple(points.position_px.T)], moved.shape[1])
+    position = np.stack([rows, columns], axis=-1).astype(np.int32)
+    sparse = SparsePoints(position, by.turn(points.orientation), points.indexed)
+    return replace(
+        problem,
+        shape=(moved.shape[0], moved.shape[1]),
+        points=sparse,
+        light=problem.light and _turned_light(problem.light, by),
+        prior=problem.prior and _turned_prior(problem.prior, by),
+    )
+
+
+def _turned_light(light: RegisteredLight, by: Symmetry) -> RegisteredLight:
+    signs = exchanges("6/mmm", by)[1].diagonal().reshape(-1, 1, 1)
+    features, sigma = (by.turn_map(torch.from_numpy(each)).contiguous() for each in (light.features, light.sigma))
+    return RegisteredLight((features * signs).numpy(), sigma.numpy(), light.residual_px)
+
+
+def _turned_prior(prior: PriorSection, by: Symmetry) -> PriorSection:
+    orientation = by.turn_map(torch.from_numpy(prior.orientation).movedim(-1, 0)).movedim(0, -1).contiguous()
+    known = by.turn_map(torch.from_numpy(prior.known)).contiguous()
+    return PriorSection(by.turn(orientation.numpy()), known.numpy(), prior.spacing_px)
+
+
+def row_by_row(problem: Problem) -> tuple[Problem, NDArray[np.intp]]:
+    """The problem with its points in the order of the pixels, and that order.
+
+    Of points equally far from a pixel the first is taken as its nearest, and the network has seen no other order in
+    training: it reads directions from the order of the candidates.
+    """
+    order = np.lexsort(problem.points.position_px.T[::-1])
+    return replace(problem, points=problem.points.select(order)), order
+
+
 def turned(section: SectionInput, by: Symmetry) -> SectionInput:
-    """The section as it would have been given for a specimen that lies turned or mirrored."""
+    """The section with the candidates that it has, in the order in which they are, turned or mirrored.
+
+    It is that of `turned_problem` but for the mean-field smoothing, whose sweeps have a direction.
+    """
     ebsd, light = exchanges(section.space.group.name, by)
     state = torch.block_diag(ebsd, light)
     return replace(

@@ -10,7 +10,7 @@ import pytest
 from model.crystal import disorientation_deg
 from model.diffusion.checkpoint import CheckpointError
 from model.diffusion.method import JointGate
-from model.diffusion.shipped import Weights
+from model.diffusion.shipped import Weights, load_shipped
 from model.diffusion.state import StateSpace
 from model.diffusion.training import build_denoiser
 from model.reconstruct import METHODS, Options, PLCandidates, Problem, never, no_report
@@ -114,3 +114,13 @@ def test_denoised_maps_come_with_the_posterior(problem: Problem, space: StateSpa
     assert found.light is not None
     assert np.linalg.norm(found.denoised, axis=-1) == pytest.approx(1, abs=1e-5)
     assert found.light.shape == (5, *SHAPE)
+
+
+def test_the_order_of_measuring_changes_nothing(problem: Problem) -> None:
+    """With the network that ships, which has learnt what the order of equally near candidates means."""
+    method = JointGate(load_shipped, PLCandidates())
+    shuffled = np.random.default_rng(11).permutation(len(problem.points))
+    again = replace(problem, points=problem.points.select(shuffled))
+    first, second = (method(one, Options(), no_report, never) for one in (problem, again))
+    assert np.array_equal(first.orientation, second.orientation)
+    assert np.array_equal(first.p_wrong, second.p_wrong)

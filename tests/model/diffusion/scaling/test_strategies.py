@@ -17,7 +17,7 @@ from model.reconstruct import Options, Problem, never, no_report
 from protocols.errors import Cancelled
 
 BUDGET = 13
-SPENT = {"symmetry": 8, "shift": 8, "best of N": 12, "best of each region": 12}
+SPENT = {"symmetry": 8, "symmetry, candidates kept": 8, "shift": 8, "best of N": 12, "best of each region": 12}
 """Where the parts into which a budget of 13 can be cut do not add up to 13: powers of two, pairs beside three."""
 
 
@@ -123,5 +123,9 @@ def test_the_ensemble_of_an_equivariant_answer_is_that_answer(setting: Setting) 
     with torch.no_grad():
         blind = Denoiser(setting.trained.denoiser.sigma_data.flatten(), 5).eval()
     blind_setting = replace(setting, trained=replace(setting.trained, denoiser=blind), memory={})
-    one, eight = (apply(STRATEGIES["symmetry"], blind_setting, budget, 5).posterior for budget in (1, 8))
-    assert eight.p_wrong == pytest.approx(one.p_wrong, abs=2e-4)
+    one, kept, anew = (
+        apply(STRATEGIES[name], blind_setting, budget, 5).posterior.p_wrong
+        for name, budget in (("symmetry", 1), ("symmetry, candidates kept", 8), ("symmetry", 8))
+    )
+    assert kept == pytest.approx(one, abs=2e-4)
+    assert np.abs(anew - one).mean() < 0.01  # ties and the sweeps of the smoothing fall otherwise

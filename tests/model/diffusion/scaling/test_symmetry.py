@@ -9,11 +9,24 @@ import pytest
 import torch
 
 from model.crystal import disorientation_deg, embed, multiply, random_quaternions
+from model.diffusion import conditions
 from model.diffusion.candidates import FEATURES
 from model.diffusion.conditions import gather_evidence, section_input
-from model.diffusion.scaling.symmetry import IDENTITY, SYMMETRIES, Symmetry, exchanges, shifted, turned
+from model.diffusion.denoiser import Denoised
+from model.diffusion.scaling.symmetry import (
+    IDENTITY,
+    SYMMETRIES,
+    Symmetry,
+    exchanges,
+    row_by_row,
+    shifted,
+    turned,
+    turned_problem,
+)
+from model.diffusion.scaling.views import look
 from model.diffusion.state import StateSpace, state_space
 from model.reconstruct import Problem, RegisteredLight
+from model.reconstruct.problem import PriorSection
 from tests.model.reconstruct.problems import measured, perfect_light, some_pixels, voronoi
 
 SHAPE = (29, 40)
@@ -23,8 +36,8 @@ SIGNS = {(0, False): (1, 1, 1, 1, 1), (1, False): (1, 1, 1, -1, -1), (0, True): 
 """Of m, C4, S4, C2, S2: φ → φ − 90° and φ → −φ."""
 
 
-def turned_problem(problem: Problem, by: Symmetry) -> Problem:
-    """The problem that the same specimen poses when it lies turned or mirrored."""
+def turned_by_hand(problem: Problem, by: Symmetry) -> Problem:
+    """The problem that the same specimen poses when it lies turned or mirrored, written down independently."""
     number = torch.full(problem.shape, -1)
     number[tuple(torch.from_numpy(problem.points.position_px.T.astype(np.int64)))] = torch.arange(len(problem.points))
     number = by.turn_map(number).numpy()
@@ -54,10 +67,18 @@ def problem() -> Problem:
 
 @pytest.mark.parametrize("by", SYMMETRIES)
 def test_a_turned_section_is_the_section_of_the_turned_specimen(
-    problem: Problem, space: StateSpace, by: Symmetry
+    problem: Problem, space: StateSpace, by: Symmetry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ours = turned(section_input(SHAPE, gather_evidence(problem, space), space), by)
-    other = turned_problem(problem, by)
+    """With its seeds in the same order, because of seeds equally far away the first counts as nearer."""
+    evidence = gather_evidence(problem, space)
+    ours, other, at = (
+        turned(section_input(SHAPE, evidence, space), by),
+        turned_by_hand(problem, by),
+        evidence.seeds.index,
+    )
+    position, orientation = other.points.position_px[at], other.points.orientation[at]
+    seeds = replace(evidence.seeds, position=position, orientation=orientation)
+    monkeypatch.setattr(conditions, "find_seeds", lambda _: (seeds, ()))
     theirs = section_input(other.shape, gather_evidence(other, space), space)
     assert torch.equal(ours.index, theirs.index)
     assert torch.equal(ours.known, theirs.known)
@@ -128,3 +149,62 @@ def test_the_identity_changes_nothing(problem: Problem) -> None:
     same = turned(shifted(section, 0, 0), IDENTITY)
     for name in ("measured", "level", "points", "points_light", "index", "prior", "features", "context"):
         assert torch.equal(getattr(same, name), getattr(section, name))
+
+
+@pytest.mark.parametrize("by", SYMMETRIES)
+def test_the_problem_of_the_turned_specimen(problem: Problem, by: Symmetry) -> None:
+    ours, theirs = turned_problem(problem, by), turned_by_hand(problem, by)
+    assert ours.shape == theirs.shape
+    assert np.array_equal(ours.points.position_px, theirs.points.position_px)
+    assert np.array_equal(ours.points.orientation, theirs.points.orientation)
+    assert ours.light is not None
+    assert theirs.light is not None
+    assert np.array_equal(ours.light.features, theirs.light.features)
+    assert np.array_equal(ours.light.sigma, theirs.light.sigma)
+
+
+@pytest.mark.parametrize("by", SYMMETRIES)
+def test_a_prior_section_turns_with_the_points(problem: Problem, by: Symmetry) -> None:
+    truth, _ = voronoi(SHAPE, 15, 3)
+    known = np.arange(truth[..., 0].size).reshape(SHAPE) % 3 > 0
+    found = turned_problem(replace(problem, prior=PriorSection(truth, known, 2.0)), by)
+    assert found.prior is not None
+    at = tuple(found.points.position_px.T)
+    assert np.array_equal(found.prior.orientation[at], found.points.orientation)
+    assert np.array_equal(found.prior.known[at], known[tuple(problem.points.position_px.T)])
+
+
+def test_row_by_row_is_the_order_of_pixels(problem: Problem) -> None:
+    ordered, order = row_by_row(problem)
+    number = ordered.points.position_px @ (SHAPE[1], 1)
+    assert (np.diff(number) > 0).all()
+    assert np.array_equal(problem.points.position_px[order], ordered.points.position_px)
+
+
+@pytest.mark.parametrize("by", SYMMETRIES)
+def test_a_view_brings_probabilities_back_to_their_grains(problem: Problem, space: StateSpace, by: Symmetry) -> None:
+    """A network that believes in the nearest grain does so in every view, where distances are not tied."""
+    evidence = gather_evidence(problem, space)
+    section = section_input(SHAPE, evidence, space)
+    view = look(problem, evidence, section, by)
+    weights = torch.zeros(1, *view.section.known.shape[1:])
+    weights[:, 0], weights[:, 1] = 0.6, 0.3
+    nothing = weights.new_zeros(1, 0, *weights.shape[2:])
+    back = view.brought_back(Denoised(nothing, nothing, nothing, weights, nothing, nothing, nothing))
+    assert torch.allclose(back.sum(1), torch.ones_like(back[:, 0]))
+    away = section.features[:, 1:3, 0] - section.features[:, :2, 0]
+    clear = (away > 1e-4).all(1) & section.known[:, :3].all(1)
+    assert float(clear.float().mean()) > 0.5
+    assert torch.allclose(back[:, 0][clear], torch.tensor(0.6))
+    assert torch.allclose(back[:, 1][clear], torch.tensor(0.3))
+
+
+def test_views_do_not_depend_on_the_order_of_measuring(problem: Problem, space: StateSpace) -> None:
+    shuffled = replace(problem, points=problem.points.select(np.random.default_rng(3).permutation(70)))
+    first, second = (
+        look(given, evidence, section_input(SHAPE, evidence, space), SYMMETRIES[1])
+        for given in (problem, shuffled)
+        for evidence in (gather_evidence(given, space),)
+    )
+    for name in ("measured", "index", "known", "features", "prior"):
+        assert torch.equal(getattr(first.section, name), getattr(second.section, name))
