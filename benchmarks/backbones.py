@@ -12,7 +12,6 @@ import json
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +84,7 @@ def _measure(name: str, minutes: float) -> dict[str, Any]:
 def learn(trainer: Trainer, minutes: float, cases: list[Case]) -> Learnt:
     """Train for so many processor minutes, validating the averaged weights at the end of each part."""
     learnt, steps = Learnt(), _steps(trainer, minutes)
-    for _, end in pairwise(minutes * n / CHECKS for n in range(CHECKS + 1)):
+    for end in (minutes * n / CHECKS for n in range(1, CHECKS + 1)):
         gate, spent = list[float](), 0.0
         for spent, loss in steps:
             gate.append(loss)

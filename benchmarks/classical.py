@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,12 +18,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
-from scipy.stats import rankdata
 
+from controller.cli.bench.scenes import ANGLES_DEG, EXACT_POINTS, measure, of_another_section
 from instrument_sim import SimulatedInstrument, specimens
-from instrument_sim.config import DetectorConfig, DriftConfig, SimConfig
+from instrument_sim.config import SimConfig
 from model.acquire import POLICIES, Scene
 from model.crystal import disorientation_deg, score_map
+from model.diffusion.validation import regular_grid
+from model.estimate.scores import auroc
 from model.light import Alignment, LightFeatures, align, fit_stack
 from model.reconstruct import (
     Options,
@@ -34,16 +37,15 @@ from model.reconstruct import (
     no_report,
 )
 from model.service.methods import METHODS
-from protocols.messages import ScanRequest
 from protocols.values import PointBlock
 
 RESULTS = Path(__file__).parent / "results" / "classical.json"
-ANGLES = tuple(float(a) for a in range(0, 180, 10))
 SHARES = (0.021, 0.0625, 0.25)
 BUDGETS = (0.03, 0.06, 0.12)
 SEEDS = (0, 1, 2)
 BATCHES = 6
-EXACT = SimConfig(detector=DetectorConfig.none(), drift=DriftConfig.none())
+Cases = dict[str, tuple[str, RegisteredLight | None]]
+"""Name of a case → method, and the PL that it is given."""
 REFERENCE = {
     "ti64": {"nn": (33, 20, 10.7), "watershed": (46, 25, 9.2)},
     "mg-twins": {"nn": (18.5, 11.1, 6.0), "watershed": (10.6, 5.4, 2.5)},
@@ -58,12 +60,11 @@ class Bench:
         self.instrument = SimulatedInstrument(specimens.load(name), config, seed)
         self.truth = self.instrument.sections[0].truth
         self.shape = self.truth.shape_px
-        self.features: LightFeatures = fit_stack(self.instrument.light(0, ANGLES), ANGLES)
+        self.features: LightFeatures = fit_stack(self.instrument.light(0, ANGLES_DEG), ANGLES_DEG)
 
     def scan(self, position: NDArray[np.int32]) -> PointBlock:
         """Measure pixels in one batch."""
-        request = ScanRequest(batch=0, point_id=np.arange(len(position)), position_px=position, dwell_s=0.02)
-        return PointBlock.concatenate(list(self.instrument.scan(request)))
+        return measure(self.instrument, position)
 
     def aligned(self, points: PointBlock, start: Alignment | None = None) -> Alignment:
         """PL registered by the points."""
@@ -104,48 +105,40 @@ class Bench:
         }
 
 
-def auroc(score: NDArray[np.float32], wrong: NDArray[np.bool_]) -> float:
-    rank, bad = rankdata(score), int(wrong.sum())
-    return float((rank[wrong].sum() - bad * (bad + 1) / 2) / (bad * (len(wrong) - bad)))
-
-
 def registered(found: Alignment) -> RegisteredLight | None:
     if not found.usable:
         return None
     return RegisteredLight(found.registered, found.sigma_of_channels(), found.residual_px)
 
 
-def regular_grid(shape: tuple[int, int], share: float) -> NDArray[np.int32]:
-    counts = [max(1, round(n * np.sqrt(share))) for n in shape]
-    rows, cols = (((np.arange(k) + 0.5) * n / k).astype(np.int32) for n, k in zip(shape, counts, strict=True))
-    return np.stack(np.meshgrid(rows, cols, indexing="ij"), axis=-1).reshape(-1, 2)
+def classical_cases(light: RegisteredLight) -> Cases:
+    """What is compared on grids."""
+    return {
+        "nn": ("nn", None),
+        "pl_watershed": ("pl_watershed", light),
+        "pl_candidates": ("pl_candidates", light),
+        "pl_candidates_without_pl": ("pl_candidates", None),
+        "pl_candidates_with_pl_of_another_section": ("pl_candidates", of_another_section(light)),
+    }
 
 
-def grids(name: str) -> dict[str, Any]:
-    """Every method on regular grids, averaged over the seeds of instrument and PL."""
+def grids(name: str, cases: Callable[[RegisteredLight], Cases] = classical_cases) -> dict[str, Any]:
+    """Every case on regular grids, averaged over the seeds of instrument and PL."""
     rows: dict[str, list[dict[str, float]]] = {}
     for seed in SEEDS:
-        bench = Bench(name, EXACT, seed)
+        bench = Bench(name, EXACT_POINTS, seed)
         for share in SHARES:
             points = bench.scan(regular_grid(bench.shape, share))
             light = registered(bench.aligned(points))
             assert light is not None
-            other = RegisteredLight(light.features[:, ::-1, ::-1].copy(), light.sigma, light.residual_px)
-            cases = {
-                "nn": ("nn", None),
-                "pl_watershed": ("pl_watershed", light),
-                "pl_candidates": ("pl_candidates", light),
-                "pl_candidates_without_pl": ("pl_candidates", None),
-                "pl_candidates_with_pl_of_another_section": ("pl_candidates", other),
-            }
-            for case, (method, seen) in cases.items():
+            for case, (method, seen) in cases(light).items():
                 found = bench.figures(bench.solve(method, points, seen, seed))
                 rows.setdefault(f"{case} @ {share:g}", []).append(found)
     return {key: summary(values) for key, values in rows.items()}
 
 
-def adaptive(name: str) -> dict[str, Any]:
-    """A whole run at each budget: half of it on a grid, the rest in batches by the default policy."""
+def adaptive(name: str, method: str = "pl_candidates") -> dict[str, Any]:
+    """Whole runs by the default policy, reconstructed by one method, beside the grid of as many points."""
     rows: dict[str, list[dict[str, float]]] = {}
     for seed in SEEDS:
         for budget in BUDGETS:
@@ -153,13 +146,14 @@ def adaptive(name: str) -> dict[str, Any]:
             coarse = bench.scan(regular_grid(bench.shape, budget))
             light = registered(bench.aligned(coarse))
             rows.setdefault(f"grid + nn @ {budget:g}", []).append(bench.figures(bench.solve("nn", coarse, None)))
-            static = bench.figures(bench.solve("pl_candidates", coarse, light))
-            rows.setdefault(f"grid + pl_candidates @ {budget:g}", []).append(static)
-            rows.setdefault(f"spread + pl_candidates @ {budget:g}", []).append(run(bench, budget, seed))
+            static = bench.figures(bench.solve(method, coarse, light))
+            rows.setdefault(f"grid + {method} @ {budget:g}", []).append(static)
+            rows.setdefault(f"spread + {method} @ {budget:g}", []).append(run(bench, budget, seed, method))
     return {key: summary(values) for key, values in rows.items()}
 
 
-def run(bench: Bench, budget: float, seed: int, method: str = "pl_candidates") -> dict[str, float]:
+def run(bench: Bench, budget: float, seed: int, method: str) -> dict[str, float]:
+    """Half of the budget on a grid, the rest in batches by the default policy."""
     total = round(budget * bench.truth.phase_id.size)
     points = bench.scan(regular_grid(bench.shape, budget / 2))
     found, touching = None, []
@@ -198,15 +192,21 @@ def summary(rows: list[dict[str, float]]) -> dict[str, Any]:
     return mean | {"wrong_percent_sd": round(float(np.std([row["wrong_percent"] for row in rows])), 3)}
 
 
-def speed() -> dict[str, Any]:
-    """Processor time of each method with PL at 6.25 % of points, against a distance transform on the same grid."""
-    bench = Bench("ti64", EXACT, 0)
+def speed_problem() -> Problem:
+    """The section of 200 × 200 px at 6.25 % of points."""
+    bench = Bench("ti64", EXACT_POINTS, 0)
     points = bench.scan(regular_grid(bench.shape, SHARES[1]))
     light = registered(bench.aligned(points))
     assert light is not None
+    return bench.problem(points, light)
+
+
+def speed() -> dict[str, Any]:
+    """Processor time of each method with PL at 6.25 % of points, against a distance transform on the same grid."""
+    section = speed_problem()
     out: dict[str, Any] = {}
     for times in (1, 2, 4):
-        problem = tiled(bench.shape, points, light, times)
+        problem = tiled(section, times, times)
         away = ~mask(problem.shape, problem.points.position_px)
         reference = best_time(partial(ndimage.distance_transform_edt, away, return_indices=True))
         for name, method in METHODS.items():
@@ -219,14 +219,20 @@ def speed() -> dict[str, Any]:
     return out
 
 
-def tiled(shape: tuple[int, int], points: PointBlock, light: RegisteredLight, times: int) -> Problem:
-    """The section repeated `times` × `times`."""
-    steps = [np.array(shape) * (i, j) for i in range(times) for j in range(times)]
-    position = np.concatenate([points.position_px + step for step in steps]).astype(np.int32)
-    orientation = np.tile(points.orientation, (len(steps), 1))
-    seen = RegisteredLight(*(np.tile(a, (1, times, times)) for a in (light.features, light.sigma)))
-    sparse = SparsePoints(position, orientation, np.ones(len(position), np.bool_))
-    return Problem((shape[0] * times, shape[1] * times), "6/mmm", sparse, seen)
+def tiled(problem: Problem, down: int, across: int) -> Problem:
+    """The section with its PL repeated `down` × `across` times."""
+    points, light, (rows, columns) = problem.points, problem.light, problem.shape
+    assert light is not None
+    corners = [(rows * i, columns * j) for i in range(down) for j in range(across)]
+    position = np.concatenate([points.position_px + np.array(corner) for corner in corners]).astype(np.int32)
+    orientation, indexed = np.tile(points.orientation, (len(corners), 1)), np.tile(points.indexed, len(corners))
+    features, sigma = (np.tile(of, (1, down, across)) for of in (light.features, light.sigma))
+    return replace(
+        problem,
+        shape=(rows * down, columns * across),
+        points=SparsePoints(position, orientation, indexed),
+        light=RegisteredLight(features, sigma, light.residual_px),
+    )
 
 
 def best_time(work: Callable[[], Any], rounds: int = 3) -> float:

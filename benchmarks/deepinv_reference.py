@@ -2,9 +2,9 @@
 
 deepinv is no dependency of grainloop. To make the file anew, in an environment of its own:
 
-    python3 -m venv /tmp/deepinv
-    /tmp/deepinv/bin/pip install torch==2.14.1 torchvision==0.29.1 deepinv==0.5.0
-    /tmp/deepinv/bin/python benchmarks/deepinv_reference.py
+    python3 -m venv deepinv-venv
+    deepinv-venv/bin/pip install torch==2.14.1 torchvision==0.29.1 deepinv==0.5.0
+    deepinv-venv/bin/python benchmarks/deepinv_reference.py
 
 Nothing of grainloop is imported. The prior is white: x0 ~ N(centre, spread²) pixel by pixel, with its exact denoiser;
 the measurement is a mask with Gaussian noise. The random numbers that deepinv draws are recorded, and the test feeds

@@ -18,7 +18,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -29,6 +29,8 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.classical import tiled
+from controller.cli.bench.cropping import crop_problem
 from controller.cli.bench.scenes import Setting, make_scene
 from instrument_sim import specimens
 from model.diffusion.conditions import SectionInput, gather_evidence, section_input
@@ -84,27 +86,16 @@ def main(sizes: Sizes | None = None) -> dict[str, Any]:
 
 
 @cache
-def _tile() -> tuple[tuple[int, int], Problem]:
+def _tile() -> Problem:
     """The map that ships, as a problem."""
-    scene = make_scene(specimens.load("ti64"), Setting(share=SHARE))
-    problem = scene.given.problems[1]
-    assert problem.light is not None
-    return problem.shape, problem
+    return make_scene(specimens.load("ti64"), Setting(share=SHARE)).given.problems[1]
 
 
 def problem_of(edge_px: int) -> Problem:
     """The map repeated and cut to a square of this edge."""
-    shape, tile = _tile()
-    assert tile.light is not None
-    times = [-(-edge_px // n) for n in shape]
-    corners = [np.array(shape) * (i, j) for i in range(times[0]) for j in range(times[1])]
-    position = np.concatenate([tile.points.position_px + corner for corner in corners]).astype(np.int32)
-    orientation = np.tile(tile.points.orientation, (len(corners), 1))
-    points = SparsePoints(position, orientation, np.ones(len(position), np.bool_))
-    maps = (np.tile(of, (1, *times))[:, :edge_px, :edge_px] for of in (tile.light.features, tile.light.sigma))
-    light = RegisteredLight(*(np.ascontiguousarray(of) for of in maps), tile.light.residual_px)
-    inside = points.select(np.asarray((position < edge_px).all(axis=1)))
-    return replace(tile, shape=(edge_px, edge_px), points=inside, light=light)
+    rows, columns = (-(-edge_px // n) for n in _tile().shape)
+    edge = slice(0, edge_px)
+    return crop_problem(tiled(_tile(), rows, columns), (edge, edge))
 
 
 def solve(problem: Problem, options: Options) -> None:

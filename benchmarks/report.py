@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+
+from benchmarks.scaling_page import scaling
+from controller.cli.bench.tables import markdown_table as table
 
 RESULTS = Path(__file__).parent / "results"
 PAGE = Path(__file__).parents[1] / "docs" / "results.md"
@@ -17,13 +19,6 @@ time matters it is given as a ratio to a named reference measured in the same ru
 ship; PL is the simulator's exact crossed-polariser optics with 15 % noise, 15 % shading, dust and 3 px rms
 misregistration, registered and calibrated from the scan points by grainloop itself.
 """
-
-
-def table(header: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
-    """A Markdown table."""
-    head = list(header)
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines) + "\n"
 
 
 def _mean_sd(row: dict[str, float]) -> str:
@@ -145,8 +140,6 @@ def specimens(found: dict[str, Any]) -> str:
 def main() -> None:
     """Write the page from whatever results there are."""
     read = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in RESULTS.glob("*.json")}
-    from benchmarks.scaling_page import scaling
-
     parts = [
         INTRO,
         trained(read["trained"]),

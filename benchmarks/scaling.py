@@ -19,15 +19,17 @@ from numpy.typing import NDArray
 from scipy.stats import t as student
 
 from benchmarks.scaling_page import draw
+from controller.cli.bench.cropping import centre_window, crop_problem
 from controller.cli.real_maps import real_cases
 from model.crystal import disorientation_deg, embed
 from model.diffusion.scaling.setting import Account, Setting, apply, prepare
 from model.diffusion.scaling.strategies import STRATEGIES
 from model.diffusion.shipped import Weights, load_shipped, load_weights
-from model.diffusion.validation import Case, regular_grid
+from model.diffusion.state import state_space
+from model.diffusion.validation import Case, regular_grid, synthetic_case
 from model.estimate.scores import auroc, energy_score, pair_brier, patches
 from model.microstructure import draw_example
-from model.reconstruct import Posterior, Problem, RegisteredLight, SparsePoints
+from model.reconstruct import Posterior
 from model.reconstruct.problem import WRONG_DEG
 
 RESULTS = Path(__file__).parent / "results" / "scaling.json"
@@ -68,30 +70,15 @@ def main(weights: Path | None = None) -> dict[str, Any]:
 
 def specimen(number: int) -> list[Case]:
     """A specimen measured on each grid."""
-    drawn = draw_example(np.random.default_rng([SEED, number]), (EDGE_PX, EDGE_PX), GROUP)
-    light = RegisteredLight(drawn.light, drawn.light_sigma)
-    cases: list[Case] = []
-    for share in SHARES:
-        position = regular_grid((EDGE_PX, EDGE_PX), share)
-        at = tuple(position.T)
-        points = SparsePoints(position, drawn.observed[at], drawn.indexed[at])
-        problem = Problem((EDGE_PX, EDGE_PX), GROUP, points, light)
-        cases.append(Case("synthetic", share, problem, drawn.truth, drawn.valid))
-    return cases
+    shape, space = (EDGE_PX, EDGE_PX), state_space(GROUP)
+    drawn = draw_example(np.random.default_rng([SEED, number]), shape, GROUP)
+    return [synthetic_case(drawn, regular_grid(shape, share), share, space) for share in SHARES]
 
 
 def cropped(case: Case) -> Case:
     """The middle of a map, `EDGE_PX` wide and high."""
-    first = (np.array(case.truth.shape[:2]) - EDGE_PX) // 2
-    window = tuple(slice(n, n + EDGE_PX) for n in first)
-    moved = (case.problem.points.position_px - first).astype(np.int32)
-    inside = ((moved >= 0) & (moved < EDGE_PX)).all(axis=1)
-    points = case.problem.points
-    points = SparsePoints(moved[inside], points.orientation[inside], points.indexed[inside])
-    light = case.problem.light
-    assert light is not None
-    light = RegisteredLight(light.features[:, *window], light.sigma[:, *window], light.residual_px)
-    problem = Problem((EDGE_PX, EDGE_PX), GROUP, points, light)
+    window = centre_window(case.problem.shape, EDGE_PX)
+    problem = crop_problem(case.problem, window)
     return Case(case.name, case.share, problem, case.truth[window], case.inside[window])
 
 

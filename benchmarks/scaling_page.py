@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.report import table
+from controller.cli.bench.tables import markdown_table as table
 
 FIGURE = Path(__file__).parents[1] / "docs" / "figures" / "scaling.png"
 PANELS = {

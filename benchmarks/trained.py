@@ -9,9 +9,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from benchmarks.classical import BUDGETS, EXACT, SEEDS, SHARES, Bench, best_time, registered, regular_grid, run, summary
+from benchmarks.classical import SEEDS, Cases, adaptive, best_time, grids, speed_problem
+from controller.cli.bench.scenes import of_another_section
 from instrument_sim import specimens
-from instrument_sim.config import SimConfig
 from model.reconstruct import Options, RegisteredLight, never, no_report
 from model.service.methods import METHODS
 from model.weights import weights_files
@@ -23,54 +23,23 @@ GRID_METHODS = ("nn", "pl_watershed", "pl_candidates", "joint")
 def main() -> dict[str, Any]:
     """Measure, write `results/trained.json`, and return what it holds."""
     result: dict[str, Any] = {"weights_sha256": weights_files()["6/mmm"].sha256, "seeds": SEEDS}
-    result["grids"] = {name: grids(name) for name in specimens.FILES}
-    result["adaptive"] = {name: adaptive(name) for name in specimens.FILES}
+    result["grids"] = {name: grids(name, trained_cases) for name in specimens.FILES}
+    result["adaptive"] = {name: adaptive(name, "joint") for name in specimens.FILES}
     result["seconds"] = seconds()
     RESULTS.write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     return result
 
 
-def grids(name: str) -> dict[str, Any]:
-    """Every method with and without PL on regular grids, and the trained one with the PL of another section."""
-    rows: dict[str, list[dict[str, float]]] = {}
-    for seed in SEEDS:
-        bench = Bench(name, EXACT, seed)
-        for share in SHARES:
-            points = bench.scan(regular_grid(bench.shape, share))
-            light = registered(bench.aligned(points))
-            assert light is not None
-            other = RegisteredLight(light.features[:, ::-1, ::-1].copy(), light.sigma, light.residual_px)
-            cases = {method: (method, light) for method in GRID_METHODS}
-            cases |= {f"{method} without PL": (method, None) for method in ("pl_candidates", "joint")}
-            cases["joint, PL of another section"] = ("joint", other)
-            for case, (method, seen) in cases.items():
-                found = bench.figures(bench.solve(method, points, seen, seed))
-                rows.setdefault(f"{case} @ {share:g}", []).append(found)
-    return {key: summary(values) for key, values in rows.items()}
-
-
-def adaptive(name: str) -> dict[str, Any]:
-    """Whole runs by the default policy, reconstructed by the trained method, beside the grid of as many points."""
-    rows: dict[str, list[dict[str, float]]] = {}
-    for seed in SEEDS:
-        for budget in BUDGETS:
-            bench = Bench(name, SimConfig(), seed)
-            coarse = bench.scan(regular_grid(bench.shape, budget))
-            light = registered(bench.aligned(coarse))
-            rows.setdefault(f"grid + nn @ {budget:g}", []).append(bench.figures(bench.solve("nn", coarse, None)))
-            static = bench.figures(bench.solve("joint", coarse, light))
-            rows.setdefault(f"grid + joint @ {budget:g}", []).append(static)
-            found = run(bench, budget, seed, "joint")
-            rows.setdefault(f"spread + joint @ {budget:g}", []).append(found)
-    return {key: summary(values) for key, values in rows.items()}
+def trained_cases(light: RegisteredLight) -> Cases:
+    """Every method with and without PL, and the trained one with the PL of another section."""
+    cases: Cases = {method: (method, light) for method in GRID_METHODS}
+    cases |= {f"{method} without PL": (method, None) for method in ("pl_candidates", "joint")}
+    return cases | {"joint, PL of another section": ("joint", of_another_section(light))}
 
 
 def seconds() -> dict[str, float]:
     """Processor seconds of one reconstruction of the 200 × 200 section at 6.25 % of points."""
-    bench = Bench("ti64", EXACT, 0)
-    points = bench.scan(regular_grid(bench.shape, SHARES[1]))
-    light = registered(bench.aligned(points))
-    problem = bench.problem(points, light)
+    problem = speed_problem()
     return {
         name: round(best_time(lambda method=METHODS[name]: method(problem, Options(), no_report, never)), 3)
         for name in GRID_METHODS

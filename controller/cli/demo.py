@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import typer
 
+from controller.cli.folders import make_folder
 from controller.cli.processes import Child, Children, free_endpoints, healthy
 from controller.cli.progress import show_events, show_stage
 from controller.plans import make_plan
@@ -116,10 +117,7 @@ def _make_room(out: Path) -> None:
     Raises:
         BadInput: there is such a file, or the folder cannot be made.
     """
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise BadInput(f"The folder {out} cannot be made: {error.strerror}.", field="out", value=out) from error
+    make_folder(out)
     if (earlier := out / "session.h5").exists():
         from controller.session_reader import load_session
 

@@ -167,7 +167,7 @@ def _check_row(path: Path, row: Row, columns: int, shape_px: tuple[int, int]) ->
     if len(row.values) != columns:
         raise _bad(path, row.line, f"{len(row.values)} columns, {columns} in the first row")
     place, angles = row.values[:_PIXELS], row.values[_PIXELS:_ANGLES]
-    if any(value != round(value) if not math.isnan(value) else True for value in place):
+    if any(math.isnan(value) or value != round(value) for value in place):
         raise _bad(path, row.line, f"row and column are whole numbers, not {place[0]:g}, {place[1]:g}")
     if not all(0 <= value < size for value, size in zip(place, shape_px, strict=True)):
         where = f"the pixel ({place[0]:g}, {place[1]:g})"

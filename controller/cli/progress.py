@@ -34,10 +34,10 @@ def show_events(quiet: bool = False) -> Generator[Callable[[RunEvent], None]]:
 
 
 @contextmanager
-def show_stage(text: str, quiet: bool = False) -> Generator[None]:
-    """A spinner with `text` while something without measure goes on."""
-    with Console(stderr=True, quiet=quiet).status(text):
-        yield
+def show_stage(text: str, quiet: bool = False) -> Generator[Callable[[str], None]]:
+    """A spinner with `text` while something without measure goes on; yields what to call with another text."""
+    with Console(stderr=True, quiet=quiet).status(text) as status:
+        yield status.update
 
 
 def _bar(console: Console) -> Progress:

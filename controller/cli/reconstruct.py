@@ -14,19 +14,18 @@ from typing import Any
 import typer
 
 from controller.cli.bench.figures_of_merit import FiguresOfMerit, figures_of_merit
-from controller.cli.bench.given import Given, Solved, give, solve
+from controller.cli.bench.given import Solved, solve
 from controller.cli.bench.methods import REFERENCES, method_named
-from controller.cli.bench.scenes import Scene, mount, take_light
+from controller.cli.bench.scenes import Scene, Setting, mount, take_light
 from controller.cli.folders import make_folder
 from controller.cli.light_source import describe, load_light
 from controller.cli.point_source import load_points
 from controller.cli.progress import show_stage
+from controller.cli.ranges import check_count
 from controller.cli.specimen import load_specimen
 from controller.summary import light_lines
-from instrument_sim.config import DetectorConfig, DriftConfig, SimConfig
 from instrument_sim.driver import SimulatedInstrument
 from model.maps import OrientationMap
-from model.service.sections import prepare
 from protocols.errors import BadInput
 from protocols.values import FramePreset, LightImages, LightKind
 from protocols.version import grainloop_version
@@ -34,7 +33,6 @@ from protocols.version import grainloop_version
 SIMULATE, NONE = "simulate", "none"
 MOST_SAMPLES, MOST_STEPS = 256, 1000
 BASELINES = ("nn", "pl_watershed")
-_KEY = "reconstruct"
 
 
 @dataclass(frozen=True)
@@ -60,8 +58,7 @@ class Outcome:
     """Everything that is told, written and drawn.
 
     Attributes:
-        scene: points, PL and the true map.
-        given: what the methods saw.
+        scene: points, PL and the true map, and what the methods saw of it.
         solved: what the method made of it.
         merit: how good that is.
         baselines: method → how good its map is.
@@ -69,7 +66,6 @@ class Outcome:
     """
 
     scene: Scene
-    given: Given
     solved: Solved
     merit: FiguresOfMerit
     baselines: dict[str, FiguresOfMerit]
@@ -103,21 +99,15 @@ def check_options(options: ReconstructOptions) -> None:
     Raises:
         BadInput: naming the option and its range.
     """
-    _check_range("samples", options.samples, 0, MOST_SAMPLES)
+    check_count("samples", options.samples, 0, MOST_SAMPLES)
     if options.steps is not None:
-        _check_range("steps", options.steps, 1, MOST_STEPS)
+        check_count("steps", options.steps, 1, MOST_STEPS)
     if not 0 <= options.noise_deg <= 180:
         message = f"--noise {options.noise_deg:g} cannot be used: give degrees from 0 to 180."
         raise BadInput(message, field="noise", value=options.noise_deg)
     if method_named(options.method).name in REFERENCES and not options.samples:
         message = f"The method '{options.method}' is made of posterior samples: give --samples 1 or more."
         raise BadInput(message, field="samples", value=0)
-
-
-def _check_range(name: str, value: int, least: int, most: int) -> None:
-    if not least <= value <= most:
-        message = f"--{name} {value} cannot be used: give a whole number from {least} to {most}."
-        raise BadInput(message, field=name, value=value)
 
 
 def reconstruct_map(options: ReconstructOptions) -> Outcome:
@@ -129,15 +119,14 @@ def reconstruct_map(options: ReconstructOptions) -> Outcome:
         raise BadInput(f"None of the {len(points)} points is indexed: there is no map to make.", field="points")
     light, notes = _light(options, instrument)
     scene = Scene(truth, points, light, instrument.capabilities, options.seed)
-    section = prepare(scene.declaration(_KEY))
+    given, section = scene.given, scene.given.section
     if options.light not in (SIMULATE, NONE) and light is not None and section.features is None:
         raise BadInput(f"The folder {options.light} cannot be used. {' '.join(section.notes)}", field="pl")
-    given = give(section, points, options.seed)
     method = method_named(options.method)
     solved = solve(given, method, options.samples, options.steps, options.seed)
     others = {name: solve(given, method_named(name)).reply for name in BASELINES}
     merit, *baselines = (figures_of_merit(r, truth, given.measured) for r in (solved.reply, *others.values()))
-    return Outcome(scene, given, solved, merit, dict(zip(others, baselines, strict=True)), notes)
+    return Outcome(scene, solved, merit, dict(zip(others, baselines, strict=True)), notes)
 
 
 def in_frame(specimen: OrientationMap, frame: str | None) -> OrientationMap:
@@ -156,11 +145,10 @@ def in_frame(specimen: OrientationMap, frame: str | None) -> OrientationMap:
 
 def _instrument(truth: OrientationMap, options: ReconstructOptions) -> SimulatedInstrument:
     """What measures the points: exact but for the noise asked for; with a PL camera if PL is simulated."""
-    detector = DetectorConfig(**dict(DetectorConfig.none()) | {"noise_deg": options.noise_deg})
     camera = LightKind.ROTATION_STACK if options.light == SIMULATE else None
     name = "points of a map, simulated PL" if camera else "points of a map"
-    config = SimConfig(name=name, detector=detector, drift=DriftConfig.none(), light_kind=camera)
-    return mount(truth, config, options.seed)
+    setting = Setting().with_detector(noise_deg=options.noise_deg).with_instrument(name=name, light_kind=camera)
+    return mount(truth, setting.instrument, options.seed)
 
 
 def _light(options: ReconstructOptions, instrument: SimulatedInstrument) -> tuple[LightImages | None, tuple[str, ...]]:
@@ -175,6 +163,7 @@ def _light(options: ReconstructOptions, instrument: SimulatedInstrument) -> tupl
 def summarise(outcome: Outcome, options: ReconstructOptions) -> dict[str, Any]:
     """Everything that is told, ready for JSON; shares are 0 … 1."""
     reply, light = outcome.solved.reply, outcome.solved.reply.light
+    registration_s = outcome.scene.given.seconds
     return {
         "map": options.map,
         "points": options.points,
@@ -182,8 +171,8 @@ def summarise(outcome: Outcome, options: ReconstructOptions) -> dict[str, Any]:
         "fraction_measured": outcome.scene.fraction_measured,
         "points_measured": len(outcome.scene.points),
         **outcome.merit.to_json(),
-        "seconds": outcome.given.seconds + reply.seconds,
-        "seconds_registration": outcome.given.seconds,
+        "seconds": registration_s + reply.seconds,
+        "seconds_registration": registration_s,
         "method": reply.method,
         "weights_sha256": reply.weights_sha256,
         "samples": reply.samples,

@@ -68,7 +68,7 @@ def _write_arrays(outcome: Outcome, folder: Path) -> None:
     reply, samples = outcome.solved.reply, outcome.solved.found.posterior.samples
     names = ("expected_error_deg", "bound90_deg", "p_wrong", "boundary", "grain", "phase_id")
     maps = {name: getattr(reply, name) for name in names}
-    np.savez_compressed(folder / UNCERTAINTY, measured=outcome.given.measured, **maps)
+    np.savez_compressed(folder / UNCERTAINTY, measured=outcome.scene.given.measured, **maps)
     (folder / SAMPLES).unlink(missing_ok=True)
     if samples is not None:
         turned = to_euler_frame(samples, outcome.scene.truth.frame).astype(np.float32)
@@ -102,7 +102,7 @@ def _told(outcome: Outcome) -> str:
 
 def shown_light(outcome: Outcome) -> tuple[LightImages | None, str]:
     """The mean PL image on the scan grid where it could be registered, else as taken, and how to call it."""
-    light, alignment = outcome.scene.light, outcome.given.aligned.alignment
+    light, alignment = outcome.scene.light, outcome.scene.given.aligned.alignment
     if light is None:
         return None, "without PL"
     if alignment is None or not alignment.usable:

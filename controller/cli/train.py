@@ -18,10 +18,11 @@ from pathlib import Path
 
 import typer
 
+from controller.cli.folders import make_folder
 from controller.cli.real_maps import real_cases
 from controller.cli.train_config import changes, load_config, make_config
 from controller.cli.train_progress import show_training
-from model.diffusion.averaged import Averaged, read_averaged
+from model.diffusion.averaged import read_averaged
 from model.diffusion.checkpoint import CheckpointError, config_of, read_progress
 from model.diffusion.processes import is_first, joined, share_cores
 from model.diffusion.records import CHECKPOINT, COMPACT
@@ -57,7 +58,7 @@ def run_training(options: TrainOptions) -> int:
     with joined() as device:
         workers = share_cores(options.threads, device)
         trainer = _trainer(config, checkpoint, options.start_from, device)
-        _make_folder(options.out)
+        make_folder(options.out)
         with _stopping() as asked_to_stop, show_training(options.hours, quiet=not is_first()) as report:
             interrupted = train(
                 trainer,
@@ -107,10 +108,8 @@ def _config(options: TrainOptions, checkpoint: Path | None) -> TrainConfig:
     given = load_config(options.config) if options.config else None
     if checkpoint is None:
         return given or (_config_of_weights(options.start_from) if options.start_from else TrainConfig())
-    try:
+    with _refused_as("resume", checkpoint):
         stored = make_config(config_of(read_progress(checkpoint)), str(checkpoint))
-    except CheckpointError as error:
-        raise BadInput(str(error), field="resume", value=checkpoint) from error
     if given is not None and given.point_group == stored.point_group and is_first():
         for change in changes(stored, given):
             typer.echo(f"From here on {change}", err=True)
@@ -119,37 +118,29 @@ def _config(options: TrainOptions, checkpoint: Path | None) -> TrainConfig:
 
 def _config_of_weights(path: Path) -> TrainConfig:
     """The configuration of the training that weights are from, else the default one for their network."""
-    found = _readable(path)
+    with _refused_as("from", path):
+        found = read_averaged(path)
     whose = {"point_group": found.point_group} if found.point_group else {}
     return make_config(found.config or {"backbone": found.backbone, **whose}, str(path))
 
 
-def _readable(path: Path) -> Averaged:
+@contextmanager
+def _refused_as(field: str, path: Path) -> Generator[None]:
+    """Tells of a checkpoint or weights that cannot be used as of a bad option."""
     try:
-        return read_averaged(path)
+        yield
     except CheckpointError as error:
-        raise BadInput(str(error), field="from", value=path) from error
-
-
-def _make_folder(out: Path) -> None:
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise BadInput(f"The folder {out} cannot be made: {error.strerror}.", field="out", value=out) from error
+        raise BadInput(str(error), field=field, value=path) from error
 
 
 def _trainer(config: TrainConfig, checkpoint: Path | None, start_from: Path | None, device: str) -> Trainer:
     trainer = Trainer(config, device)
     if start_from is not None:
-        try:
+        with _refused_as("from", start_from):
             trainer.start_from(start_from)
-        except CheckpointError as error:
-            raise BadInput(str(error), field="from", value=start_from) from error
     if checkpoint is not None:
-        try:
+        with _refused_as("resume", checkpoint):
             trainer.resume(checkpoint)
-        except CheckpointError as error:
-            raise BadInput(str(error), field="resume", value=checkpoint) from error
         if checkpoint.name == COMPACT and is_first():
             typer.echo("Resuming from half-precision weights without the optimiser's moments: not exactly.", err=True)
     return trainer

@@ -15,23 +15,16 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from model.reconstruct.bands import in_bands
-from model.reconstruct.gate import (
-    CHUNK_PIXELS,
-    COUPLING,
-    GROUPS,
-    SWEEPS,
-    distance_log_odds,
-    light_log_likelihood,
-    nearest_of_each_group,
-)
+from model.reconstruct.gate import CHUNK_PIXELS, GROUPS, smoothed, weighed_candidates
 from model.reconstruct.prior import PriorBelief
 from model.reconstruct.problem import RegisteredLight
 from model.reconstruct.seeds import Seeds
-from model.reconstruct.smooth import mean_field, probabilities
+from model.reconstruct.smooth import probabilities
 
 Floats = NDArray[np.float32]
 Window = tuple[slice, slice]
 """Rows and columns of a section; steps are 1."""
+WHOLE: Window = (slice(None), slice(None))
 
 COUNT = GROUPS
 FEATURES = 8
@@ -97,21 +90,6 @@ def local_spacing(measured: NDArray[np.bool_]) -> Floats:
     return np.clip(1 / np.sqrt(np.maximum(density, 1e-6)), 1.0, 4 * mean).astype(np.float32)
 
 
-def gather_candidates(
-    shape: tuple[int, int],
-    seeds: Seeds,
-    embedding: Floats,
-    predicted_light: Floats,
-    light: RegisteredLight | None = None,
-    trust: float = 0.0,
-    bending_deg_px: Floats | None = None,
-    belief: PriorBelief | None = None,
-) -> Candidates:
-    """Candidates of every pixel of a section; arguments as in `section_candidates`."""
-    section = section_candidates(shape, seeds, embedding, predicted_light, light, trust, bending_deg_px, belief)
-    return candidates_in(section, (slice(0, shape[0]), slice(0, shape[1])))
-
-
 def section_candidates(
     shape: tuple[int, int],
     seeds: Seeds,
@@ -137,15 +115,9 @@ def section_candidates(
     tables = np.ascontiguousarray(embedding), np.ascontiguousarray(predicted_light)
     if not len(seeds):
         return _nothing_measured(shape, seeds, tables)
-    seed, distance = nearest_of_each_group(shape, seeds)
-    log_odds = distance_log_odds(distance, seeds.length_px)
-    if light is not None:
-        log_odds += light_log_likelihood(light, seeds, seed, trust)
-    if belief is not None:
-        log_odds += belief.log_likelihood(seeds, seed)
-    label = np.where(seed >= 0, seeds.group[seed], np.int32(-1))
+    seed, distance, log_odds = weighed_candidates(shape, seeds, light, trust, belief)
     unary = _cut_off_log(probabilities(log_odds))
-    prior = _cut_off_log(mean_field(log_odds, label, COUPLING, SWEEPS))
+    prior = _cut_off_log(smoothed(log_odds, seeds, seed))
     nearest = distance[..., 0]
     spacing = np.maximum(local_spacing(_measured(shape, seeds)), nearest)
     context = _context(nearest, spacing, seeds, trust)
@@ -153,8 +125,8 @@ def section_candidates(
     return SectionCandidates(seeds, *tables, seed, distance, unary, prior, spacing, context, bending)
 
 
-def candidates_in(section: SectionCandidates, window: Window) -> Candidates:
-    """Candidates of a window of the section: the same as the crop of those of the whole."""
+def candidates_in(section: SectionCandidates, window: Window = WHOLE) -> Candidates:
+    """Candidates of the section or a window of it: the same as the crop of those of the whole."""
     from model.diffusion._candidate_kernels import describe
 
     (top, bottom, _), (left, right, _) = (s.indices(n) for s, n in zip(window, section.spacing.shape, strict=True))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -107,12 +108,12 @@ def compact(source: Path, target: Path) -> None:
     """
     tensors, meta = read_tensors(source)
     _progress(source, meta)
-    write_tensors(target, _halved({k: v for k, v in tensors.items() if not k.startswith("optimiser.")}), meta)
+    write_tensors(target, halved({k: v for k, v in tensors.items() if not k.startswith("optimiser.")}), meta)
 
 
 def save_average(path: Path, average: nn.Module, metadata: dict[str, str]) -> None:
     """Write the averaged weights alone, in half precision: what inference needs."""
-    write_tensors(path, _halved(_prefixed("average.", average.state_dict())), metadata)
+    write_tensors(path, halved(_prefixed("average.", average.state_dict())), metadata)
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -185,7 +186,8 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], meta: dict[str, str]) 
     os.replace(part, path)
 
 
-def _halved(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+def halved(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Floating tensors in half precision."""
     return {name: value.half() if value.is_floating_point() else value for name, value in tensors.items()}
 
 

@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from model.crystal import disorientation_deg, embed
-from model.diffusion.candidates import Candidates, gather_candidates
+from model.diffusion.candidates import Candidates, candidates_in, section_candidates
 from model.diffusion.denoiser import Conditions
 from model.diffusion.state import SIGMA_MAX, StateSpace, standardise_light, standardise_sigma
 from model.light import predict_light
 from model.reconstruct.methods import usable_light
 from model.reconstruct.prior import usable_prior
 from model.reconstruct.problem import Problem, RegisteredLight
-from model.reconstruct.seeds import Seeds, find_seeds, neighbour_pairs
+from model.reconstruct.seeds import Seeds, find_seeds
 from model.reconstruct.within import Partners, find_partners
 
 DEFAULT_NOISE_DEG = 0.5
@@ -63,10 +63,12 @@ class SectionInput:
         space: channel layout.
         measured: (1, C, h, w) the state where it is measured, 0 elsewhere.
         level: (1, C, h, w) noise level of what is measured, `SIGMA_MAX` elsewhere.
+        noise_deg: rms orientation noise that the points are taken to have.
         points, points_light, index, known, prior, features, context: see `Conditions`.
     """
 
     space: StateSpace
+    noise_deg: float
     measured: Tensor
     level: Tensor
     points: Tensor
@@ -94,7 +96,8 @@ def gather_evidence(problem: Problem, space: StateSpace) -> Evidence:
     partners = find_partners(seeds, space.group.name)
     belief, unborne = usable_prior(problem, seeds)
     bending = partners.bending_deg_px
-    found = gather_candidates(problem.shape, seeds, embedding, predicted, light, trust, bending, belief)
+    section = section_candidates(problem.shape, seeds, embedding, predicted, light, trust, bending, belief)
+    found = candidates_in(section)
     if not len(seeds):
         embedding, light = np.zeros((1, space.ebsd_channels), np.float32), problem.light
     told = (*notes, *reason, *unborne)
@@ -112,7 +115,7 @@ def predicted_light(orientation: NDArray[np.float32], space: StateSpace) -> NDAr
 
 def estimated_noise_deg(seeds: Seeds, laue_group: str) -> float:
     """Rms orientation noise of the points, from the angles between neighbours of one grain, gradients included."""
-    pairs, distance = neighbour_pairs(seeds.position)
+    pairs, distance = seeds.near_pairs()
     if not len(pairs):
         return DEFAULT_NOISE_DEG
     pairs = pairs[(seeds.group[pairs[:, 0]] == seeds.group[pairs[:, 1]]) & (distance <= 2 * np.median(distance))]
@@ -122,17 +125,15 @@ def estimated_noise_deg(seeds: Seeds, laue_group: str) -> float:
     return float(np.clip(_RMS_OVER_MEDIAN * np.median(angle), *NOISE_RANGE_DEG))
 
 
-def section_input(
-    shape: tuple[int, int], evidence: Evidence, space: StateSpace, noise_deg: float | None = None
-) -> SectionInput:
-    """Tensors of a section of `shape`, its points known to `noise_deg`, or as they tell themselves."""
+def section_input(shape: tuple[int, int], evidence: Evidence, space: StateSpace) -> SectionInput:
+    """Tensors of a section of `shape`, its points as noisy as they tell themselves."""
     measured = np.zeros((space.channels, *shape), np.float32)
     level = np.full((space.channels, *shape), SIGMA_MAX, np.float32)
     split = space.ebsd_channels
+    noise_deg = estimated_noise_deg(evidence.seeds, space.group.name)
     if len(evidence.seeds):
         rows, columns = evidence.seeds.position.T
         measured[:split, rows, columns] = evidence.embedding.T
-        noise_deg = estimated_noise_deg(evidence.seeds, space.group.name) if noise_deg is None else noise_deg
         level[:split, rows, columns] = space.sigma_for_deg(noise_deg)
     if evidence.light is not None and space.light_channels:
         measured[split:], level[split:] = _light_state(evidence.light)
@@ -148,7 +149,7 @@ def section_input(
         found.features,
         found.context,
     )
-    return SectionInput(space, *[torch.from_numpy(np.ascontiguousarray(value))[None] for value in arrays])
+    return SectionInput(space, noise_deg, *[torch.from_numpy(np.ascontiguousarray(value))[None] for value in arrays])
 
 
 def _light_state(light: RegisteredLight) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

@@ -82,6 +82,11 @@ class Denoised:
     boundary: Tensor
     wrong: Tensor
 
+    @property
+    def state(self) -> Tensor:
+        """(B, C, h, w) E[x0 | x, σ] of all channels, in the order of `Conditions.x`."""
+        return torch.cat([self.ebsd, self.light], 1)
+
 
 class Denoiser(nn.Module):
     """D(x; σ) for one state space, with one of the `BACKBONES`."""

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from model.crystal import disorientation_deg, embed, neighbour_disorientation_deg
+from model.crystal import boundaries_between, disorientation_deg, embed
 from model.diffusion._candidate_kernels import candidate_chords
 from model.diffusion.conditions import Evidence, gather_evidence
 from model.diffusion.gate import EDM_LOG_MEAN, EDM_LOG_STD
@@ -29,7 +29,7 @@ Arrays = dict[str, NDArray[Any]]
 PRIOR_LOG_STD = 1.6
 """Spread of the noise levels of the plain prior, which a sampler walks from pure noise down."""
 PRIOR_NO_LIGHT = 0.75
-"""Share of the plain prior without a PL image; the state then still has PL channels, mostly at the common level."""
+"""Share of the plain prior without a PL image; the state then still has PL channels, at σ_max or the common level."""
 BOUNDARY_DEG = 5.0
 WRONG_DEG = 5.0
 SURELY_RIGHT_DEG, MAYBE_RIGHT_DEG = 1.5, 15.0
@@ -106,10 +106,8 @@ def _problem(drawn: Example, measured: NDArray[np.bool_], space: StateSpace, lig
 
 def boundary_maps(orientation: NDArray[np.float32], space: StateSpace) -> NDArray[np.bool_]:
     """(2, h, w): a grain boundary to the right of, below each pixel; false beyond the edge."""
-    right, down = neighbour_disorientation_deg(orientation, space.group)
     maps = np.zeros((2, *orientation.shape[:2]), np.bool_)
-    maps[0, :, :-1] = right > BOUNDARY_DEG
-    maps[1, :-1] = down > BOUNDARY_DEG
+    maps[0, :, :-1], maps[1, :-1] = boundaries_between(orientation, space.group, BOUNDARY_DEG)
     return maps
 
 

@@ -14,14 +14,15 @@ from typing import TypeVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from model.crystal import decode, disorientation_deg, laue_group
 from model.diffusion.checkpoint import CheckpointError
-from model.diffusion.conditions import Evidence, SectionInput, estimated_noise_deg, gather_evidence, section_input
+from model.diffusion.conditions import Evidence, SectionInput, gather_evidence, section_input
 from model.diffusion.denoiser import Conditions, Denoised, Denoiser
 from model.diffusion.sampler import sample_section
 from model.diffusion.shipped import Weights
-from model.diffusion.state import original_light
+from model.diffusion.state import orientations_of, original_light
 from model.diffusion.tiles import BetweenTiles, evaluate
 from model.estimate.samples import Weighted, never_hit_orientations, samples_of
 from model.reconstruct.problem import (
@@ -83,19 +84,10 @@ def reconstruct(
 
     said = gate_evaluation(trained.denoiser, section, before)
     checkpoint(report, cancelled, MAP, "map")
-    seed, weight = candidate_weights(section, said)
-    used = evidence.light is not None
-    found = read_out(
-        problem,
-        evidence.seeds,
-        seed,
-        weight,
-        partners=evidence.partners,
-        light_used=used,
-        prior_used=evidence.prior_used,
-        degraded=evidence.notes,
-    )
-    found = replace(found, light=denoised_light(said), denoised=denoised_map(problem, evidence, said, seed, weight))
+    seed, weight = heaviest(*candidate_weights(section, said.weights))
+    chosen = PairAngles(evidence.seeds, problem.laue_group).agreed(seed, weight)
+    found = map_of(problem, evidence, seed, weight, chosen)
+    found = replace(found, light=denoised_light(said), denoised=denoised_map(section, evidence, said, chosen))
     found = found if trained.calibration is None else trained.calibration(found)
     if not options.members or options.out_of_time():
         return found
@@ -117,10 +109,31 @@ def gate_evaluation(denoiser: Denoiser, section: SectionInput, before: BetweenTi
     return evaluate(denoiser, section.at(section.measured, section.level), before=before)
 
 
-def candidate_weights(section: SectionInput, said: Denoised) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    """(h, w, K) seeds and their probabilities, as the classical read-out takes them."""
-    index, weight, known = (value[0].permute(1, 2, 0).numpy() for value in (section.index, said.weights, section.known))
+def candidate_weights(section: SectionInput, weights: Tensor) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """(h, w, K) seeds and their probabilities, as the read-out takes them, for weights (1, K, h, w) of the gate."""
+    index, weight, known = (value[0].permute(1, 2, 0).numpy() for value in (section.index, weights, section.known))
     return np.where(known, index, -1).astype(np.int32), np.where(known, weight, 0).astype(np.float32)
+
+
+def map_of(
+    problem: Problem,
+    evidence: Evidence,
+    seed: NDArray[np.int32],
+    weight: NDArray[np.float32],
+    chosen: NDArray[np.int32] | None = None,
+) -> Posterior:
+    """The posterior of candidates (h, w, K) weighed by the gate; `chosen` as in `read_out`, which else looks for it."""
+    return read_out(
+        problem,
+        evidence.seeds,
+        seed,
+        weight,
+        choice=chosen,
+        partners=evidence.partners,
+        light_used=evidence.light is not None,
+        prior_used=evidence.prior_used,
+        degraded=evidence.notes,
+    )
 
 
 def gate_samples(
@@ -171,9 +184,8 @@ def diffusion_samples(
         checkpoint(report, cancelled, SAMPLES + (1 - SAMPLES) * number / evaluations, "samples")
 
     walks = sample_section(denoise, section, first, options.members, options.steps or 1, options.seed, before)
-    drawn = torch.cat(list(_in_time(walks, options)))[:, : trained.space.ebsd_channels]
-    embedding = drawn.permute(0, 2, 3, 1).contiguous().numpy()
-    return _with_measured(decode(embedding, trained.space.group), evidence)
+    drawn = torch.cat(list(_in_time(walks, options))).numpy()
+    return _with_measured(orientations_of(drawn, trained.space), evidence)
 
 
 def denoised_light(said: Denoised) -> NDArray[np.float32] | None:
@@ -181,25 +193,22 @@ def denoised_light(said: Denoised) -> NDArray[np.float32] | None:
     return original_light(said.light[0].numpy()) if said.light.shape[1] else None
 
 
-def denoised_map(
-    problem: Problem, evidence: Evidence, said: Denoised, seed: NDArray[np.int32], weight: NDArray[np.float32]
-) -> Quaternions:
+def denoised_map(section: SectionInput, evidence: Evidence, said: Denoised, chosen: NDArray[np.int32]) -> Quaternions:
     """(h, w, 4) the orientation of the likeliest grain at the pixel, with the noise of its points taken out.
 
     Unlike the map, measured pixels may be doubted here: one that everything around contradicts takes the orientation
-    of its neighbours.
+    of its neighbours. `chosen` (h, w) is the seed on which most weight agrees.
     """
-    kept, shares = heaviest(seed, weight)
-    chosen = PairAngles(evidence.seeds, problem.laue_group).agreed(kept, shares)
-    cleaned = replace(evidence.seeds, orientation=denoised_seeds(evidence, said, problem.laue_group))
-    return bent_map(cleaned, find_partners(cleaned, problem.laue_group), np.maximum(chosen, 0))
+    group = section.space.group.name
+    cleaned = replace(evidence.seeds, orientation=denoised_seeds(section, evidence, said))
+    return bent_map(cleaned, find_partners(cleaned, group), np.maximum(chosen, 0))
 
 
-def denoised_seeds(evidence: Evidence, said: Denoised, group: str) -> Quaternions:
+def denoised_seeds(section: SectionInput, evidence: Evidence, said: Denoised) -> Quaternions:
     """(N, 4) what the free branch makes of each measured orientation, where it stays within its noise."""
-    seeds = evidence.seeds
+    seeds, group = evidence.seeds, section.space.group
     embedding = said.free[0][:, seeds.position[:, 0], seeds.position[:, 1]].T.contiguous().numpy()
     cleaned = decode(embedding, group).astype(np.float32)
     moved = np.asarray(disorientation_deg(cleaned, seeds.orientation, group))
-    believable = moved <= 3 * estimated_noise_deg(seeds, group) + 0.5
+    believable = moved <= 3 * section.noise_deg + 0.5
     return np.where(believable[:, None], cleaned, seeds.orientation).astype(np.float32)

@@ -67,8 +67,7 @@ def sample_section(
         seed: of the noise.
         before: called before each evaluation with its number and the number of all; may raise to cancel.
     """
-    levels = karras_levels(steps, START) if steps > 1 else torch.tensor([START, 0.0])
-    mean = torch.cat([first.ebsd, first.light], 1)
+    levels, mean = karras_levels(steps, START), first.state
     for number in range(samples):
         x = renoise(section, mean, START, torch.Generator().manual_seed(seed * 1_000_003 + number))
         yield sample(denoise, section, x, levels, before and partial(_tell, before, number, samples))[0]
@@ -101,7 +100,7 @@ def sample(
         here = section.level.clamp_max(float(levels[step]))
         there = section.level.clamp_max(float(levels[step + 1]))
         said = denoise(section.at(x, here))
-        x = euler_step(x, torch.cat([said.ebsd, said.light], 1), here, there)
+        x = euler_step(x, said.state, here, there)
     if said is None:
         raise ValueError("sampling needs at least one step")
     return x, said

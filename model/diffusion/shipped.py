@@ -15,7 +15,7 @@ from types import MappingProxyType
 import torch
 
 from model.diffusion.averaged import Averaged, file_hash, read_averaged
-from model.diffusion.checkpoint import CheckpointError, write_tensors
+from model.diffusion.checkpoint import CheckpointError, halved, write_tensors
 from model.diffusion.denoiser import Denoiser
 from model.diffusion.state import StateSpace, state_space
 from model.estimate.calibration import Calibration, CalibrationError, read_calibration
@@ -96,7 +96,7 @@ def ship_weights(
         CheckpointError: the file is missing, damaged or of another group or network.
     """
     found = read_averaged(source)
-    half = {name: value.half().contiguous() for name, value in _inference(found, group).denoiser.state_dict().items()}
+    half = halved(_inference(found, group).denoiser.state_dict())
     meta = found.meta | {"point_group": group, "backbone": found.backbone} | dict(extra)
     path = weights_path(group, folder)
     write_tensors(path, half, meta)

@@ -13,7 +13,7 @@ from math import radians, sqrt
 import numpy as np
 from numpy.typing import NDArray
 
-from model.crystal import LaueGroup, embedding_of, laue_group
+from model.crystal import LaueGroup, decode, embedding_of, laue_group
 
 SIGMA_MAX = 80.0
 """Noise level of what is unknown (Karras et al. 2022, EDM)."""
@@ -79,6 +79,12 @@ def state_space(point_group: str) -> StateSpace:
     if group.is_hexagonal:
         return StateSpace(group, np.array(_HEXAGONAL_STD, np.float32), 5, chord)
     return StateSpace(group, np.ones(embedding.channels, np.float32), 0, chord)
+
+
+def orientations_of(states: NDArray[np.float32], space: StateSpace) -> NDArray[np.float32]:
+    """(n, h, w, 4) states (n, C, h, w) decoded, whatever the length of their EBSD channels."""
+    embedding = np.moveaxis(states[:, : space.ebsd_channels], 1, -1)
+    return decode(embedding, space.group).astype(np.float32)
 
 
 def standardise_light(features: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -84,8 +84,8 @@ def _grown(cut: slice, halo: int, size: int) -> slice:
 
 
 def _empty_like(said: Denoised, h: int, w: int) -> Denoised:
-    shapes = {of.name: getattr(said, of.name) for of in fields(Denoised)}
-    return Denoised(**{name: value.new_empty(*value.shape[:-2], h, w) for name, value in shapes.items()})
+    values = {of.name: getattr(said, of.name) for of in fields(Denoised)}
+    return Denoised(**{name: value.new_empty(*value.shape[:-2], h, w) for name, value in values.items()})
 
 
 def _paste(out: Denoised, said: Denoised, inner: tuple[slice, slice], around: tuple[slice, slice]) -> None:

@@ -20,7 +20,16 @@ from model.diffusion.shipped import Weights
 from model.diffusion.state import StateSpace
 from model.estimate.scores import auroc
 from model.microstructure import Example, draw_example
-from model.reconstruct.problem import WRONG_DEG, Options, Problem, RegisteredLight, SparsePoints, never, no_report
+from model.reconstruct.problem import (
+    WRONG_DEG,
+    Options,
+    Posterior,
+    Problem,
+    RegisteredLight,
+    SparsePoints,
+    never,
+    no_report,
+)
 
 SYNTHETIC = "synth"
 SELECTED_BY = f"val_{SYNTHETIC}_wrong"
@@ -81,17 +90,20 @@ def synthetic_cases(space: StateSpace, config: ValidationConfig) -> list[Case]:
         draw_example(np.random.default_rng([_SEED, _STREAM, number + 1]), config.shape_px, space.group.name)
         for number in range(config.specimens)
     ]
-    return [_synthetic_case(example, share, space) for example in drawn for share in config.shares]
+    return [
+        synthetic_case(example, regular_grid(config.shape_px, share), share, space)
+        for example in drawn
+        for share in config.shares
+    ]
 
 
-def _synthetic_case(drawn: Example, share: float, space: StateSpace) -> Case:
-    shape = drawn.valid.shape
-    position = regular_grid((shape[0], shape[1]), share)
+def synthetic_case(drawn: Example, position: NDArray[np.int32], share: float, space: StateSpace) -> Case:
+    """A synthetic specimen of which the pixels `position` (n, 2), nominally a `share` of all, were measured."""
+    rows, columns = drawn.valid.shape
     at = tuple(position.T)
     points = SparsePoints(position, drawn.observed[at], drawn.indexed[at])
     light = RegisteredLight(drawn.light, drawn.light_sigma) if space.light_channels else None
-    problem = Problem((shape[0], shape[1]), space.group.name, points, light)
-    return Case(SYNTHETIC, share, problem, drawn.truth, drawn.valid)
+    return Case(SYNTHETIC, share, Problem((rows, columns), space.group.name, points, light), drawn.truth, drawn.valid)
 
 
 def validate(denoiser: Denoiser, space: StateSpace, cases: Iterable[Case]) -> dict[str, float]:
@@ -116,10 +128,15 @@ def validate(denoiser: Denoiser, space: StateSpace, cases: Iterable[Case]) -> di
 
 def _error_and_doubt(trained: Weights, case: Case) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
     """Error in degrees and P(wrong) of the pixels that count."""
+    found, error = solve(trained, case)
+    return error, found.p_wrong[case.inside]
+
+
+def solve(trained: Weights, case: Case) -> tuple[Posterior, NDArray[np.floating]]:
+    """The posterior of a case, and its true error in degrees at the pixels that count."""
     found = reconstruct(trained, case.problem, Options(), no_report, never)
-    inside = case.inside
-    error = disorientation_deg(found.orientation[inside], case.truth[inside], case.problem.laue_group)
-    return error, found.p_wrong[inside]
+    at = case.inside
+    return found, np.asarray(disorientation_deg(found.orientation[at], case.truth[at], case.problem.laue_group))
 
 
 def _figures(pairs: Sequence[tuple[NDArray[np.floating], NDArray[np.floating]]]) -> dict[str, float]:

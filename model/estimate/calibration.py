@@ -17,11 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import isotonic_regression
 
-from model.reconstruct.problem import LARGEST_ERROR_DEG, WRONG_DEG, Posterior
+from model.reconstruct.problem import LARGEST_ERROR_DEG, WRONG_DEG, Posterior, bound_of
+from model.reconstruct.readout import LEVEL
 
 Floats = NDArray[np.floating]
 
-LEVEL = 0.9
 KNOTS = 48
 """Points of an isotonic map that are kept."""
 BINS = 24
@@ -99,9 +99,7 @@ class Calibration:
     def __call__(self, posterior: Posterior) -> Posterior:
         """The posterior with calibrated claims; its maps stay as they are."""
         own = self.with_light if posterior.light_used else self.without_light
-        given = posterior.bound90_deg
-        quantile = np.full(posterior.p_wrong.shape, LARGEST_ERROR_DEG, np.float32) if given is None else given
-        bound = np.clip(quantile + own.bound(posterior.p_wrong), 0, LARGEST_ERROR_DEG).astype(np.float32)
+        bound = np.clip(bound_of(posterior) + own.bound(posterior.p_wrong), 0, LARGEST_ERROR_DEG).astype(np.float32)
         return replace(
             posterior,
             p_wrong=own.p_wrong(posterior.p_wrong),

@@ -77,15 +77,28 @@ def open_gate(
     prior: PriorBelief | None = None,
 ) -> Gate:
     """The candidates of each pixel and their posterior weights, from at least one seed; `trust` weighs the misfit."""
+    seed, _, log_odds = weighed_candidates(shape, seeds, light, trust, prior)
+    belief = smoothed(log_odds, seeds, seed)
+    return Gate(seed, belief[..., :-1], belief[..., -1])
+
+
+def weighed_candidates(
+    shape: tuple[int, int], seeds: Seeds, light: RegisteredLight | None, trust: float, prior: PriorBelief | None
+) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.float32]]:
+    """Candidates and distances as `nearest_of_each_group`, and (h, w, K + 1) log-odds before smoothing."""
     seed, distance = nearest_of_each_group(shape, seeds)
     log_odds = distance_log_odds(distance, seeds.length_px)
     if light is not None:
         log_odds += light_log_likelihood(light, seeds, seed, trust)
     if prior is not None:
         log_odds += prior.log_likelihood(seeds, seed)
+    return seed, distance, log_odds
+
+
+def smoothed(log_odds: NDArray[np.float32], seeds: Seeds, seed: NDArray[np.int32]) -> NDArray[np.float32]:
+    """(h, w, K + 1) posterior weights of the candidates (h, w, K), which agree where their groups do."""
     label = np.where(seed >= 0, seeds.group[seed], np.int32(-1))
-    belief = mean_field(log_odds, label, COUPLING, SWEEPS)
-    return Gate(seed, belief[..., :-1], belief[..., -1])
+    return mean_field(log_odds, label, COUPLING, SWEEPS)
 
 
 def nearest_of_each_group(

@@ -25,7 +25,7 @@ from scipy.ndimage import distance_transform_edt
 from scipy.spatial import KDTree
 from scipy.special import logsumexp
 
-from model.crystal import disorientation_deg, neighbour_disorientation_deg
+from model.crystal import boundaries_between, disorientation_deg
 from model.reconstruct.bands import in_bands
 from model.reconstruct.gate import CHUNK_PIXELS, GROUPS, NEAR_SEEDS, distance_log_odds
 from model.reconstruct.problem import WRONG_DEG, PriorSection, Problem
@@ -114,7 +114,8 @@ def usable_prior(problem: Problem, seeds: Seeds) -> tuple[PriorBelief | None, tu
         return None, ()
     if not len(seeds):
         return None, (NOTHING_MEASURED,)
-    prior, group = _without_nan(problem.prior), problem.laue_group
+    orientation = known_or_identity(problem.prior.orientation, problem.prior.known)
+    prior, group = replace(problem.prior, orientation=orientation), problem.laue_group
     at = _sample(seeds, prior)
     if not len(at):
         return None, (SHOWS_NOTHING,)
@@ -135,7 +136,7 @@ def usable_prior(problem: Problem, seeds: Seeds) -> tuple[PriorBelief | None, tu
 
 def boundary_distance_px(prior: PriorSection, laue_group: str) -> Floats:
     """(h, w) distance of pixel centres from the nearest boundary that a prior shows, or the end of what it shows."""
-    right, down = (np.asarray(a) > WRONG_DEG for a in neighbour_disorientation_deg(prior.orientation, laue_group))
+    right, down = boundaries_between(prior.orientation, laue_group, WRONG_DEG)
     right |= prior.known[:, 1:] != prior.known[:, :-1]
     down |= prior.known[1:] != prior.known[:-1]
     beside = np.zeros(prior.known.shape, np.bool_)
@@ -154,10 +155,9 @@ def unmoved(away_px: Floats, move_px: float) -> Floats:
     return np.asarray(1 - (phi - np.sin(phi) * np.cos(phi)) / np.pi)
 
 
-def _without_nan(prior: PriorSection) -> PriorSection:
-    """What is not known may hold anything: here it holds the identity."""
-    identity = np.array([1, 0, 0, 0], np.float32)
-    return replace(prior, orientation=np.where(prior.known[..., None], prior.orientation, identity))
+def known_or_identity(orientation: NDArray[np.float32], known: Bools) -> NDArray[np.float32]:
+    """(h, w, 4) orientations; what is not known may hold anything, NaN included: here it holds the identity."""
+    return np.where(known[..., None], orientation, np.array([1, 0, 0, 0], np.float32))
 
 
 def _sample(seeds: Seeds, prior: PriorSection) -> NDArray[np.intp]:

@@ -217,16 +217,15 @@ def check(problem: Problem) -> None:
         raise BadInput(f"The columns of the measured points differ in length: {sorted(lengths)}.", field="points")
     check_positions(problem.shape, points.position_px)
     check_orientations(points.orientation[points.indexed])
-    if problem.light is not None and problem.light.features.shape[1:] != problem.shape:
-        have = problem.light.features.shape[1:]
-        raise BadInput(
-            f"The registered PL has {have[0]}×{have[1]} pixels, the grid {problem.shape}.", field="light", value=have
-        )
-    if problem.prior is not None and problem.prior.orientation.shape[:2] != problem.shape:
-        have = problem.prior.orientation.shape[:2]
-        raise BadInput(
-            f"The prior section has {have[0]}×{have[1]} pixels, the grid {problem.shape}.", field="prior", value=have
-        )
+    if problem.light is not None:
+        _check_shape(problem.shape, problem.light.features.shape[1:], "registered PL", "light")
+    if problem.prior is not None:
+        _check_shape(problem.shape, problem.prior.orientation.shape[:2], "prior section", "prior")
+
+
+def _check_shape(grid: tuple[int, int], have: tuple[int, ...], what: str, field: str) -> None:
+    if have != grid:
+        raise BadInput(f"The {what} has {have[0]}×{have[1]} pixels, the grid {grid}.", field=field, value=have)
 
 
 def check_positions(shape: tuple[int, ...], position_px: NDArray[np.int32]) -> None:
@@ -241,17 +240,19 @@ def check_positions(shape: tuple[int, ...], position_px: NDArray[np.int32]) -> N
         raise BadInput(f"Pixel {where} is off the {shape[0]}×{shape[1]} grid.", field="position_px", value=where)
 
 
-def check_orientations(orientation: NDArray[np.float32]) -> None:
+def check_orientations(
+    orientation: NDArray[np.float32], who: str = "An indexed point has", field: str = "orientation"
+) -> None:
     """Refuse quaternions (N, 4) that are no rotations.
 
     Raises:
-        BadInput: naming the first that is not finite or not of unit length.
+        BadInput: naming the first that is not finite or not of unit length; the sentence begins with `who`.
     """
     norm = np.linalg.norm(orientation.astype(np.float64), axis=-1)
     faulty = ~(np.abs(norm - 1) < UNIT_TOLERANCE)
     if faulty.any():
         length = f"{norm[faulty.argmax()]:.4g}"
-        raise BadInput(f"An indexed point has a quaternion of norm {length}, not 1.", field="orientation", value=length)
+        raise BadInput(f"{who} a quaternion of norm {length}, not 1.", field=field, value=length)
 
 
 NOTHING_INDEXED = "No measured point is indexed: the map holds no orientation and every pixel counts as wrong."
@@ -273,3 +274,10 @@ def nothing_known(shape: tuple[int, int]) -> Posterior:
         grain=np.zeros(shape, dtype=np.int32),
         degraded=(NOTHING_INDEXED,),
     )
+
+
+def bound_of(posterior: Posterior) -> NDArray[np.float32]:
+    """(h, w) the 90 % bound of a posterior; where its method gave none, an angle that no error exceeds."""
+    if posterior.bound90_deg is not None:
+        return posterior.bound90_deg
+    return np.full(posterior.p_wrong.shape, LARGEST_ERROR_DEG, np.float32)

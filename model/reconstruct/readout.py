@@ -125,11 +125,6 @@ def heaviest(seed: NDArray[np.int32], weight: NDArray[np.float32]) -> tuple[NDAr
     return kept_seed, kept
 
 
-def typical_error_deg(seeds: Seeds, laue_group: str) -> float:
-    """Mean disorientation between unlike orientations of the section; of random ones where it has fewer than two."""
-    return float(unlike_angles_deg(seeds, laue_group).mean())
-
-
 def unlike_angles_deg(seeds: Seeds, laue_group: str) -> NDArray[np.float64]:
     """(n,) disorientations between unlike orientations of the section; of random ones where it has fewer than two."""
     rng = np.random.default_rng(0)

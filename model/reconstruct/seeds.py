@@ -6,6 +6,7 @@ Not-indexed points never seed. Says in plain words what it had to leave out; how
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,13 @@ NEIGHBOURS = 8
 MIN_LENGTH_PX, MAX_LENGTH_PX = 0.5, 1000.0
 
 
+class NearPairs(NamedTuple):
+    """(P, 2) pairs of near positions, those of one position together and nearest first, and (P,) distances in px."""
+
+    pairs: NDArray[np.intp]
+    distance: NDArray[np.float64]
+
+
 @dataclass(frozen=True, eq=False)
 class Seeds:
     """Measured orientations to spread.
@@ -31,6 +39,7 @@ class Seeds:
         index: (N,) indices into the points of the problem.
         group: (N,) int32 labels of seeds that belong to one grain as far as neighbours show.
         length_px: distance over which the grain at a point stays the same with probability 1/e.
+        known_pairs: the `neighbour_pairs` of `position` where they were looked up already; ask `near_pairs`.
     """
 
     position: NDArray[np.int32]
@@ -38,9 +47,14 @@ class Seeds:
     index: NDArray[np.intp]
     group: NDArray[np.int32]
     length_px: float
+    known_pairs: NearPairs | None = None
 
     def __len__(self) -> int:
         return len(self.position)
+
+    def near_pairs(self) -> NearPairs:
+        """As `neighbour_pairs` of the positions."""
+        return neighbour_pairs(self.position) if self.known_pairs is None else self.known_pairs
 
     def select(self, keep: NDArray[np.bool_]) -> Seeds:
         """Some of the seeds; groups keep their labels."""
@@ -53,10 +67,8 @@ def find_seeds(problem: Problem) -> tuple[Seeds, tuple[str, ...]]:
     index = np.flatnonzero(points.indexed)
     pixel = points.position_px[index].astype(np.int64) @ (problem.shape[1], 1)
     index, contradictions = _once_per_pixel(index, pixel, points.orientation, problem.laue_group)
-    # Of points equally far away the first counts as nearer, and networks were trained on the order of the pixels.
-    index = index[np.argsort(points.position_px[index].astype(np.int64) @ (problem.shape[1], 1))]
     position, orientation = points.position_px[index], points.orientation[index]
-    pairs, distance = neighbour_pairs(position)
+    pairs, distance = near = neighbour_pairs(position)
     angle = np.asarray(disorientation_deg(orientation[pairs[:, 0]], orientation[pairs[:, 1]], problem.laue_group))
     group = _connected(pairs[angle < WRONG_DEG], len(index))
     length = correlation_length_px(distance, angle > WRONG_DEG)
@@ -66,13 +78,17 @@ def find_seeds(problem: Problem) -> tuple[Seeds, tuple[str, ...]]:
             f"{contradictions} pixels were measured more than once with orientations more than {WRONG_DEG:g}° apart; "
             "the measurement closest to the others, or else the latest, is kept in the map.",
         )
-    return Seeds(position, orientation, index, group, length), notes
+    return Seeds(position, orientation, index, group, length, near), notes
 
 
 def _once_per_pixel(
     index: NDArray[np.intp], pixel: NDArray[np.int64], orientation: NDArray[np.float32], laue_group: str
 ) -> tuple[NDArray[np.intp], int]:
-    """One of the measurements of each pixel (their medoid, the latest of equals), and how many pixels contradict."""
+    """One of the measurements of each pixel (their medoid, the latest of equals), and how many pixels contradict.
+
+    They come in the order of the pixels: of points equally far away the first counts as nearer, and networks were
+    trained on that order.
+    """
     order = np.argsort(pixel, kind="stable")
     starts = np.flatnonzero(np.diff(pixel[order], prepend=-1))
     ends = np.append(starts[1:], len(order))
@@ -84,18 +100,18 @@ def _once_per_pixel(
         total = angle.sum(axis=1).round(3)[::-1]
         kept[number] = run[len(run) - 1 - int(total.argmin())]
         contradictions += bool(angle.max() > WRONG_DEG)
-    return np.sort(kept), contradictions
+    return kept, contradictions
 
 
-def neighbour_pairs(position: NDArray[np.int32]) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-    """(P, 2) pairs of near positions, and their (P,) distances in pixels."""
+def neighbour_pairs(position: NDArray[np.int32]) -> NearPairs:
+    """Each of the positions (N, 2) with its nearest others: as many for all, so P is a multiple of N."""
     count = min(NEIGHBOURS + 1, len(position))
     if count < 2:
-        return np.empty((0, 2), np.intp), np.empty(0)
+        return NearPairs(np.empty((0, 2), np.intp), np.empty(0))
     distance, near = KDTree(position).query(position, k=count)
     first = np.repeat(np.arange(len(position)), count - 1)
     second = np.asarray(near)[:, 1:].ravel()
-    return np.stack([first, second], axis=1), np.asarray(distance)[:, 1:].ravel()
+    return NearPairs(np.stack([first, second], axis=1), np.asarray(distance)[:, 1:].ravel())
 
 
 def _connected(pairs: NDArray[np.intp], count: int) -> NDArray[np.int32]:

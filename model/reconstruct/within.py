@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.crystal import conjugate, disorientation_deg, multiply, reduce_to_fundamental_zone
-from model.reconstruct.seeds import Seeds, neighbour_pairs
+from model.reconstruct.seeds import Seeds
 
 SAME_GRAIN_DEG = 8.0
 """Neighbours that differ by more are not averaged, even if a chain of small steps joins them to one group."""
@@ -43,7 +43,7 @@ class Partners:
 
 def find_partners(seeds: Seeds, laue_group: str) -> Partners:
     """The neighbours of each seed that belong to its grain."""
-    pairs, distance = neighbour_pairs(seeds.position)
+    pairs, distance = seeds.near_pairs()
     count = len(seeds)
     if not len(pairs):
         nobody = np.full((count, 1), -1, np.int32)

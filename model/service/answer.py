@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,8 +12,8 @@ from numpy.typing import NDArray
 from model.crystal import to_euler_frame
 from model.light import Alignment
 from model.reconstruct import Posterior, Reconstructor
+from model.reconstruct.problem import bound_of
 from model.service.methods import weights_sha256
-from model.service.phases import bound_of
 from model.service.prior import why_not_used
 from model.service.sections import Section
 from protocols.messages import LightDiagnostics, Proposals, Reconstruction, ReconstructRequest
@@ -43,7 +44,7 @@ class Found:
     aligned: Aligned
     out_of_time: bool
 
-    @property
+    @cached_property
     def phases(self) -> list[int]:
         """The phases that the map shows, that of most pixels first."""
         count = np.bincount(self.phase_id.ravel(), minlength=1)

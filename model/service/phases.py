@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from model.reconstruct import WRONG_DEG, Candidates, Posterior
 from model.reconstruct.gate import open_gate
-from model.reconstruct.problem import LARGEST_ERROR_DEG
+from model.reconstruct.problem import LARGEST_ERROR_DEG, bound_of
+from model.reconstruct.readout import LEVEL
 from model.reconstruct.seeds import MAX_LENGTH_PX, Seeds, correlation_length_px, neighbour_pairs
 from protocols.values import PointBlock
 
 NO_PHASE = 0
-BOUND_LEVEL = 0.9
 SURE_OF_PHASE = 0.99
 """From here on the bound of the phase stands as it is: it then holds with probability 0.89 at least instead of 0.9."""
 
@@ -37,11 +37,15 @@ class PhaseMap:
 
 
 def find_phases(shape: tuple[int, int], points: PointBlock) -> PhaseMap:
-    """Nearest-neighbour phases from the indexed points, the latest of a pixel measured twice."""
+    """Nearest-neighbour phases from the indexed points, the latest of a pixel measured twice.
+
+    Points are taken in the order of their pixels, so that of points equally near the same one counts whenever it was
+    measured.
+    """
     index = np.flatnonzero(points.indexed)
     pixel = points.position_px[index].astype(np.int64) @ (shape[1], 1)
     _, last = np.unique(pixel[::-1], return_index=True)
-    index = np.sort(index[len(index) - 1 - last])
+    index = index[len(index) - 1 - last]
     phase, position = points.phase_id[index], points.position_px[index]
     if len(np.unique(phase)) < 2:
         phase_id = np.full(shape, phase[0] if len(phase) else NO_PHASE, dtype=np.uint8)
@@ -85,22 +89,15 @@ def compose(phases: PhaseMap, parts: dict[int, Posterior]) -> Posterior:
     )
 
 
-def bound_of(posterior: Posterior) -> NDArray[np.float32]:
-    """(h, w) the 90 % bound of a posterior; where its method gave none, an angle that no error exceeds."""
-    if posterior.bound90_deg is not None:
-        return posterior.bound90_deg
-    return np.full(posterior.p_wrong.shape, LARGEST_ERROR_DEG, np.float32)
-
-
 def _bound90_deg(
     sure: NDArray[np.float32], right: NDArray[np.floating], bound: NDArray[np.float32]
 ) -> NDArray[np.float32]:
     """(h, w) bound out of that of the phase shown, which is the phase of the pixel with probability `sure` only.
 
     An error within another phase has no bound. So the bound of the phase stands where the phase is as good as certain;
-    else `WRONG_DEG` is one where the pixel is `right`, phase and all, with `BOUND_LEVEL`; and else there is none.
+    else `WRONG_DEG` is one where the pixel is `right`, phase and all, with `LEVEL`; and else there is none.
     """
-    doubtful = np.where(right >= BOUND_LEVEL, np.maximum(bound, WRONG_DEG), LARGEST_ERROR_DEG)
+    doubtful = np.where(right >= LEVEL, np.maximum(bound, WRONG_DEG), LARGEST_ERROR_DEG)
     return np.where(sure >= SURE_OF_PHASE, bound, doubtful).astype(np.float32)
 
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from model.crystal import to_map_frame
 from model.reconstruct import Posterior, PriorSection
-from model.reconstruct.prior import NOT_USED, NOTHING_MEASURED
-from model.reconstruct.problem import UNIT_TOLERANCE
+from model.reconstruct.prior import NOT_USED, NOTHING_MEASURED, known_or_identity
+from model.reconstruct.problem import check_orientations
 from model.service.sections import Section
 from protocols.errors import BadInput
 from protocols.messages import PriorMap
@@ -27,26 +26,10 @@ def check_prior(section: Section, prior: PriorMap) -> None:
         grid = section.shape
         sentence = f"The prior map has {have[0]}×{have[1]} pixels, the grid {grid[0]}×{grid[1]}."
         raise BadInput(sentence, field="prior", value=have)
-    _check_phases(section, prior.phase_id)
-    _check_rotations(prior.orientation[prior.phase_id > 0])
-
-
-def _check_phases(section: Section, phase_id: NDArray[np.uint8]) -> None:
-    declared = {phase.phase_id for phase in section.declared.phases}
-    for number in np.unique(phase_id[phase_id > 0]).tolist():
-        if number not in declared:
-            key = section.declared.section_key
-            sentence = f"The prior map shows phase {number}, which section '{key}' does not declare."
-            raise BadInput(sentence, field="prior.phase_id", value=number)
-
-
-def _check_rotations(orientation: NDArray[np.float32]) -> None:
-    norm = np.linalg.norm(orientation.astype(np.float64), axis=-1)
-    faulty = ~(np.abs(norm - 1) < UNIT_TOLERANCE)
-    if faulty.any():
-        length = f"{norm[faulty.argmax()]:.4g}"
-        sentence = f"The prior map holds a quaternion of norm {length}, not 1."
-        raise BadInput(sentence, field="prior.orientation", value=length)
+    known = prior.phase_id > 0
+    for number in np.unique(prior.phase_id[known]):
+        section.phase(int(number), "The prior map shows", "prior.phase_id")
+    check_orientations(prior.orientation[known], "The prior map holds", "prior.orientation")
 
 
 def prior_section(section: Section, prior: PriorMap | None, phase_id: int) -> PriorSection | None:
@@ -54,8 +37,7 @@ def prior_section(section: Section, prior: PriorMap | None, phase_id: int) -> Pr
     known = None if prior is None else prior.phase_id == phase_id
     if prior is None or known is None or not known.any():
         return None
-    identity = np.array([1, 0, 0, 0], np.float32)  # what is not known may hold anything, NaN included
-    orientation = to_map_frame(np.where(known[..., None], prior.orientation, identity), section.declared.frame)
+    orientation = to_map_frame(known_or_identity(prior.orientation, known), section.declared.frame)
     spacing_px = prior.spacing_um / section.declared.grid.step_um
     return PriorSection(orientation.astype(np.float32), known, spacing_px)
 

@@ -61,18 +61,18 @@ class Section:
         """Memory that holding and reconstructing the section takes, about."""
         return needed_bytes(self.declared.grid, None if self.features is None else self.features.shape_px)
 
-    def phase(self, phase_id: int) -> Phase:
-        """The declared phase of a point.
+    def phase(self, phase_id: int, who: str = "A point has", field: str = "phase_id") -> Phase:
+        """The declared phase of a number.
 
         Raises:
-            BadInput: the section declares no such phase.
+            BadInput: the section declares no such phase; the sentence begins with `who`.
         """
         for phase in self.declared.phases:
             if phase.phase_id == phase_id:
                 return phase
         raise BadInput(
-            f"A point has phase {phase_id}, which section '{self.declared.section_key}' does not declare.",
-            field="phase_id",
+            f"{who} phase {phase_id}, which section '{self.declared.section_key}' does not declare.",
+            field=field,
             value=phase_id,
         )
 

@@ -9,7 +9,6 @@ import pytest
 from matplotlib.image import imread
 
 from controller.figures import write_figures
-from controller.figures.panels import ipf_key_image
 from controller.figures.sheets import uncertainty_sheet
 from controller.figures.style import house_style, round_length_um
 from controller.loop import Run
@@ -19,11 +18,7 @@ from model.maps import MapPhase, OrientationMap
 from protocols.plan import Budget, RunPlan
 from tests.controller.fakes import FakeInstrument, FakeModel, capabilities
 
-
-@pytest.fixture(autouse=True, scope="module")
-def fonts_are_open() -> None:
-    """Matplotlib keeps the font files that it has used open for good."""
-    ipf_key_image("6/mmm")
+pytestmark = pytest.mark.usefixtures("fonts_are_open")
 
 
 async def session_of(folder: Path, light: bool = True, model: FakeModel | None = None) -> Session:

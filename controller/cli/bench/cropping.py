@@ -42,11 +42,12 @@ def crop_given(given: Given, window: Window) -> Given:
         section=replace(given.section, declared=declared),
         points=points.model_copy(update={"position_px": _moved(points.position_px, window)}),
         phases=PhaseMap(given.phases.phase_id[window], given.phases.probability[window]),
-        problems={n: _crop_problem(p, window) for n, p in given.problems.items()},
+        problems={n: crop_problem(p, window) for n, p in given.problems.items()},
     )
 
 
-def _crop_problem(problem: Problem, window: Window) -> Problem:
+def crop_problem(problem: Problem, window: Window) -> Problem:
+    """The part of a problem without a prior within a window."""
     points = problem.points.select(_inside(problem.points.position_px, window))
     moved = SparsePoints(_moved(points.position_px, window), points.orientation, points.indexed)
     light = None if problem.light is None else _crop_light(problem.light, window)

@@ -36,6 +36,7 @@ from protocols.messages import Reconstruction, ReconstructRequest
 from protocols.values import PointBlock
 
 ChangeLight = Callable[[RegisteredLight], RegisteredLight | None]
+_TAKEN_AWAY = "PL was taken away."
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,23 +66,19 @@ class Given:
         mask[tuple(self.points.position_px.T)] = True
         return mask
 
-    def with_light(self, change: ChangeLight, missing: str = "PL was taken away.") -> Given:
+    def with_light(self, change: ChangeLight) -> Given:
         """The same points with registered PL changed, or taken away where `change` gives nothing."""
         problems = {
-            number: problem if problem.light is None else _changed(problem, change, missing)
+            number: problem if problem.light is None else _changed(problem, change)
             for number, problem in self.problems.items()
         }
         return replace(self, problems=problems)
 
-    def without_light(self) -> Given:
-        """The same points without PL."""
-        return self.with_light(lambda _: None)
 
-
-def _changed(problem: Problem, change: ChangeLight, missing: str) -> Problem:
+def _changed(problem: Problem, change: ChangeLight) -> Problem:
     assert problem.light is not None  # noqa: S101
     light = change(problem.light)
-    return replace(problem, light=light, light_missing=missing if light is None else problem.light_missing)
+    return replace(problem, light=light, light_missing=_TAKEN_AWAY if light is None else problem.light_missing)
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,14 +119,7 @@ def give(section: Section, points: PointBlock, seed: int = 0) -> Given:
     return Given(section, points, phases, found.aligned, problems, time.perf_counter() - started)
 
 
-def solve(
-    given: Given,
-    method: Reconstructor,
-    n_samples: int = 0,
-    steps: int | None = None,
-    seed: int = 0,
-    report: Report = no_report,
-) -> Solved:
+def solve(given: Given, method: Reconstructor, n_samples: int = 0, steps: int | None = None, seed: int = 0) -> Solved:
     """Reconstruct with one method; the answer's `seconds` are those of the method, without registration.
 
     As in the service, samples are drawn only of a section of one phase; methods that are made of samples draw them of
@@ -143,14 +133,14 @@ def solve(
     request = ReconstructRequest(section_key=key, points=given.points, n_samples=asked, steps=steps, seed=seed)
     options = Options(0 if several and not made_of_them else n_samples, steps, seed)
     started = time.perf_counter()
-    parts = {number: _posterior(method, problem, options, report) for number, problem in given.problems.items()}
+    parts = {number: _posterior(method, problem, options) for number, problem in given.problems.items()}
     posterior = compose(given.phases, parts) if parts else nothing_known(given.section.shape)
     found = Found(posterior, given.phases.phase_id, given.aligned, out_of_time=False)
     return Solved(found, answer(given.section, request, method, found, None, started))
 
 
-def _posterior(method: Reconstructor, problem: Problem, options: Options, report: Report) -> Posterior:
+def _posterior(method: Reconstructor, problem: Problem, options: Options) -> Posterior:
     try:
-        return method(problem, options, report, never)
+        return method(problem, options, no_report, never)
     except ValueError as error:  # a reference method without weights; all others fall back by themselves
         raise BadInput(f"The method '{method.name}' cannot be used here: {error}", field="method") from error

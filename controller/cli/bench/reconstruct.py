@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -14,9 +13,11 @@ from rich.console import Console
 
 from controller.cli.bench.cases import DEFAULT_METHODS, cases_of
 from controller.cli.bench.methods import method_named
-from controller.cli.bench.runs import MapRuns, Plan, Tell, run_map
+from controller.cli.bench.runs import MapRuns, Plan, run_map
 from controller.cli.bench.tables import to_json, to_markdown, to_terminal
 from controller.cli.folders import make_folder
+from controller.cli.progress import show_stage
+from controller.cli.ranges import check_count
 from controller.cli.specimen import load_specimen
 from protocols.errors import BadInput
 
@@ -48,7 +49,7 @@ def run_bench(options: BenchOptions) -> None:
     plan = make_plan(options)
     specimens = {name: load_specimen(name) for name in _listed("maps", options.maps, str)}
     make_folder(options.out)
-    with _progress(options.json) as tell:
+    with show_stage("starting", options.json) as tell:
         found = [run_map(name, specimen, plan, tell) for name, specimen in specimens.items()]
     if options.out is not None:
         write_results(found, plan, options.out)
@@ -69,9 +70,9 @@ def make_plan(options: BenchOptions) -> Plan:
         if not 0 < share <= 1:
             message = f"--shares {share:g} cannot be used: give shares of the pixels above 0 and up to 1."
             raise BadInput(message, field="shares", value=share)
-    _check_count("seeds", options.seeds, 1, MOST_SEEDS)
-    _check_count("samples", options.samples, 1, MOST_SAMPLES)
-    _check_count("crop", options.crop_px, LEAST_CROP_PX, 100_000)
+    check_count("seeds", options.seeds, 1, MOST_SEEDS)
+    check_count("samples", options.samples, 1, MOST_SAMPLES)
+    check_count("crop", options.crop_px, LEAST_CROP_PX, 100_000)
     methods = DEFAULT_METHODS if options.methods is None else _listed("methods", options.methods, str)
     for method in methods:
         method_named(method)
@@ -90,12 +91,6 @@ def _listed(name: str, text: str, kind: Callable[[str], T]) -> tuple[T, ...]:
     return found
 
 
-def _check_count(name: str, value: int, least: int, most: int) -> None:
-    if not least <= value <= most:
-        message = f"--{name} {value} cannot be used: give a whole number from {least} to {most}."
-        raise BadInput(message, field=name, value=value)
-
-
 def write_results(found: list[MapRuns], plan: Plan, folder: Path) -> None:
     """JSON, Markdown and pictures into a folder that exists."""
     from controller.cli.bench.pictures import write_pictures
@@ -105,12 +100,6 @@ def write_results(found: list[MapRuns], plan: Plan, folder: Path) -> None:
     text = json.dumps(to_json(found, plan), indent=2, ensure_ascii=False) + "\n"
     (folder / DATA).write_text(text, encoding="utf-8")
     (folder / PAGE).write_text(f"{to_markdown(found, plan)}\n{shown}", encoding="utf-8")
-
-
-@contextmanager
-def _progress(quiet: bool) -> Generator[Tell]:
-    with Console(stderr=True, quiet=quiet).status("starting") as status:
-        yield status.update
 
 
 def _show(found: list[MapRuns], plan: Plan, out: Path | None) -> None:

@@ -94,8 +94,6 @@ class Sight:
     """What is drawn of one map: a scene of the first seed, and the answers of the cases to it."""
 
     scene: Scene
-    given: Given
-    share: float
     replies: Mapping[str, Reconstruction]
 
 
@@ -136,11 +134,11 @@ def run_map(name: str, specimen: OrientationMap, plan: Plan, tell: Tell) -> MapR
         if not registration_s:
             _warm_up(scene.given, plan)
         registration_s.append(scene.given.seconds)
-        replies = _try_all(plan.whole, scene, share, seed, plan, rows)
+        replies = _try_all(plan.whole, scene, share, plan, rows)
         if plan.whole != plan.cases:
-            _try_all(plan.cases, scene, share, seed, plan, centre, centre_window(specimen.shape_px, plan.crop_px))
+            _try_all(plan.cases, scene, share, plan, centre, centre_window(specimen.shape_px, plan.crop_px))
         if share == plan.shown_share and seed == plan.seeds[0]:
-            sights.append(Sight(scene, scene.given, share, replies))
+            sights.append(Sight(scene, replies))
     return MapRuns(name, specimen, tuple(rows.values()), tuple(centre.values()), tuple(registration_s), sights[0])
 
 
@@ -152,7 +150,6 @@ def _try_all(
     cases: Sequence[Case],
     scene: Scene,
     share: float,
-    seed: int,
     plan: Plan,
     rows: dict[tuple[float, str], Row],
     window: Window | None = None,
@@ -163,7 +160,7 @@ def _try_all(
     replies: dict[str, Reconstruction] = {}
     for case in cases:
         samples = plan.samples if case.sampled else 0
-        reply = solve(case.of(given, seed), method_named(case.method), samples, seed=seed).reply
+        reply = solve(case.of(given, scene.seed), method_named(case.method), samples, seed=scene.seed).reply
         merit = figures_of_merit(reply, truth, given.measured).to_json()
         row = rows.setdefault((share, case.name), Row(case.name, share, float(given.measured.mean())))
         row.add(merit | {"seconds": reply.seconds}, reply.degraded)

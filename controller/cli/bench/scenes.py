@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controller.cli.bench.given import Given, give
-from instrument_sim.camera import LightNuisances
 from instrument_sim.config import DetectorConfig, DriftConfig, SimConfig
 from instrument_sim.driver import SimulatedInstrument
 from model.diffusion.validation import regular_grid
@@ -106,10 +105,10 @@ class Scene:
         """
         return give(prepare(self.declaration()), self.points, self.seed)
 
-    def declaration(self, key: str = "scene") -> OpenSection:
+    def declaration(self) -> OpenSection:
         """The section as it is opened at the model service."""
         caps = self.capabilities
-        return OpenSection(section_key=key, grid=caps.grid, phases=caps.phases, frame=caps.frame, light=self.light)
+        return OpenSection(section_key="scene", grid=caps.grid, phases=caps.phases, frame=caps.frame, light=self.light)
 
 
 def make_scene(specimen: OrientationMap, setting: Setting, lit: OrientationMap | None = None) -> Scene:
@@ -181,7 +180,3 @@ def of_noise(light: RegisteredLight, seed: int = 0) -> RegisteredLight:
     middle, spread = (of(light.features, axis=(1, 2), keepdims=True) for of in (np.nanmean, np.nanstd))
     drawn = np.random.default_rng([seed, 0x6E6F69]).normal(middle, spread, light.features.shape)
     return RegisteredLight(drawn.astype(np.float32), light.sigma, light.residual_px)
-
-
-CLEAN_LIGHT = LightNuisances.none()
-"""A perfect camera, for studies that turn nuisances on one by one."""

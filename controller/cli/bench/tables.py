@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -141,10 +141,10 @@ def _notes(maps: Sequence[MapRuns]) -> str:
     return "## Left out or replaced\n\n" + ("\n".join(sorted(told)) or "Nothing.") + "\n"
 
 
-def markdown_table(head: Sequence[str], body: Sequence[Sequence[str]]) -> str:
+def markdown_table(head: Collection[str], body: Iterable[Iterable[object]]) -> str:
     """A Markdown table."""
     lines = [head, ["---"] * len(head), *body]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines) + "\n"
 
 
 def to_terminal(runs: MapRuns, plan: Plan) -> list[Table]:

@@ -6,10 +6,10 @@ specimens.
 
 from functools import partial
 
-from model.diffusion.reference.dps import chung_step, sample_dps, score_step
+from model.diffusion.reference.dps import sample_dps, score_step
 from model.diffusion.reference.method import ReferenceMethod
 from model.diffusion.reference.projection import sample_diffpir
-from model.diffusion.reference.repaint import JUMP, RESAMPLINGS, sample_repaint
+from model.diffusion.reference.repaint import RESAMPLINGS, sample_repaint
 from model.diffusion.shipped import load_shipped
 
 REFERENCE_METHODS: dict[str, ReferenceMethod] = {
@@ -23,11 +23,8 @@ REFERENCE_METHODS: dict[str, ReferenceMethod] = {
 """Every reference method by name."""
 
 __all__ = [
-    "JUMP",
     "REFERENCE_METHODS",
-    "RESAMPLINGS",
     "ReferenceMethod",
-    "chung_step",
     "sample_diffpir",
     "sample_dps",
     "sample_repaint",

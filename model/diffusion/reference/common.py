@@ -6,7 +6,8 @@ The papers write in the variance-preserving form x_vp = √ᾱ x0 + √(1 − �
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
@@ -15,14 +16,13 @@ from torch import Tensor
 
 from model.diffusion.conditions import SectionInput, gather_evidence, section_input
 from model.diffusion.denoiser import Denoiser
+from model.diffusion.sampler import BeforeStep
 from model.diffusion.state import SIGMA_MAX, StateSpace
 from model.diffusion.tiles import evaluate
 from model.reconstruct.problem import Problem, SparsePoints
 
 Denoise = Callable[[Tensor, float], Tensor]
 """E[x0 | x, σ] (B, C, h, w) of states x (B, C, h, w) whose pixels and channels are all at the one noise level σ."""
-Callback = Callable[[int, int], None]
-"""Called before each evaluation with its number and how many there will be; may raise to cancel."""
 
 
 class Measured(Protocol):
@@ -45,7 +45,7 @@ def unconditional(denoiser: Denoiser, space: StateSpace, shape: tuple[int, int])
 
     def denoise(x: Tensor, sigma: float) -> Tensor:
         said = evaluate(denoiser, empty.at(x, torch.full_like(x[:1], sigma)))
-        return torch.cat([said.ebsd, said.light], 1)
+        return said.state
 
     return denoise
 
@@ -67,6 +67,14 @@ def normal(shape: tuple[int, ...] | torch.Size, like: Tensor, generator: torch.G
     return torch.randn(shape, generator=generator, dtype=like.dtype)
 
 
+def steps_down(levels: Tensor, callback: BeforeStep) -> Iterator[tuple[float, float]]:
+    """The noise levels from and to which each step leads; `callback` is told before each."""
+    steps = len(levels) - 1
+    for number, step in enumerate(pairwise(levels.tolist())):
+        callback(number, steps)
+        yield step
+
+
 def ancestral_step(x: Tensor, denoised: Tensor, here: float, there: float, generator: torch.Generator) -> Tensor:
     """A draw of x at level `there` from x at level `here` if x0 = `denoised` (Ho et al. 2020, DDPM, equation 7).
 
@@ -83,5 +91,5 @@ def inverse_noise(section: Measured) -> Tensor:
 
 
 def unwatched(number: int, count: int) -> None:
-    """A `Callback` for callers that need none."""
+    """A `BeforeStep` for callers that need none."""
     del number, count

@@ -17,14 +17,15 @@ import torch
 from torch import Tensor
 
 from model.diffusion.reference.common import (
-    Callback,
     Denoise,
     Measured,
     ancestral_step,
     inverse_noise,
     pure_noise,
+    steps_down,
     unwatched,
 )
+from model.diffusion.sampler import BeforeStep
 
 Step = Callable[[float, float], float]
 """The length of the pull, before `scale`, on the way from one noise level to the next."""
@@ -48,7 +49,7 @@ def sample_dps(
     samples: int,
     scale: float = 1.0,
     step: Step = chung_step,
-    callback: Callback = unwatched,
+    callback: BeforeStep = unwatched,
 ) -> Tensor:
     """Samples (samples, C, h, w) by one evaluation and one back-propagation a step.
 
@@ -64,8 +65,7 @@ def sample_dps(
     """
     weight = inverse_noise(section)
     x = pure_noise(section, samples, float(levels[0]), generator)
-    for number, (here, there) in enumerate(zip(levels[:-1].tolist(), levels[1:].tolist(), strict=True)):
-        callback(number, len(levels) - 1)
+    for here, there in steps_down(levels, callback):
         denoised, gradient = guidance(denoise, section, weight, x, here)
         pull = scale * step(here, there) * gradient
         x = ancestral_step(x, denoised, here, there, generator) - pull

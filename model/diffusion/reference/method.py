@@ -15,9 +15,9 @@ from torch import Tensor
 
 from model.crystal import laue_group
 from model.diffusion.conditions import gather_evidence, section_input
-from model.diffusion.reference.common import Callback, Denoise, Measured, unconditional
+from model.diffusion.reference.common import Denoise, Measured, unconditional
 from model.diffusion.reference.readout import read_samples
-from model.diffusion.sampler import karras_levels
+from model.diffusion.sampler import BeforeStep, karras_levels
 from model.diffusion.shipped import Weights
 from model.reconstruct.problem import (
     IsCancelled,
@@ -42,7 +42,7 @@ class Sampler(Protocol):
         generator: torch.Generator,
         samples: int,
         *,
-        callback: Callback,
+        callback: BeforeStep,
     ) -> Tensor:
         """Samples (samples, C, h, w)."""
         ...
@@ -84,7 +84,7 @@ class ReferenceMethod:
         used = evidence.light is not None
         return read_samples(samples, trained.space, evidence.seeds, light_used=used, notes=evidence.notes)
 
-    def draw(self, trained: Weights, section: Measured, options: Options, callback: Callback) -> Tensor:
+    def draw(self, trained: Weights, section: Measured, options: Options, callback: BeforeStep) -> Tensor:
         """Samples (members, C, h, w) by about `options.steps` evaluations."""
         shape = (section.measured.shape[-2], section.measured.shape[-1])
         steps = max(1, (options.steps or self.evaluations) // self.repeats)

@@ -14,14 +14,15 @@ import torch
 from torch import Tensor
 
 from model.diffusion.reference.common import (
-    Callback,
     Denoise,
     Measured,
     inverse_noise,
     normal,
     pure_noise,
+    steps_down,
     unwatched,
 )
+from model.diffusion.sampler import BeforeStep
 
 
 def sample_diffpir(
@@ -32,7 +33,7 @@ def sample_diffpir(
     samples: int,
     scale: float = 1.0,
     churn: float = 0.3,
-    callback: Callback = unwatched,
+    callback: BeforeStep = unwatched,
 ) -> Tensor:
     """Samples (samples, C, h, w) by one evaluation a step.
 
@@ -48,8 +49,7 @@ def sample_diffpir(
     """
     precision = inverse_noise(section).square()
     x = pure_noise(section, samples, float(levels[0]), generator)
-    for number, (here, there) in enumerate(zip(levels[:-1].tolist(), levels[1:].tolist(), strict=True)):
-        callback(number, len(levels) - 1)
+    for here, there in steps_down(levels, callback):
         with torch.no_grad():
             denoised = projected(section, precision, denoise(x, here), here, scale)
         fresh = normal(x.shape, x, generator)

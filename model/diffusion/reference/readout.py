@@ -9,19 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from model.crystal import decode, disorientation_deg, neighbour_disorientation_deg
-from model.diffusion.state import StateSpace
+from model.crystal import boundary_map, disorientation_deg
+from model.diffusion.state import StateSpace, orientations_of
 from model.reconstruct.problem import WRONG_DEG, Posterior
 from model.reconstruct.readout import grain_labels
 from model.reconstruct.seeds import Seeds
 
 Floats = NDArray[np.float32]
-
-
-def sampled_orientations(samples: Tensor, space: StateSpace) -> Floats:
-    """(S, h, w, 4) orientations of states (S, C, h, w)."""
-    embedding = samples[:, : space.ebsd_channels].permute(0, 2, 3, 1).numpy()
-    return decode(np.ascontiguousarray(embedding, np.float32), space.group).astype(np.float32)
 
 
 def medoid(orientation: Floats, group: str) -> Floats:
@@ -37,14 +31,8 @@ def medoid(orientation: Floats, group: str) -> Floats:
 
 def boundary_share(orientation: Floats, group: str) -> Floats:
     """(h, w) share of the samples (S, h, w, 4) with a grain boundary towards the right or the lower neighbour."""
-    share = np.zeros(orientation.shape[1:3], np.float32)
-    for sample in orientation:
-        right, down = neighbour_disorientation_deg(sample, group)
-        crossed = np.zeros(share.shape, np.bool_)
-        crossed[:, :-1] |= right > WRONG_DEG
-        crossed[:-1] |= down > WRONG_DEG
-        share += crossed
-    return share / np.float32(len(orientation))
+    crossed = np.stack([boundary_map(sample, group, WRONG_DEG) for sample in orientation])
+    return crossed.mean(axis=0, dtype=np.float32)
 
 
 def read_samples(
@@ -52,7 +40,7 @@ def read_samples(
 ) -> Posterior:
     """The posterior of samples (S, C, h, w) of the state."""
     group = space.group.name
-    orientation = sampled_orientations(samples, space)
+    orientation = orientations_of(samples.numpy(), space)
     chosen = medoid(orientation, group)
     chosen[tuple(seeds.position.T)] = seeds.orientation
     angle = disorientation_deg(orientation, chosen[None], group)

@@ -17,7 +17,6 @@ import torch
 from torch import Tensor
 
 from model.diffusion.reference.common import (
-    Callback,
     Denoise,
     Measured,
     ancestral_step,
@@ -25,6 +24,7 @@ from model.diffusion.reference.common import (
     pure_noise,
     unwatched,
 )
+from model.diffusion.sampler import BeforeStep
 
 RESAMPLINGS = 5
 JUMP = 2
@@ -38,7 +38,7 @@ def sample_repaint(
     samples: int,
     resamplings: int = RESAMPLINGS,
     jump: int = JUMP,
-    callback: Callback = unwatched,
+    callback: BeforeStep = unwatched,
 ) -> Tensor:
     """Samples (samples, C, h, w) by `resamplings` evaluations for each step between levels.
 

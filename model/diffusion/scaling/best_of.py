@@ -7,6 +7,7 @@ best as a whole, the best of each region, or all of them weighed by how well the
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -14,8 +15,9 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
-from model.diffusion.sampler import START, renoise, sample
-from model.diffusion.scaling.draws import Draw, generator, orientation_of, sampler_levels, state_of
+from model.diffusion.denoiser import Denoised
+from model.diffusion.sampler import START, karras_levels, renoise
+from model.diffusion.scaling.draws import Draw, generator, orientation_of, walk
 from model.diffusion.scaling.repeated import orientations
 from model.diffusion.scaling.setting import Account, Setting, from_gate
 from model.diffusion.scaling.verifier import withhold
@@ -77,8 +79,8 @@ def finish(setting: Setting, account: Account, x: Tensor, seed: int) -> Draw:
     """A state (1, C, h, w) put back to `FINISH` with all points in place, and denoised once."""
     account.spend()
     noisy = renoise(setting.section, x, FINISH, generator(seed, 0x666E))
-    said = setting.denoise(setting.section.at(noisy, setting.section.level.clamp_max(FINISH)))
-    return Draw(state_of(said), said.weights)
+    said = setting.denoise_at(noisy, FINISH)
+    return Draw(said.state, said.weights)
 
 
 def _gate(setting: Setting, account: Account, seed: int) -> Posterior:
@@ -95,13 +97,12 @@ def _judged(setting: Setting, account: Account, seed: int, *, finishing: int, ea
     found: list[tuple[Tensor, NDArray[np.float64]]] = []
     for number in range(count):
         account.spend(STEPS)
-        start = renoise(reduced.section, state_of(first), START, generator(seed, number))
-        x = reduced.once(("early", seed, number), lambda start=start: _early(reduced, account, start))
+        x = reduced.once(("early", seed, number), partial(_early, reduced, account, first, generator(seed, number)))
         found.append((x, verify(orientation_of(reduced, x))))
     return Judged(torch.cat([x for x, _ in found]), np.stack([score for _, score in found]))
 
 
-def _early(setting: Setting, account: Account, x: Tensor) -> Tensor:
+def _early(setting: Setting, account: Account, first: Denoised, noise: torch.Generator) -> Tensor:
     """The denoised estimate (1, C, h, w) after the first `STEPS` levels of the sampler."""
-    levels = torch.cat([sampler_levels(STEPS + 1)[:STEPS], torch.zeros(1)])
-    return sample(setting.denoise, setting.section, x, levels, account.check)[0]
+    levels = torch.cat([karras_levels(STEPS + 1, START)[:STEPS], torch.zeros(1)])
+    return walk(setting, account, first, levels, noise)[0]

@@ -12,12 +12,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from model.crystal import decode, embed
+from model.crystal import embed
 from model.diffusion.conditions import predicted_light
 from model.diffusion.denoiser import Denoised
-from model.diffusion.gate import Slots
+from model.diffusion.gate import Slots, squared_distance
 from model.diffusion.sampler import START, karras_levels, renoise, sample
 from model.diffusion.scaling.setting import Account, Setting
+from model.diffusion.state import orientations_of
 
 STEPS = 3
 """Evaluations of a sample, beyond the shared one."""
@@ -43,14 +44,16 @@ def draw(setting: Setting, account: Account, first: Denoised, seed: int, steps: 
 
 
 def _draw(setting: Setting, account: Account, first: Denoised, seed: int, steps: int) -> Draw:
-    x = renoise(setting.section, state_of(first), START, generator(seed))
-    x, said = sample(setting.denoise, setting.section, x, sampler_levels(steps), account.check)
+    x, said = walk(setting, account, first, karras_levels(steps, START), generator(seed))
     return Draw(x, said.weights)
 
 
-def sampler_levels(steps: int) -> Tensor:
-    """(steps + 1,) noise levels from `START` to 0."""
-    return karras_levels(steps, START) if steps > 1 else torch.tensor([START, 0.0])
+def walk(
+    setting: Setting, account: Account, first: Denoised, levels: Tensor, noise: torch.Generator
+) -> tuple[Tensor, Denoised]:
+    """A state (1, C, h, w) at the last of the `levels` and what was said last, from `first` noised to `START`."""
+    x = renoise(setting.section, first.state, START, noise)
+    return sample(setting.denoise, setting.section, x, levels, account.check)
 
 
 def generator(*seed: int) -> torch.Generator:
@@ -59,16 +62,10 @@ def generator(*seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(int(mixed))
 
 
-def state_of(said: Denoised) -> Tensor:
-    """(1, C, h, w) E[x0 | x] of all channels."""
-    return torch.cat([said.ebsd, said.light], 1)
-
-
 def orientation_of(setting: Setting, x: Tensor) -> NDArray[np.float32]:
     """(h, w, 4) a state (1, C, h, w) decoded; measured pixels keep their orientation."""
-    space, seeds = setting.trained.space, setting.evidence.seeds
-    embedding = x[0, : space.ebsd_channels].permute(1, 2, 0).contiguous().numpy()
-    orientation = decode(embedding, space.group).astype(np.float32)
+    seeds = setting.evidence.seeds
+    orientation = orientations_of(x.numpy(), setting.trained.space)[0]
     orientation[tuple(seeds.position.T)] = seeds.orientation
     return orientation
 
@@ -85,6 +82,6 @@ def votes(setting: Setting, x: Tensor) -> Tensor:
     """(1, K, h, w) one for the candidate nearest to a state (1, C, h, w), none where a pixel has no candidate."""
     section = setting.section
     slots = Slots.of(section.index, section.known, section.points.shape[1])
-    distance = slots.per_slot(x[:, : section.space.ebsd_channels], section.points)
+    distance = squared_distance(x[:, : section.space.ebsd_channels], section.points, slots)
     nearest = distance.masked_fill(~section.known, float("inf")).argmin(1, keepdim=True)
     return torch.zeros_like(distance).scatter_(1, nearest, 1.0) * section.known

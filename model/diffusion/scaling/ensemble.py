@@ -7,14 +7,12 @@ is gathered anew (`views`); turning what it was told first, order of candidates 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import partial
 
 import torch
 from torch import Tensor
 
 from model.diffusion.conditions import SectionInput
-from model.diffusion.denoiser import Denoised
 from model.diffusion.method import gate_evaluation
 from model.diffusion.scaling.pooling import geometric_mean
 from model.diffusion.scaling.setting import Account, Setting, from_gate
@@ -63,19 +61,17 @@ def averaged(
 
 
 def _turned(setting: Setting, symmetry: Symmetry, shift: Shift) -> Tensor:
-    said = _answer(setting, turned(setting.section, symmetry), shift)
-    return symmetry.turn_back(torch.cat([said.weights, said.free_weight], 1))
+    return symmetry.turn_back(_answer(setting, turned(setting.section, symmetry), shift))
 
 
 def _seen_anew(setting: Setting, symmetry: Symmetry, shift: Shift) -> Tensor:
     if symmetry == IDENTITY:
         return _turned(setting, symmetry, shift)
     view = setting.once(("view", symmetry), lambda: look(setting.problem, setting.evidence, setting.section, symmetry))
-    return view.brought_back(_answer(setting, view.section, shift))
+    return view.brought_back(_answer(setting, view.section, shift)[:, :-1])
 
 
-def _answer(setting: Setting, section: SectionInput, shift: Shift) -> Denoised:
-    """What the gate says of a shifted section, without what was added to shift it."""
+def _answer(setting: Setting, section: SectionInput, shift: Shift) -> Tensor:
+    """(1, K + 1, h, w) what the gate says of a shifted section, without what was added to shift it."""
     said = gate_evaluation(setting.trained.denoiser, shifted(section, *shift))
-    parts = {name: getattr(said, name)[..., shift[0] :, shift[1] :] for name in ("weights", "free_weight")}
-    return replace(said, **parts)
+    return torch.cat([said.weights, said.free_weight], 1)[..., shift[0] :, shift[1] :]

@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from model.diffusion.sampler import START, euler_step, renoise
+from model.diffusion.sampler import START, euler_step, karras_levels, renoise
 from model.diffusion.scaling.best_of import finish
-from model.diffusion.scaling.draws import generator, orientation_of, sampler_levels, state_of
+from model.diffusion.scaling.draws import generator, orientation_of
 from model.diffusion.scaling.repeated import of_mean_gate
 from model.diffusion.scaling.setting import Account, Setting, from_gate
 from model.diffusion.scaling.verifier import withhold
@@ -45,9 +45,9 @@ def planned(left: int) -> tuple[int, int]:
 def walked(setting: Setting, account: Account, seed: int, count: int, steps: int) -> list[Tensor]:
     """`count` states (1, C, h, w) after `steps` levels."""
     reduced, verify = withhold(setting, seed)
-    mean, noise, rng = state_of(reduced.first(account)), generator(seed, 0x736D63), np.random.default_rng(seed)
+    mean, noise, rng = reduced.first(account).state, generator(seed, 0x736D63), np.random.default_rng(seed)
     states = [renoise(reduced.section, mean, START, noise) for _ in range(count)]
-    before, levels = np.zeros(count), sampler_levels(steps).tolist()
+    before, levels = np.zeros(count), karras_levels(steps, START).tolist()
     for here, there in pairwise(levels):
         denoised = [_denoised(reduced, account, x, here) for x in states]
         score = np.array([verify(orientation_of(reduced, x)).sum() for x in denoised])
@@ -59,7 +59,7 @@ def walked(setting: Setting, account: Account, seed: int, count: int, steps: int
 
 def _denoised(setting: Setting, account: Account, x: Tensor, level: float) -> Tensor:
     account.spend()
-    return state_of(setting.denoise(setting.section.at(x, setting.section.level.clamp_max(level))))
+    return setting.denoise_at(x, level).state
 
 
 def _step(setting: Setting, x: Tensor, denoised: Tensor, levels: tuple[float, float], noise: torch.Generator) -> Tensor:

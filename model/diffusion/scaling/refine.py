@@ -14,10 +14,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from model.diffusion.method import gate_samples
+from model.diffusion.method import candidate_weights, gate_samples
 from model.diffusion.sampler import renoise
 from model.diffusion.scaling.draws import generator, state_from
-from model.diffusion.scaling.setting import Account, Setting, from_gate, slots_and_weights
+from model.diffusion.scaling.setting import Account, Setting, from_gate
 from model.diffusion.scaling.verifier import Verifier, verifier
 from model.reconstruct.problem import Options, Posterior
 
@@ -67,8 +67,7 @@ def advanced(setting: Setting, account: Account, verify: Verifier, link: Link, s
 
 def _advanced(setting: Setting, verify: Verifier, link: Link, seed: int) -> Link:
     noisy = renoise(setting.section, state_from(setting, link.orientation), SIGMA, generator(seed))
-    said = setting.denoise(setting.section.at(noisy, setting.section.level.clamp_max(SIGMA)))
-    proposed = _link(setting, verify, said.weights, seed)
+    proposed = _link(setting, verify, setting.denoise_at(noisy, SIGMA).weights, seed)
     rng = np.random.default_rng(seed)
     taken = accepted(proposed.score - link.score, tiles(link.score.shape, TILE_PX, rng), rng)
     return Link(
@@ -79,7 +78,7 @@ def _advanced(setting: Setting, verify: Verifier, link: Link, seed: int) -> Link
 
 
 def _link(setting: Setting, verify: Verifier, weights: Tensor, seed: int) -> Link:
-    at, weight = slots_and_weights(setting, weights)
+    at, weight = candidate_weights(setting.section, weights)
     orientation = gate_samples(setting.evidence, at, weight, Options(members=1, seed=seed))[0]
     return Link(orientation, weights, verify(orientation))
 

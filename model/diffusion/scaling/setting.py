@@ -10,18 +10,15 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from model.diffusion.conditions import Evidence, SectionInput, gather_evidence, section_input
 from model.diffusion.denoiser import Conditions, Denoised
-from model.diffusion.method import candidate_weights, gate_evaluation, gate_samples
+from model.diffusion.method import candidate_weights, gate_evaluation, gate_samples, map_of
 from model.diffusion.shipped import Weights
 from model.diffusion.tiles import evaluate
 from model.reconstruct.problem import IsCancelled, Options, Posterior, Problem, never
-from model.reconstruct.readout import read_out
 from protocols.errors import Cancelled
 
 MEMBERS = 8
@@ -98,6 +95,10 @@ class Setting:
         """One evaluation; booked by whoever asks for it."""
         return evaluate(self.trained.denoiser, given)
 
+    def denoise_at(self, x: Tensor, sigma: float) -> Denoised:
+        """One evaluation of states `x` at level `sigma`, or at that of what was measured where it is lower."""
+        return self.denoise(self.section.at(x, self.section.level.clamp_max(sigma)))
+
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
@@ -141,14 +142,6 @@ def apply(strategy: Strategy, setting: Setting, budget: int, seed: int, cancelle
 
 def from_gate(setting: Setting, weights: Tensor, seed: int) -> Posterior:
     """The posterior of candidate weights (1, K, h, w), with samples from them."""
-    at, weight = slots_and_weights(setting, weights)
-    evidence = setting.evidence
-    used = evidence.light is not None
-    found = read_out(setting.problem, evidence.seeds, at, weight, partners=evidence.partners, light_used=used)
-    return replace(found, samples=gate_samples(evidence, at, weight, Options(members=MEMBERS, seed=seed)))
-
-
-def slots_and_weights(setting: Setting, weights: Tensor) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    """(h, w, K) seeds and their probabilities for candidate weights (1, K, h, w)."""
-    nothing = weights.new_zeros(1, 0, *weights.shape[2:])
-    return candidate_weights(setting.section, Denoised(nothing, nothing, nothing, weights, nothing, nothing, nothing))
+    at, weight = candidate_weights(setting.section, weights)
+    found = map_of(setting.problem, setting.evidence, at, weight)
+    return replace(found, samples=gate_samples(setting.evidence, at, weight, Options(members=MEMBERS, seed=seed)))

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from model.crystal import embed, multiply, quaternion_from_axis_angle, random_quaternions
 from model.diffusion.conditions import SectionInput
-from model.diffusion.state import StateSpace, state_space
+from model.diffusion.state import state_space
 from model.light import predict_light
 from model.reconstruct.problem import PriorSection, Problem, RegisteredLight, SparsePoints
 
@@ -119,7 +119,7 @@ def turned(section: SectionInput, by: Symmetry) -> SectionInput:
 @cache
 def exchanges(group: str, by: Symmetry) -> tuple[Tensor, Tensor]:
     """Signed permutations (E, E), (L, L) that rows of embeddings and of standardised PL are multiplied by."""
-    space: StateSpace = state_space(group)
+    space = state_space(group)
     probes = random_quaternions(_PROBES, np.random.default_rng(0))
     moved = multiply(by.rotation, probes)
     light = (predict_light(q)[:, : space.light_channels] for q in (probes, moved))

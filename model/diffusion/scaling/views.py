@@ -13,9 +13,7 @@ import torch
 from torch import Tensor
 
 from model.diffusion.conditions import Evidence, SectionInput, gather_evidence, section_input
-from model.diffusion.denoiser import Denoised
 from model.diffusion.scaling.symmetry import Symmetry, row_by_row, turned_problem
-from model.diffusion.state import StateSpace
 from model.reconstruct.problem import Problem
 
 _NOBODY, _NOTHING = -1, -2
@@ -38,19 +36,20 @@ class View:
     group: Tensor
     own: Tensor
 
-    def brought_back(self, said: Denoised) -> Tensor:
+    def brought_back(self, weights: Tensor) -> Tensor:
         """(1, K + 1, h, w) probabilities of the candidates of the original section and, last, of none of them.
 
-        A grain that the original section does not hold among its candidates counts as none of them.
+        `weights` (1, K, h, w) are those of the candidates of the view. A grain that the original section does not
+        hold among its candidates counts as none of them.
         """
-        weights = self.by.turn_back(said.weights)
+        weights = self.by.turn_back(weights)
         mine = torch.stack([(weights * (self.group == own[:, None])).sum(1) for own in self.own.unbind(1)], 1)
         return torch.cat([mine, (1 - mine.sum(1, keepdim=True)).clamp_min(0)], 1)
 
 
 def look(problem: Problem, evidence: Evidence, section: SectionInput, by: Symmetry) -> View:
     """A view of the section of a problem, of which `evidence` and `section` are what the network is given."""
-    space: StateSpace = section.space
+    space = section.space
     other, order = row_by_row(turned_problem(problem, by))
     gathered = gather_evidence(other, space)
     seen = section_input(other.shape, gathered, space)

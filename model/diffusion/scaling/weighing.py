@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import softmax
 
 EFFECTIVE = 0.5
 """Share of the samples that stays effective."""
@@ -25,12 +26,6 @@ def tempered(score: Floats) -> Floats:
         middle = (low + high) / 2
         low, high = (middle, high) if effective(softmax(middle * score)) >= EFFECTIVE * len(score) else (low, middle)
     return softmax(low * score)
-
-
-def softmax(score: Floats) -> Floats:
-    """(n,) weights that sum to 1."""
-    raised = np.exp(score - score.max())
-    return raised / raised.sum()
 
 
 def effective(weight: Floats) -> float:

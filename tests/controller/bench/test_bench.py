@@ -18,27 +18,18 @@ from controller.cli.bench.given import solve
 from controller.cli.bench.methods import REFERENCES, method_named
 from controller.cli.bench.runs import Row
 from controller.cli.bench.scenes import Setting, make_scene
-from controller.figures.panels import ipf_key_image
 from model.diffusion.reference import REFERENCE_METHODS
+from tests.controller.commands import refused, told
 from tests.controller.small_maps import chessboard, two_phases, written
 
-
-@pytest.fixture(autouse=True, scope="module")
-def fonts_are_open() -> None:
-    """Matplotlib keeps the font files that it has used open for good."""
-    ipf_key_image("6/mmm")
-
-
-def told(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, Any]:
-    assert main(["bench", "reconstruct", *arguments, "--json"]) == 0
-    captured = capsys.readouterr()
-    assert captured.err == ""
-    return json.loads(captured.out)
+pytestmark = pytest.mark.usefixtures("fonts_are_open")
 
 
 def test_json_pages_and_pictures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     name, out = written(chessboard(), tmp_path / "ti.ang"), tmp_path / "out"
-    said = told(capsys, "--maps", name, "--shares", "0.1,0.25", "--seeds", "2", "--out", str(out))
+    said = told(
+        capsys, "bench", "reconstruct", "--maps", name, "--shares", "0.1,0.25", "--seeds", "2", "--out", str(out)
+    )
     rows = said["maps"][name]["rows"]
     names = ["nn", "pl_watershed", "pl_candidates", OURS, WITHOUT, WRONG, NOISE]
     assert [(row["case"], row["share"]) for row in rows] == [(case, share) for share in (0.1, 0.25) for case in names]
@@ -73,7 +64,7 @@ def test_slow_methods_see_the_centre_with_all_others(
     monkeypatch.setattr(type(REFERENCE_METHODS["dps"]), "__call__", lambda _, *given: sampled(*given))
     name = written(chessboard(), tmp_path / "ti.ang")
     options = ["--shares", "0.1", "--seeds", "1", "--methods", "nn,dps", "--samples", "3", "--crop", "32"]
-    said = told(capsys, "--maps", name, *options)["maps"][name]
+    said = told(capsys, "bench", "reconstruct", "--maps", name, *options)["maps"][name]
     assert [row["case"] for row in said["rows"]] == ["nn"]
     assert [row["case"] for row in said["centre"]["rows"]] == ["nn", "dps"]
     assert seen == [((32, 32), 3)]
@@ -141,11 +132,7 @@ def test_rows_leave_out_what_has_no_answer() -> None:
 def test_what_cannot_be_is_one_sentence(
     arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["bench", "reconstruct", *arguments, "--json"]) == 1
-    captured = capsys.readouterr()
-    assert captured.out == ""
-    assert captured.err.startswith(f"grainloop: {sentence}")
-    assert captured.err.count("\n") == 1
+    assert refused(capsys, "bench", "reconstruct", *arguments).startswith(f"grainloop: {sentence}")
 
 
 def test_a_reference_method_needs_weights(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

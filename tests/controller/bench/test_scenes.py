@@ -11,7 +11,6 @@ import pytest
 from controller.cli.bench.given import give, solve
 from controller.cli.bench.methods import method_named
 from controller.cli.bench.scenes import (
-    CLEAN_LIGHT,
     Layout,
     Setting,
     draw_points,
@@ -19,6 +18,7 @@ from controller.cli.bench.scenes import (
     of_another_section,
     of_noise,
 )
+from instrument_sim.camera import LightNuisances
 from instrument_sim.optics import MAGNESIUM
 from model.maps import OrientationMap
 from model.reconstruct import never, no_report
@@ -29,7 +29,7 @@ from protocols.messages import ReconstructRequest
 from protocols.values import LightKind
 from tests.controller.small_maps import chessboard, two_phases
 
-CLEAN = Setting().with_instrument(nuisances=CLEAN_LIGHT)
+CLEAN = Setting().with_instrument(nuisances=LightNuisances.none())
 
 
 def images(setting: Setting, specimen: OrientationMap | None = None) -> np.ndarray[Any, np.dtype[np.float32]]:
@@ -137,7 +137,7 @@ def test_changed_light_is_as_plausible_and_says_nothing() -> None:
     np.testing.assert_allclose(noise.mean(axis=(1, 2)), np.nanmean(light.features, axis=(1, 2)), atol=0.05)
     np.testing.assert_allclose(noise.std(axis=(1, 2)), np.nanstd(light.features, axis=(1, 2)), rtol=0.1)
     assert (of_noise(light, 2).features != noise).any()
-    with_light, without = given, given.without_light()
+    with_light, without = given, given.with_light(lambda _: None)
     used = [solve(one, method_named("pl_candidates")).reply for one in (with_light, without)]
     assert [reply.light.used for reply in used] == [True, False]
     assert "PL was taken away. EBSD alone is used." in used[1].degraded

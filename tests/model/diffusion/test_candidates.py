@@ -12,7 +12,6 @@ from model.diffusion.candidates import (
     LOWEST,
     Candidates,
     candidates_in,
-    gather_candidates,
     local_spacing,
     section_candidates,
 )
@@ -32,7 +31,7 @@ def _seeds(rng: np.random.Generator, shape: tuple[int, int], share: float) -> Se
 
 def _gather(shape: tuple[int, int], seeds: Seeds, space: StateSpace) -> Candidates:
     embedding = embed(seeds.orientation, space.group).astype(np.float32)
-    return gather_candidates(shape, seeds, embedding, predicted_light(seeds.orientation, space))
+    return candidates_in(section_candidates(shape, seeds, embedding, predicted_light(seeds.orientation, space)))
 
 
 def test_first_slot_is_the_nearest_point(rng: np.random.Generator, space: StateSpace) -> None:
@@ -90,7 +89,8 @@ def test_a_window_is_the_crop_of_the_section(
     seeds, light = _seeds(rng, shape, share), _light(rng, shape)
     embedding = embed(seeds.orientation, space.group).astype(np.float32).reshape(-1, space.ebsd_channels)
     given = (shape, seeds, embedding, predicted_light(seeds.orientation, space), light, 0.1)
-    whole, part = gather_candidates(*given), candidates_in(section_candidates(*given), window)
+    section = section_candidates(*given)
+    whole, part = candidates_in(section), candidates_in(section, window)
     for name in ("index", "known", "prior", "features", "context"):
         np.testing.assert_array_equal(getattr(part, name), getattr(whole, name)[..., *window])
 

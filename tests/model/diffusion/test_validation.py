@@ -11,7 +11,6 @@ from model.crystal import random_quaternions
 from model.diffusion.state import StateSpace, state_space
 from model.diffusion.training import build_denoiser
 from model.diffusion.validation import Case, ValidationConfig, regular_grid, synthetic_cases, validate
-from model.estimate.scores import auroc
 from model.reconstruct import Problem, SparsePoints
 
 FEW = ValidationConfig(specimens=2, shape_px=(48, 40), shares=(0.0625, 0.25))
@@ -68,14 +67,6 @@ def test_figures_of_a_new_network_are_those_it_starts_from(space: StateSpace) ->
     assert found["val_synth_wrong"] == pytest.approx((found["val_synth_wrong_6"] + found["val_synth_wrong_25"]) / 2)
     assert found["val_synth_wrong_25"] < found["val_synth_wrong_6"] < 0.5
     assert found == validate(build_denoiser(space), space, synthetic_cases(space, FEW))
-
-
-def test_auroc() -> None:
-    score = np.array([0.1, 0.2, 0.3, 0.4])
-    assert auroc(score, np.array([False, False, True, True])) == 1
-    assert auroc(score, np.array([True, False, False, True])) == 0.5
-    assert auroc(np.ones(4), np.array([True, False, False, True])) == 0.5
-    assert np.isnan(auroc(score, np.zeros(4, bool)))
 
 
 def test_regular_grids() -> None:

@@ -4,12 +4,12 @@ from functools import cache
 
 import numpy as np
 import pytest
-from scipy.stats import rankdata
 
 from instrument_sim import specimens
 from instrument_sim.config import DetectorConfig, DriftConfig, SimConfig
 from instrument_sim.driver import SimulatedInstrument
 from model.crystal import boundary_map, disorientation_deg
+from model.estimate.scores import auroc
 from model.light import align, fit_stack
 from model.reconstruct import METHODS, Options, Problem, RegisteredLight, SparsePoints, never, no_report
 from tests.model.reconstruct.problems import grid_pixels
@@ -59,9 +59,11 @@ def errors(name, share, method, light=False):
     return wrong, found.p_wrong[truth.indexed]
 
 
-def auroc(score, wrong):
-    rank, bad = rankdata(score), int(wrong.sum())
-    return (rank[wrong].sum() - bad * (bad + 1) / 2) / (bad * (len(wrong) - bad))
+def points_wrong(name, share, method, light):
+    """Whether each indexed pixel is off by more than 5° from the point on which most of its weight lies."""
+    truth, found = specimen(name), solved(name, share, method, light)
+    likeliest = sparse(name, share).orientation[found.candidates.point[..., 0]]
+    return disorientation_deg(likeliest, truth.orientation, "6/mmm")[truth.indexed] > 5
 
 
 @pytest.mark.parametrize("share", GRIDS)
@@ -76,8 +78,11 @@ def test_candidates_without_light_never_lose_to_nearest_neighbour(name, share):
 )
 @pytest.mark.parametrize("name", specimens.FILES)
 def test_the_predicted_share_of_wrong_pixels_is_near_the_true_one(name, method, share, light):
+    """P(wrong) of weighed candidates tells which point's grain is right, not how well orientations bend inside it."""
     wrong, predicted = errors(name, share, method, light)
-    assert 0.75 * wrong.mean() < predicted.mean() < max(1.6 * wrong.mean(), wrong.mean() + 0.085)
+    if method == "pl_candidates":
+        wrong = points_wrong(name, share, method, light)
+    assert 0.75 * wrong.mean() < predicted.mean() < max(1.6 * wrong.mean(), wrong.mean() + 0.075)
     assert auroc(predicted, wrong) > 0.65
 
 

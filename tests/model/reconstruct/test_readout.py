@@ -11,7 +11,7 @@ from model.reconstruct.readout import (
     error_bound_deg,
     heaviest,
     read_out,
-    typical_error_deg,
+    unlike_angles_deg,
 )
 from model.reconstruct.seeds import Seeds, find_seeds
 from tests.model.reconstruct.problems import some_pixels
@@ -48,7 +48,7 @@ def test_candidates_that_agree_outvote_the_heaviest():
 def test_expected_error_weighs_every_candidate_and_the_unknown():
     given, seeds = case([0, 30])
     found = read_out(given, seeds, constant((1, 6), [0, 1], np.int32), constant((1, 6), [0.6, 0.3], np.float32))
-    unknown = typical_error_deg(seeds, "6/mmm")
+    unknown = unlike_angles_deg(seeds, "6/mmm").mean()
     assert found.expected_error_deg[0, 5] == pytest.approx(0.3 * 30 + 0.1 * unknown, rel=1e-4)
     assert found.p_wrong[0, 5] == pytest.approx(0.4, abs=1e-6)
     assert found.candidates.free[0, 5] == pytest.approx(0.1, abs=1e-6)
@@ -91,8 +91,8 @@ def test_indices_of_candidates_are_those_of_the_points_given():
 
 def test_the_typical_error_of_one_orientation_is_that_of_random_ones():
     one = Seeds(np.zeros((1, 2), np.int32), tilted(0), np.arange(1), np.zeros(1, np.int32), 10.0)
-    assert 50 < typical_error_deg(one, "6/mmm") < 70
-    assert 35 < typical_error_deg(one, "m-3m") < 47
+    assert 50 < unlike_angles_deg(one, "6/mmm").mean() < 70
+    assert 35 < unlike_angles_deg(one, "m-3m").mean() < 47
 
 
 def random_case(shape=(14, 17), points=60, candidates=7, seed=0):
@@ -113,7 +113,7 @@ def random_case(shape=(14, 17), points=60, candidates=7, seed=0):
 def slowly(given, seeds, seed, weight):
     """The formulas of the module, pixel by pixel."""
     angle = np.asarray(disorientation_deg(seeds.orientation[:, None], seeds.orientation[None], "6/mmm"))
-    unlike, (h, w) = typical_error_deg(seeds, "6/mmm"), given.shape
+    unlike, (h, w) = unlike_angles_deg(seeds, "6/mmm").mean(), given.shape
     order = np.argsort(-weight, axis=-1, kind="stable")[..., :KEPT]
     seed, weight = (np.take_along_axis(a, order, axis=-1) for a in (seed, weight))
     apart = np.where(

@@ -9,6 +9,7 @@ from model.crystal import disorientation_deg, laue_group, multiply, quaternion_f
 from model.reconstruct import Problem, SparsePoints
 from model.reconstruct.seeds import Seeds, find_seeds
 from model.reconstruct.within import bent_map, find_partners, orientation_at
+from tests.model.reconstruct.problems import grid_pixels
 
 SHAPE = (48, 48)
 BEND_DEG_PX = 0.7
@@ -21,7 +22,7 @@ def bent_section(symmetry: str, noise_deg: float, seed: int = 0) -> tuple[np.nda
     axis = np.broadcast_to([0.6, 0.0, 0.8], (SHAPE[1], 3))
     turn = quaternion_from_axis_angle(axis, angle)
     truth = np.broadcast_to(multiply(turn, random_quaternions(1, rng)), (*SHAPE, 4)).astype(np.float32)
-    position = np.stack(np.meshgrid(*[np.arange(3, 48, 6)] * 2, indexing="ij"), axis=-1).reshape(-1, 2).astype(np.int32)
+    position = grid_pixels(SHAPE, 1 / 36).astype(np.int32)
     direction = rng.normal(size=(len(position), 3))
     size = np.radians(noise_deg) / np.sqrt(3) * np.linalg.norm(direction, axis=-1)
     noise = quaternion_from_axis_angle(direction, size)
@@ -69,8 +70,7 @@ def test_steps_are_not_averaged_over() -> None:
     """Two grains 10° apart: no pixel gets an orientation between them, whichever of them it belongs to."""
     turn = np.radians(5.0)
     q = np.array([[1, 0, 0, 0], [np.cos(turn), 0, np.sin(turn), 0]], np.float32)[np.arange(16) % 8 // 4]
-    position = np.stack(np.meshgrid([2, 6], np.arange(2, 32, 4), indexing="ij"), axis=-1).reshape(-1, 2)
-    points = SparsePoints(position.astype(np.int32), q, np.ones(16, np.bool_))
+    points = SparsePoints(grid_pixels((8, 32), 1 / 16).astype(np.int32), q, np.ones(16, np.bool_))
     seeds, _ = find_seeds(Problem((8, 32), "6/mmm", points))
     partners = find_partners(seeds, "6/mmm")
     for chosen in range(16):

@@ -18,7 +18,7 @@ async def begins(method):
     return await asyncio.to_thread(method.begun.get, True, SOON_S)
 
 
-async def ends(event):
+async def happens(event):
     assert await asyncio.to_thread(event.wait, SOON_S)
 
 

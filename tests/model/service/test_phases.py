@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from model.reconstruct.problem import nothing_known
-from model.service.phases import PhaseMap, compose
+from model.service.phases import PhaseMap, compose, find_phases
+from tests.model.service.runs import block
 
 SHAPE = (1, 4)
 
@@ -55,3 +56,15 @@ def test_a_prior_counts_as_used_where_one_phase_used_it():
     parts = {number: part([0.1] * 4, 2.0) for number in (1, 2)}
     assert not compose(phases, parts).prior_used
     assert compose(phases, parts | {2: replace(parts[2], prior_used=True)}).prior_used
+
+
+def test_phases_do_not_depend_on_the_order_of_measuring():
+    """A regular grid has pixels equally far from points of both phases."""
+    position = np.stack(np.meshgrid([1, 5, 9], [1, 5, 9], indexing="ij"), axis=-1).reshape(-1, 2)
+    phase, q = np.array([1, 2, 1, 2, 1, 2, 1, 2, 1]), np.tile([1.0, 0, 0, 0], (9, 1))
+    first = find_phases((11, 11), block(position, q, phase))
+    for seed in range(5):
+        order = np.random.default_rng(seed).permutation(9)
+        again = find_phases((11, 11), block(position[order], q[order], phase[order]))
+        assert np.array_equal(first.phase_id, again.phase_id)
+        assert np.array_equal(first.probability, again.probability)

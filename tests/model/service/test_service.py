@@ -10,9 +10,8 @@ from model.service.sections import BYTES_PER_PIXEL
 from model.weights import weights_files
 from protocols.errors import DeadlineExceeded, ErrorCode, RemoteError
 from protocols.messages import CheckHealth, CloseSection, DescribeModel
+from tests.model.service.fakes import SOON_S, happens
 from tests.model.service.runs import asking, connection, opening, running, section, serving
-
-SOON_S = 60.0
 
 
 @dataclass
@@ -41,10 +40,6 @@ def patient(monkeypatch):
     method.leave.set()
 
 
-async def set_in_thread(event):
-    assert await asyncio.to_thread(event.wait, SOON_S)
-
-
 async def test_a_section_is_opened_reconstructed_and_closed_over_a_socket():
     truth, points = section()
     async with serving() as endpoint, connection(endpoint) as model:
@@ -68,7 +63,7 @@ async def test_health_is_proved_by_a_reconstruction_even_while_the_worker_is_bus
     async with serving() as endpoint, connection(endpoint) as model:
         await model.request(opening(), deadline_s=SOON_S)
         busy = asyncio.create_task(model.request(asking(points, method="patient"), deadline_s=SOON_S))
-        await set_in_thread(patient.entered)
+        await happens(patient.entered)
         health = await model.request(CheckHealth(), deadline_s=SOON_S)
         assert health.ok
         assert "16×16" in health.detail
@@ -93,9 +88,9 @@ async def test_a_withdrawn_request_stops_the_work_and_the_next_one_is_served(pat
     async with serving() as endpoint, connection(endpoint) as model:
         await model.request(opening(), deadline_s=SOON_S)
         doomed = asyncio.create_task(model.request(asking(points, method="patient"), deadline_s=SOON_S))
-        await set_in_thread(patient.entered)
+        await happens(patient.entered)
         doomed.cancel()
-        await set_in_thread(patient.saw_cancel)
+        await happens(patient.saw_cancel)
         assert (await model.request(asking(points), deadline_s=SOON_S)).predicted_wrong < 1
 
 
@@ -106,7 +101,7 @@ async def test_a_deadline_stops_the_work(patient):
         with pytest.raises((DeadlineExceeded, RemoteError)) as late:
             await model.request(asking(points, method="patient"), deadline_s=0.5)
         assert late.value.code is ErrorCode.DEADLINE_EXCEEDED
-        await set_in_thread(patient.saw_cancel)
+        await happens(patient.saw_cancel)
 
 
 async def test_the_service_forgets_the_oldest_section_when_memory_is_needed():
@@ -135,7 +130,7 @@ async def test_a_stop_in_the_middle_of_work_ends_the_service(patient):
     async with running() as (endpoint, stop, task), connection(endpoint) as model:
         await model.request(opening(), deadline_s=SOON_S)
         busy = asyncio.create_task(model.request(asking(points, method="patient"), deadline_s=SOON_S))
-        await set_in_thread(patient.entered)
+        await happens(patient.entered)
         stop.set()
         with pytest.raises(RemoteError) as ended:
             await busy

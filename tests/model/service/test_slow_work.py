@@ -10,26 +10,27 @@ from model.service.methods import METHODS
 from protocols.errors import DeadlineExceeded
 from protocols.messages import DescribeModel
 from protocols.rpc.envelope import Envelope, EnvelopeKind, to_frames
-from tests.model.service.fakes import SOON_S, Sampler, Turnstile, begins, ends
+from tests.model.service.fakes import SOON_S, Sampler, Turnstile, begins, happens
 from tests.model.service.runs import asking, connection, opening, section, serving
 
 MANY = 256
 
 
-@pytest.fixture
-def sampler(monkeypatch):
-    method = Sampler()
-    monkeypatch.setitem(METHODS, "sampler", method)
+def offered(monkeypatch, method):
+    """The method, which the service offers until the test ends; then it is let go."""
+    monkeypatch.setitem(METHODS, method.name, method)
     yield method
     method.go.release(MANY)
+
+
+@pytest.fixture
+def sampler(monkeypatch):
+    yield from offered(monkeypatch, Sampler())
 
 
 @pytest.fixture
 def turnstile(monkeypatch):
-    method = Turnstile()
-    monkeypatch.setitem(METHODS, "turnstile", method)
-    yield method
-    method.go.release(MANY)
+    yield from offered(monkeypatch, Turnstile())
 
 
 @pytest.fixture
@@ -75,7 +76,7 @@ async def test_cancelling_waits_for_the_evaluation_in_hand_and_no_other(sampler)
         doomed.cancel()
         await arrived(model)
         sampler.go.release()
-        await ends(sampler.ended)
+        await happens(sampler.ended)
         assert sampler.evaluations == 1
         with pytest.raises(asyncio.CancelledError):
             await doomed

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from scipy.special import softmax
 
 from model.diffusion.scaling.draws import orientation_of, state_from, votes
 from model.diffusion.scaling.ensemble import SHIFTS
@@ -13,7 +14,7 @@ from model.diffusion.scaling.pooling import geometric_mean
 from model.diffusion.scaling.refine import accepted, tiles
 from model.diffusion.scaling.setting import Setting
 from model.diffusion.scaling.verifier import WITHHELD, verifier, withhold
-from model.diffusion.scaling.weighing import effective, resampled, softmax, tempered
+from model.diffusion.scaling.weighing import effective, resampled, tempered
 from model.reconstruct import Problem
 from tests.model.reconstruct.problems import voronoi
 
