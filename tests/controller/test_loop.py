@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from controller.loop import SESSION_NAME, Run
@@ -367,6 +367,7 @@ FAULTS = st.dictionaries(st.integers(0, 5), st.sampled_from(["broken", "gone"]),
 
 @given(steps=STEPS, faults=FAULTS)
 @settings(deadline=None, max_examples=40)
+@example(steps=[(1, RunCommand.ABORT)], faults={})
 def test_any_commands_and_faults_end_in_finished_with_a_parked_instrument_and_a_whole_file(
     steps: list[tuple[int, RunCommand]], faults: dict[int, str]
 ) -> None:
@@ -376,7 +377,7 @@ def test_any_commands_and_faults_end_in_finished_with_a_parked_instrument_and_a_
         kinds: dict[str, Any] = {"broken": broken, "gone": lambda: Unavailable("The instrument is gone.")}
         fail = {batch: kinds[kind]() for batch, kind in faults.items()}
         case = Case(folder, instrument=FakeInstrument(fail=fail))
-        running = asyncio.create_task(case.execute())
+        running = asyncio.create_task(case.run.execute())
         for turns, command in [*steps, (5, RunCommand.RESUME)]:
             for _ in range(turns):
                 await asyncio.sleep(0)
@@ -388,8 +389,15 @@ def test_any_commands_and_faults_end_in_finished_with_a_parked_instrument_and_a_
                 assert after in (MOVES[before][Trigger(command.value)], RunState.FINISHED)
             except IllegalState:
                 assert not legal
-        finished, session = await running
+        finished = await running
+        assert case.run.standing.state is RunState.FINISHED
         assert case.instrument.parked >= 1
+        if not case.heard("described"):  # aborted before the instrument had said what there is to store
+            assert finished.reason is FinishReason.ABORTED
+            assert finished.points_measured == 0
+            assert not case.instrument.scans
+            return
+        session = load_session(Path(finished.session_file))
         assert session.finish_reason == finished.reason
         assert len(session.points) == finished.points_measured <= 120
         assert len(np.unique(session.requested.position_px, axis=0)) == len(session.requested.position_px)
