@@ -26,7 +26,7 @@ class LightNuisances:
 
     Attributes:
         noise: standard deviation of the noise of one image, as a share of the PL contrast (1st to 99th percentile of
-            the ideal stack after exposure).
+            the ideal stack after exposure; of each channel by itself in a colour image).
         read_noise: noise that remains without any contrast, full scale = 1.
         blur_px: standard deviation of the Gaussian blur, PL pixels.
         shading: largest deviation of the illumination from even, as a share.
@@ -96,17 +96,23 @@ class Camera:
         illumination = shading(light_rng, shape, chosen.shading) * tiles(light_rng, shape, chosen)
         return cls(chosen, warp, illumination, *dust(dust_rng, shape, chosen.dust))
 
-    def expose(self, ideal: NDArray[np.floating], rng: np.random.Generator) -> NDArray[np.float32]:
+    def expose(
+        self, ideal: NDArray[np.floating], rng: np.random.Generator, *, colour: bool = False
+    ) -> NDArray[np.float32]:
         """Images (K, H, W), full scale 1, of ideal intensities (K, h, w) on the scan grid.
 
-        One exposure time serves the whole stack: it puts the 99.5th percentile at the declared level.
+        One exposure time serves the whole stack: it puts the 99.5th percentile at the declared level. With `colour` the
+        images are the channels of one colour image. A tint plate makes them differ far more from each other than the
+        crystals make the pixels of one differ, so noise is then scaled by the contrast of each.
         """
         chosen = self.nuisances
         low, high, bright = np.percentile(ideal, [1, 99, 99.5])
+        contrast = channel_contrasts(ideal) if colour else np.full(len(ideal), high - low)
         gain = (chosen.exposure - chosen.offset) / bright if bright > 0 else 0.0
-        sigma = np.hypot(chosen.noise * gain * (high - low), chosen.read_noise)
+        sigma = np.hypot(chosen.noise * gain * contrast, chosen.read_noise)
         seen_at = np.moveaxis(self.warp.inverse(pixel_positions(self.warp.light_shape_px)), -1, 0)
-        return np.stack([self._image(gain * np.asarray(i, np.float64), seen_at, sigma, rng) for i in ideal])
+        images = (gain * np.asarray(image, np.float64) for image in ideal)
+        return np.stack([self._image(image, seen_at, s, rng) for image, s in zip(images, sigma, strict=True)])
 
     def _image(self, ideal: Image, seen_at: Image, sigma: float, rng: np.random.Generator) -> NDArray[np.float32]:
         chosen = self.nuisances
@@ -126,6 +132,11 @@ def take_images(
     height, width = ideal.shape[1:]
     camera = Camera.mount(rng, (height, width), nuisances, warp)
     return camera.expose(ideal, rng), camera.warp
+
+
+def channel_contrasts(ideal: NDArray[np.floating]) -> Image:
+    """(K,) from the 1st to the 99th percentile of each of the ideal images (K, h, w)."""
+    return np.subtract(*np.percentile(ideal, [99, 1], axis=(1, 2)))
 
 
 def quantise(image: Image, bits: int) -> NDArray[np.float32]:

@@ -115,8 +115,10 @@ class SimulatedInstrument:
         count = self._image_count(kind, angles_deg)
         started_s = self.clock.begin()
         offset = self.config.analyser_offset_deg
-        ideal = mounted.ideal_rgb(offset) if kind is LightKind.RGB else mounted.ideal_light(angles_deg, offset)
-        images = self.cameras[section].expose(ideal, np.random.default_rng([self._seed, 0x119647, self._light_taken]))
+        colour = kind is LightKind.RGB
+        ideal = mounted.ideal_rgb(offset) if colour else mounted.ideal_light(angles_deg, offset)
+        rng = np.random.default_rng([self._seed, 0x119647, self._light_taken])
+        images = self.cameras[section].expose(ideal, rng, colour=colour)
         self._light_taken += 1
         self.clock.advance_to(started_s + count * self.config.seconds_per_image)
         return images

@@ -4,7 +4,7 @@ from scipy import ndimage
 
 from instrument_sim import camera
 from instrument_sim.camera import Camera, LightNuisances, take_images
-from instrument_sim.optics import ISOTROPIC, Optics, render_light
+from instrument_sim.optics import ISOTROPIC, Optics, render_light, render_rgb
 from instrument_sim.warp import Warp, aligned
 
 ANGLES = np.arange(0.0, 180.0, 10.0)
@@ -42,6 +42,22 @@ def test_noise_has_the_stated_share_of_the_contrast(ideal):
     inside = (noisy > 0) & (noisy < 1) & (clean > 0.25) & (clean < 0.6)
     assert np.std((noisy - clean)[inside]) == pytest.approx(0.15 * contrast, rel=0.03)
     assert abs(np.mean((noisy - clean)[inside])) < 0.01 * contrast
+
+
+@pytest.mark.parametrize("colour", [True, False])
+def test_noise_follows_the_contrast_of_each_channel_of_a_colour_image_and_of_a_stack_as_a_whole(grains, colour):
+    channels = render_rgb(grains, np.ones(SHAPE, bool), Optics())
+    clean, noisy = (exposed(channels, only(offset=0.2, noise=noise), colour) for noise in (0.0, 0.15))
+    spread = (noisy - clean)[:, (clean > 0.1).all(0) & (clean < 0.7).all(0)].std(axis=1)
+    contrast = np.subtract(*np.percentile(clean, [99, 1], axis=(1, 2)))
+    whole = np.subtract(*np.percentile(clean, [99, 1]))
+    assert contrast.max() < 0.4 * whole  # the plate tints the background
+    np.testing.assert_allclose(spread, 0.15 * (contrast if colour else np.full(3, whole)), rtol=0.05)
+
+
+def exposed(ideal, nuisances, colour):
+    mounted = Camera.mount(np.random.default_rng(1), SHAPE, nuisances)
+    return mounted.expose(ideal, np.random.default_rng(9), colour=colour)
 
 
 def test_noise_is_fresh_in_every_image_and_every_exposure(ideal):

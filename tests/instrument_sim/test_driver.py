@@ -1,4 +1,5 @@
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -120,6 +121,15 @@ def test_rgb_instrument_takes_one_colour_image_without_angles(titanium):
     assert image.reshape(3, -1).std(axis=1).max() > 0.02
     with pytest.raises(OutOfLimits, match="takes no angles"):
         driver.light(0, ANGLES)
+
+
+def test_grains_stand_out_of_the_noise_of_an_rgb_instrument(titanium):
+    nuisances = replace(LightNuisances.none(), noise=0.15)
+    config = SimConfig(light_kind=LightKind.RGB, nuisances=nuisances)
+    noisy = SimulatedInstrument(titanium, config).light(0, ())
+    clean = SimulatedInstrument(titanium, PERFECT.model_copy(update={"light_kind": LightKind.RGB})).light(0, ())
+    noise, signal = (image.reshape(3, -1).std(axis=1) for image in (noisy - clean, clean))
+    assert (noise < signal).all()
 
 
 def test_two_phases_reflect_by_their_own_constants(titanium):
