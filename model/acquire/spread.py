@@ -77,7 +77,7 @@ def greedy(
     """
     value, free = value.copy(), free.copy()
     for pixel in before:
-        _explain(value, kernel, pixel[0], pixel[1])
+        explain(value, kernel, pixel[0], pixel[1])
         free[tuple(pixel)] = False
     apart = free.copy()
     for r, c in before:
@@ -108,7 +108,8 @@ def _sum_at(value: NDArray[np.float32], kernel: NDArray[np.float32], r: int, c: 
 
 
 @njit(cache=True, nogil=True)
-def _explain(value: NDArray[np.float32], kernel: NDArray[np.float32], r: int, c: int) -> None:
+def explain(value: NDArray[np.float32], kernel: NDArray[np.float32], r: int, c: int) -> None:
+    """Count `value` around a measured pixel as explained, in place, by as much as the window covers it."""
     reach = len(kernel) // 2
     for rr in range(max(r - reach, 0), min(r + reach + 1, value.shape[0])):
         for cc in range(max(c - reach, 0), min(c + reach + 1, value.shape[1])):
@@ -140,7 +141,7 @@ def _pick(
         picks[found, 0], picks[found, 1], gains[found] = row, column, gain[row, column]
         found += 1
         free[max(row - keep_off, 0) : row + keep_off + 1, max(column - keep_off, 0) : column + keep_off + 1] = False
-        _explain(value, kernel, row, column)
+        explain(value, kernel, row, column)
         for r in range(max(row - 2 * reach, 0), min(row + 2 * reach + 1, h)):
             for c in range(max(column - 2 * reach, 0), min(column + 2 * reach + 1, w)):
                 gain[r, c] = _sum_at(value, kernel, r, c)
