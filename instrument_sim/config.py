@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from instrument_sim.camera import LightNuisances
-from protocols.capabilities import ScanTiming
+from protocols.capabilities import ScanTiming, ShapeLimits
 from protocols.values import FramePreset, LightKind
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -71,6 +71,7 @@ class SimConfig(Frozen):
             values by the name of the phase.
         nuisances: what separates the PL images from ideal ones.
         timing: cost of moving the beam, on the instrument clock.
+        shapes: what it accepts: free points alone by default; `instrument_sim.presets` has others.
         seconds_per_image: exposure and stage rotation per PL image.
         block_points: at most this many points are reported at once.
         speed_up: instrument seconds per second of waiting; infinite for no waiting at all.
@@ -86,6 +87,7 @@ class SimConfig(Frozen):
     permittivity: tuple[complex, complex] | None = None
     nuisances: LightNuisances = LightNuisances()
     timing: ScanTiming = ScanTiming(travel_s_per_px=2e-5, settle_s=0.002, batch_overhead_s=0.05)
+    shapes: ShapeLimits = ShapeLimits()
     seconds_per_image: Length = 2.0
     dwell_range_s: tuple[Positive, Positive] = (0.001, 1.0)
     default_dwell_s: Positive = 0.02

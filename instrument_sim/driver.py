@@ -14,11 +14,13 @@ from instrument_sim.camera import Camera
 from instrument_sim.config import SimConfig
 from instrument_sim.detector import Drift, measure
 from instrument_sim.section import Section
-from instrument_sim.timing import SimulatedClock, point_end_times
+from instrument_sim.timing import SimulatedClock
 from model.maps import MapPhase, OrientationMap
 from protocols.capabilities import Capabilities, LightCapabilities
 from protocols.errors import OutOfLimits
+from protocols.hosting.shape_limits import check_pieces
 from protocols.messages import ScanRequest
+from protocols.shapes import decode_pieces, exposure_ends_s
 from protocols.values import FramePreset, Grid, HexagonalAxis, LightKind, Phase, PointBlock
 
 MAX_BLOCK_WALL_S = 0.5
@@ -76,7 +78,7 @@ class SimulatedInstrument:
         """What all points of the request will give; nothing is exposed yet."""
         section, position = self._section(request.section), request.position_px
         self._check_positions(position)
-        time_s = point_end_times(started_s, position, self.beam_px, request.dwell_s, self.config.timing)
+        time_s = started_s + self._ends_s(request)
         pixel = position[:, 0].astype(np.int64) * section.truth.shape_px[1] + position[:, 1]
         exposure = self._exposures[request.section].reshape(-1)[pixel] + repeats(pixel)
         relative_dwell = request.dwell_s / self.config.default_dwell_s
@@ -86,6 +88,16 @@ class SimulatedInstrument:
         return PointBlock(
             point_id=request.point_id, position_px=position, time_s=time_s, dwell_s=dwell_s, **found.__dict__
         )
+
+    def _ends_s(self, request: ScanRequest) -> NDArray[np.float64]:
+        """(N,) seconds from the start of a request to the end of each exposure.
+
+        Raises:
+            OutOfLimits: a shape that the instrument does not declare.
+        """
+        check_pieces(request, self.capabilities, rest=True)
+        pieces = decode_pieces(request.pieces, len(request.point_id))
+        return exposure_ends_s(request.position_px, pieces, self.beam_px, request.dwell_s, self.config.timing)
 
     def _blocks(self, time_s: NDArray[np.float64]) -> Iterator[tuple[int, int]]:
         """First and last-plus-one index of the blocks to report."""
@@ -202,6 +214,7 @@ def capabilities_of(maps: Sequence[OrientationMap], config: SimConfig) -> Capabi
         default_dwell_s=config.default_dwell_s,
         max_points_per_scan=config.max_points_per_scan,
         timing=config.timing,
+        shapes=config.shapes,
         light=light,
         frame=FramePreset(first.frame) if config.declared_frame is None else config.declared_frame,
     )

@@ -1,4 +1,4 @@
-"""Instrument time: what a scan costs, and a clock that need not be waited for.
+"""Instrument time: a clock that need not be waited for. What a scan costs is declared (`protocols.shapes`).
 
 The clock stands still between requests. A request starts when the instrument is free, but not before the instrument
 time at which it could have been decided (`ScanRequest.not_before_s`), so that idle time stays honest at any speed-up.
@@ -10,31 +10,6 @@ import math
 import threading
 import time
 from collections.abc import Callable
-
-import numpy as np
-from numpy.typing import NDArray
-
-from protocols.capabilities import ScanTiming
-
-
-def point_end_times(
-    start_s: float,
-    position_px: NDArray[np.int32],
-    beam_px: tuple[int, int] | None,
-    dwell_s: float,
-    timing: ScanTiming,
-) -> NDArray[np.float64]:
-    """(N,) instrument time at the end of each exposure of a batch that starts at `start_s`.
-
-    Each point costs the way of the beam in a straight line from the point before, the settling time, and the dwell;
-    `beam_px` is where the beam stands, or nothing where it was not used yet and the first way costs nothing.
-    """
-    route = position_px.astype(np.float64)
-    origin = route[:1] if beam_px is None else np.array([beam_px], dtype=np.float64)
-    way_px = np.linalg.norm(np.diff(np.concatenate([origin, route]), axis=0), axis=1)
-    cost = way_px * timing.travel_s_per_px + timing.settle_s + dwell_s
-    return start_s + timing.batch_overhead_s + np.cumsum(cost)
-
 
 MIN_WAIT_S = 1e-5
 """Shorter waiting than this is none: rounding must not keep the clock busy."""

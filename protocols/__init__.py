@@ -4,7 +4,7 @@ The names below are the public ones; the messages themselves are in `protocols.m
 """
 
 from protocols.aio import Call, Client, Handler, Service, run
-from protocols.capabilities import Capabilities, LightCapabilities, ScanTiming
+from protocols.capabilities import Capabilities, LightCapabilities, ScanMeans, ScanTiming, ShapeLimits
 from protocols.codec import decode, encode
 from protocols.driver import InstrumentDriver
 from protocols.driver_service import DriverService, load_driver
@@ -42,6 +42,7 @@ from protocols.messages import (
 )
 from protocols.plan import Budget, RunPlan
 from protocols.rpc import Heartbeat
+from protocols.shapes import Piece, ScanShape, decode_pieces, parts
 from protocols.states import MOVES, FinishReason, RunState, Trigger, move
 from protocols.values import (
     FramePreset,
@@ -97,14 +98,18 @@ __all__ = [
     "NotPermitted",
     "OutOfLimits",
     "Phase",
+    "Piece",
     "PointBlock",
     "PointStatus",
     "RemoteError",
     "RunPlan",
     "RunState",
+    "ScanMeans",
     "ScanRequest",
+    "ScanShape",
     "ScanTiming",
     "Service",
+    "ShapeLimits",
     "TooLarge",
     "Trigger",
     "Unavailable",
@@ -113,9 +118,11 @@ __all__ = [
     "Value",
     "VersionMismatch",
     "decode",
+    "decode_pieces",
     "encode",
     "grainloop_version",
     "load_driver",
     "move",
+    "parts",
     "run",
 ]

@@ -68,3 +68,5 @@ FloatMap = Annotated[NDArray[np.float32], ArraySpec("float32", ("h", "w"))]
 ByteMap = Annotated[NDArray[np.uint8], ArraySpec("uint8", ("h", "w"))]
 LabelMap = Annotated[NDArray[np.int32], ArraySpec("int32", ("h", "w"))]
 ImageStack = Annotated[NDArray[np.float32], ArraySpec("float32", ("k", "h", "w"))]
+PieceList = Annotated[NDArray[np.int32], ArraySpec("int32", ("m", 10))]
+"""(M, 10) int32: shapes of a scan, one per row; `protocols.shapes.Piece` says what the columns mean."""

@@ -9,21 +9,71 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
+from protocols.shapes import ScanShape
 from protocols.values import FramePreset, Grid, LightKind, Phase, Value
 
 Seconds = Annotated[float, Field(ge=0)]
 
 
 class ScanTiming(Value):
-    """Declared costs of moving the beam, for plans and routes; never used to pace a real instrument."""
+    """Declared costs of a scan, for plans, shapes and routes; never used to pace a real instrument.
+
+    Attributes:
+        travel_s_per_px: of the beam, for every pixel of its way.
+        settle_s: before a free point, and before a line or rectangle; never within a line.
+        batch_overhead_s: of every request.
+        point_overhead_s: of every exposure beyond its dwell: trigger, camera read-out.
+        line_start_s: of a line scan.
+        map_start_s: of a rectangle; in the map queue of a vendor seconds to tens of seconds.
+        fly_back_s: from the end of one line of a rectangle to the next.
+    """
 
     travel_s_per_px: Seconds = 0.0
     settle_s: Seconds = 0.0
     batch_overhead_s: Seconds = 0.0
+    point_overhead_s: Seconds = 0.0
+    line_start_s: Seconds = 0.0
+    map_start_s: Seconds = 0.0
+    fly_back_s: Seconds = 0.0
 
-    def approach_s(self, way_px: float) -> float:
+    def start_s(self, shape: ScanShape) -> float:
+        """What one shape costs to be started."""
+        return {ScanShape.LINES: self.line_start_s, ScanShape.RECTANGLES: self.map_start_s}.get(shape, 0.0)
+
+    def approach_s(self, way_px: float, shape: ScanShape = ScanShape.POINTS) -> float:
         """What starting a batch `way_px` away from the beam costs before the first exposure."""
-        return self.batch_overhead_s + self.settle_s + self.travel_s_per_px * way_px
+        beam_s = self.settle_s + self.travel_s_per_px * way_px
+        return self.batch_overhead_s + beam_s + self.start_s(shape) + self.point_overhead_s
+
+
+class ShapeLimits(Value):
+    """Which shapes an instrument accepts, and how small they may be.
+
+    Attributes:
+        accepted: at least one of free points, line scans and rectangles.
+        shortest_line_points: fewest points of a line scan.
+        smallest_rectangle_points: fewest lines and points per line of a rectangle.
+        largest_step_px: largest step between points or lines of a raster.
+        serpentine: every other line of a rectangle is scanned backwards.
+        any_corner: a raster may be entered at any of its ends or corners; else at the top left, along the rows.
+        skips: points of a raster can be left out; else those measured before are exposed again.
+    """
+
+    accepted: Annotated[tuple[ScanShape, ...], Field(min_length=1)] = (ScanShape.POINTS,)
+    shortest_line_points: Annotated[int, Field(ge=2)] = 2
+    smallest_rectangle_points: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] = (2, 2)
+    largest_step_px: Annotated[int, Field(ge=1)] = 100
+    serpentine: bool = False
+    any_corner: bool = False
+    skips: bool = False
+
+
+class ScanMeans(Value):
+    """All that the choice of shapes needs to know of an instrument."""
+
+    timing: ScanTiming = ScanTiming()
+    shapes: ShapeLimits = ShapeLimits()
+    dwell_s: Annotated[float, Field(gt=0)]
 
 
 class LightCapabilities(Value):
@@ -47,6 +97,8 @@ class Capabilities(Value):
         dwell_range_s: shortest and longest exposure of a point.
         default_dwell_s: exposure used when the plan names none.
         max_points_per_scan: largest batch that one request may hold.
+        timing: what a scan costs.
+        shapes: free points, line scans, rectangles: what it accepts.
         light: the PL camera, or nothing where there is none.
         frame: relation of the Euler frame to the map frame.
         dead_man: whether the driver itself blanks the beam when its host falls silent.
@@ -61,6 +113,7 @@ class Capabilities(Value):
     default_dwell_s: Annotated[float, Field(gt=0)]
     max_points_per_scan: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
     timing: ScanTiming = ScanTiming()
+    shapes: ShapeLimits = ShapeLimits()
     light: LightCapabilities | None = None
     frame: FramePreset = FramePreset.IDENTITY
     dead_man: bool = False

@@ -40,6 +40,7 @@ from protocols.messages import (
     ScanDone,
     ScanRequest,
 )
+from protocols.shapes import decode_pieces
 from protocols.values import LightImages, PointBlock
 from protocols.version import grainloop_version
 
@@ -176,8 +177,10 @@ class DriverService:
             self._expose(batch, left, call, tell)
         if last is None:
             return batch.finish(self.name, None, 0.0)
-        way_px = float(np.linalg.norm(batch.request.position_px[0] - last.position_px[-1]))
-        busy_s = light_s + self._driver.capabilities.timing.approach_s(way_px)
+        request = batch.request
+        way_px = float(np.linalg.norm(request.position_px[0] - last.position_px[-1]))
+        first = decode_pieces(request.pieces, len(request.point_id))[0]
+        busy_s = light_s + self._driver.capabilities.timing.approach_s(way_px, first.shape)
         return batch.finish(self.name, float(last.time_s[-1]), busy_s)
 
     def _expose(self, batch: Batch, left: ScanRequest, call: Call, tell: Callable[[], object]) -> None:

@@ -9,9 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from protocols.errors import DeviceFailed, OutOfLimits
 from protocols.messages import ScanDone, ScanRequest
+from protocols.shapes import rest_of
 from protocols.values import PointBlock
 
 MAX_KEPT_POINTS = 4_000_000
@@ -35,8 +37,13 @@ class Batch:
     def remaining(self) -> ScanRequest:
         """The request for what is not measured yet, in the order asked for."""
         left = np.isin(self.request.point_id, list(self._pending))
-        update = {"point_id": self.request.point_id[left], "position_px": self.request.position_px[left]}
-        return self.request.model_copy(update=update)
+        request = self.request
+        update = {
+            "point_id": request.point_id[left],
+            "position_px": request.position_px[left],
+            "pieces": rest_of(request.pieces, left),
+        }
+        return request.model_copy(update=update)
 
     def add(self, block: PointBlock, name: str) -> None:
         """Keep what the driver measured.
@@ -134,7 +141,12 @@ def _same_points(a: ScanRequest, b: ScanRequest) -> bool:
         a.dwell_s == b.dwell_s
         and np.array_equal(a.point_id, b.point_id)
         and np.array_equal(a.position_px, b.position_px)
+        and _same_pieces(a.pieces, b.pieces)
     )
+
+
+def _same_pieces(a: NDArray[np.int32] | None, b: NDArray[np.int32] | None) -> bool:
+    return a is b if a is None or b is None else np.array_equal(a, b)
 
 
 def _require_new_ids(request: ScanRequest, run: dict[tuple[int, int], Batch]) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 
 from protocols.capabilities import Capabilities, LightCapabilities
 from protocols.errors import DeviceFailed, OutOfLimits
+from protocols.hosting.shape_limits import check_pieces
 from protocols.messages import LightRequest, ScanRequest
 from protocols.values import LightImages, LightKind, PointBlock, PointStatus
 
@@ -22,7 +23,8 @@ def check_scan(request: ScanRequest, capabilities: Capabilities) -> None:
     """Refuse a scan that the instrument cannot do.
 
     Raises:
-        OutOfLimits: section, dwell, number of points, repeated ids, or a point outside the grid.
+        OutOfLimits: section, dwell, number of points, repeated ids, a point outside the grid, or a shape that the
+            instrument does not accept.
     """
     name = capabilities.name
     _check_section(request.section, capabilities)
@@ -36,6 +38,7 @@ def check_scan(request: ScanRequest, capabilities: Capabilities) -> None:
     _check_count(request, capabilities)
     _check_ids(request, name)
     _check_positions(request, capabilities)
+    check_pieces(request, capabilities)
 
 
 def check_light(request: LightRequest, capabilities: Capabilities) -> LightCapabilities:

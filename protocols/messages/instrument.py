@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from protocols.arrays import IdList, PixelList
+from protocols.arrays import IdList, PieceList, PixelList
 from protocols.capabilities import Capabilities
 from protocols.messages.common import CheckHealth, Health, Seconds
 from protocols.values import LightImages, PointBlock, Value
@@ -51,6 +51,8 @@ class ScanRequest(Value):
         batch: number of the batch within the run; requests are served first come, first served.
         point_id: one id per point, unique within the run.
         position_px: row, column of each point.
+        pieces: which stretches of the list are free points, lines and rectangles, one row each
+            (`protocols.shapes.Piece`); without it all are free points.
         dwell_s: exposure per point.
         not_before_s: instrument-clock time before which this request could not have been decided. A simulator that
             runs faster than real time starts no earlier, so that idle time stays honest; real instruments ignore it.
@@ -62,6 +64,7 @@ class ScanRequest(Value):
     batch: Annotated[int, Field(ge=0)]
     point_id: IdList
     position_px: PixelList
+    pieces: PieceList | None = None
     dwell_s: Annotated[float, Field(gt=0)]
     not_before_s: Seconds = 0.0
 

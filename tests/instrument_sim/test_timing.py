@@ -1,10 +1,8 @@
 import math
 
-import numpy as np
 import pytest
 
-from instrument_sim.timing import SimulatedClock, point_end_times
-from protocols.capabilities import ScanTiming
+from instrument_sim.timing import SimulatedClock
 
 
 class FakeWall:
@@ -29,15 +27,6 @@ class FakeWall:
 
         event.wait = wait
         return waited
-
-
-def test_each_point_costs_way_settling_and_dwell():
-    timing = ScanTiming(travel_s_per_px=0.1, settle_s=0.5, batch_overhead_s=2.0)
-    route = np.array([[0, 0], [3, 4], [3, 4]], np.int32)
-    ends = point_end_times(10.0, route, None, 1.0, timing)
-    np.testing.assert_allclose(ends, [13.5, 15.5, 17.0])
-    from_afar = point_end_times(10.0, route, (0, 10), 1.0, timing)
-    np.testing.assert_allclose(from_afar, ends + 1.0)
 
 
 def test_infinite_speed_up_never_waits():
