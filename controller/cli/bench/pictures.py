@@ -18,7 +18,7 @@ from controller.figures.reconstruction import POINT_COLOUR, draw_keys
 from controller.figures.style import house_style
 
 CURVES = "wrong_pixels.png"
-_STYLES = {
+STYLES = {
     "nn": ("#8a8a8a", "-", "o"),
     "pl_watershed": ("#009e73", "-", "o"),
     "pl_candidates": ("#0072b2", "-", "s"),
@@ -61,7 +61,7 @@ def curves_figure(maps: Sequence[MapRuns], plan: Plan) -> Figure:
 
 
 def _curve(axes: Axes, rows: Sequence[Row]) -> None:
-    colour, line, marker = _STYLES.get(rows[0].case, ("#56b4e9", "-.", "D"))
+    colour, line, marker = STYLES.get(rows[0].case, ("#56b4e9", "-.", "D"))
     measured = [100 * row.fraction_measured for row in rows]
     wrong = [100 * row.mean("error_over_5deg") for row in rows]
     spread = [100 * row.sd("error_over_5deg") for row in rows]

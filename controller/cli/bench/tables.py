@@ -54,18 +54,19 @@ def _map_to_json(runs: MapRuns, plan: Plan) -> dict[str, Any]:
         "shape_px": list(runs.specimen.shape_px),
         "point_groups": [phase.laue_group for phase in runs.specimen.phases],
         "registration_s": [round(value, 3) for value in runs.registration_s],
-        "rows": [_row_to_json(row) for row in runs.rows],
+        "rows": [row_to_json(row) for row in runs.rows],
     }
     if runs.centre_rows:
         found["centre"] = {
             "edge_px": plan.crop_px,
             "samples": plan.samples,
-            "rows": [_row_to_json(row) for row in runs.centre_rows],
+            "rows": [row_to_json(row) for row in runs.centre_rows],
         }
     return found
 
 
-def _row_to_json(row: Row) -> dict[str, Any]:
+def row_to_json(row: Row) -> dict[str, Any]:
+    """A row with mean, standard deviation and the value of every seed of each figure."""
     figures = {
         name: {
             "mean": _finite(row.mean(name)),
@@ -83,7 +84,7 @@ def _finite(value: float) -> float | None:
 
 def to_markdown(maps: Sequence[MapRuns], plan: Plan) -> str:
     """A page with one table per map and share."""
-    text = ["# Reconstruction\n", LEGEND, _weights_line()]
+    text = ["# Reconstruction\n", LEGEND, weights_line()]
     for runs in maps:
         text += [f"## {runs.name}\n", _share_table(runs.rows, plan.whole, plan.shares)]
         for share in plan.shares:
@@ -96,7 +97,8 @@ def to_markdown(maps: Sequence[MapRuns], plan: Plan) -> str:
     return "\n".join(text)
 
 
-def _weights_line() -> str:
+def weights_line() -> str:
+    """What was measured: a line that names version and weights."""
     shown = ", ".join(f"{group} `{sha[:12]}`" for group, sha in shipped_weights()) or "none"
     return f"grainloop {grainloop_version()}, weights: {shown}.\n"
 

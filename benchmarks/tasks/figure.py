@@ -1,0 +1,113 @@
+"""The figure of a task: one row of panels for each figure that is drawn, one column for each material."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+
+from benchmarks.tasks.materials import Material
+from benchmarks.tasks.page import DOCS
+from benchmarks.tasks.results import Results
+from benchmarks.tasks.task import Column
+from controller.cli.bench.pictures import STYLES
+from controller.cli.bench.runs import Row
+from controller.figures.layout import save
+from controller.figures.style import house_style
+
+_MORE = (
+    ("#56b4e9", "-.", "D"),
+    ("#e69f00", "-", "^"),
+    ("#000000", "--", "v"),
+    ("#f0e442", "-", "d"),
+    ("#cc79a7", "-.", "p"),
+    ("#0072b2", ":", "x"),
+    ("#009e73", "--", "+"),
+)
+"""Colour, line and marker of cases that have none of their own (Okabe & Ito)."""
+_PANEL_INCH = (4.2, 3.1)
+_GROUP = 0.8
+"""Width of a group of bars."""
+
+
+def draw(results: Results, folder: Path = DOCS) -> Path:
+    """Write the picture of a task that was measured."""
+    with house_style():
+        return save(task_figure(results), folder / f"{results.task.name}.png")
+
+
+def task_figure(results: Results) -> Figure:
+    """Every figure drawn, mean with bars of one standard deviation."""
+    task = results.task
+    rows, columns = len(task.drawn), len(task.materials)
+    figure = Figure(figsize=(0.8 + _PANEL_INCH[0] * columns, 0.9 + _PANEL_INCH[1] * rows), layout="constrained")
+    grid: Any = figure.subplots(rows, columns, squeeze=False, sharey="row")
+    for axes_of_row, column in zip(grid, task.drawn, strict=True):
+        for axes, material in zip(axes_of_row, task.materials, strict=True):
+            _panel(axes, results, material, column)
+        axes_of_row[0].set_ylabel(column.heading)
+    for axes, material in zip(grid[0], task.materials, strict=True):
+        axes.set_title(material.title)
+    for axes in grid[-1]:
+        axes.set_xlabel(task.axis)
+    handles, labels = grid[0][0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=min(6, len(labels)))
+    return figure
+
+
+def _panel(axes: Axes, results: Results, material: Material, column: Column) -> None:
+    task = results.task
+    places = np.arange(len(task.levels)) if task.kind == "bars" else np.array([level.value for level in task.levels])
+    for number, case in enumerate(task.cases):
+        rows = [results.row(material.name, level.name, case.name) for level in task.levels]
+        if task.kind == "bars":
+            _bars(axes, places, rows, column, number, len(task.cases), case.name)
+        else:
+            _line(axes, places, rows, column, number, case.name)
+    _scales(axes, results, places, column)
+    axes.grid(visible=True, which="major", linewidth=0.3)
+    axes.set_axisbelow(True)
+
+
+def look_of(case: str, number: int) -> tuple[str, str, str]:
+    """Colour, line and marker: the same in all pictures for methods that have their own."""
+    return STYLES.get(case, _MORE[number % len(_MORE)])
+
+
+def _means(rows: list[Row], column: Column) -> tuple[np.ndarray, np.ndarray]:
+    mean, sd = (np.array([column.factor * getattr(row, of)(column.figure) for row in rows]) for of in ("mean", "sd"))
+    return mean, sd
+
+
+def _line(axes: Axes, places: np.ndarray, rows: list[Row], column: Column, number: int, name: str) -> None:
+    colour, line, marker = look_of(name, number)
+    look: Any = {"color": colour, "linestyle": line, "marker": marker, "markersize": 5, "fillstyle": "none"}
+    axes.errorbar(places, *_means(rows, column), linewidth=1.3, capsize=3, label=name, **look)
+
+
+def _bars(axes: Axes, places: np.ndarray, rows: list[Row], column: Column, number: int, count: int, name: str) -> None:
+    colour, line, _ = look_of(name, number)
+    width = _GROUP / count
+    mean, sd = _means(rows, column)
+    look: Any = {"color": colour, "hatch": None if line == "-" else "////", "edgecolor": "white", "linewidth": 0.4}
+    at = places + (number - (count - 1) / 2) * width
+    axes.bar(at, mean, width, yerr=sd, error_kw={"linewidth": 0.8}, capsize=2, label=name, **look)
+
+
+def _scales(axes: Axes, results: Results, places: np.ndarray, column: Column) -> None:
+    task = results.task
+    names = [level.name for level in task.levels]
+    if task.kind == "lines" and task.scale == "log":
+        axes.set_xscale("log")
+        axes.xaxis.set_minor_formatter(NullFormatter())
+    if task.kind == "bars" or task.scale == "log":
+        axes.set_xticks(places, names)
+    if column.figure in task.log_figures:
+        axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        axes.yaxis.set_minor_formatter(NullFormatter())
