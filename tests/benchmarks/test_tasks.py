@@ -24,6 +24,8 @@ from controller.cli.bench.runs import Row
 from controller.cli.bench.scenes import Setting, make_scene
 from tests.controller.small_maps import chessboard
 
+pytestmark = pytest.mark.usefixtures("fonts_are_open")
+
 BOARD = Material("board", "Chessboard", lambda seed: chessboard(seed=seed))
 CASES = (Case("nn", "nn"), Case("candidates", "pl_candidates"))
 
