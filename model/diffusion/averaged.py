@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -66,9 +68,19 @@ class Averaged:
             CheckpointError: they are of another network.
         """
         held = module.state_dict()
-        try:
+        with self.read_as_network():
             module.load_state_dict(self.tensors | {name: held[name] for name in kept})
-        except RuntimeError as error:
+
+    @contextmanager
+    def read_as_network(self) -> Generator[None]:
+        """Tells of tensors that do not fit.
+
+        Raises:
+            CheckpointError: they are of another network.
+        """
+        try:
+            yield
+        except (KeyError, IndexError, RuntimeError) as error:
             raise CheckpointError(f"Weights file {self.path} belongs to another network.") from error
 
     def before(self) -> Progress:

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from model.diffusion.averaged import read_averaged
+from model.diffusion.averaged import Averaged, read_averaged
 from model.diffusion.backbone import DEFAULT
 from model.diffusion.card import code_revision
 from model.diffusion.checkpoint import (
@@ -40,6 +40,7 @@ from model.diffusion.processes import rank_and_world, total
 from model.diffusion.records import Records, StepReport, Validate
 from model.diffusion.schedule import LearningRate, ema_decay, update_average
 from model.diffusion.state import StateSpace, state_space
+from model.diffusion.transfer import transferred
 from model.diffusion.validation import ValidationConfig
 
 CPU_SECONDS = "cpu_seconds"
@@ -191,14 +192,27 @@ class Trainer:
     def start_from(self, path: Path) -> None:
         """Begin with the averaged weights in any file: fresh moments, the steps and hours before them counted in.
 
+        Weights for another point group lend what does not depend on it; counting then begins anew.
+
         Raises:
-            CheckpointError: the file is missing, damaged, or of another point group or network.
+            CheckpointError: the file is missing, damaged, or of another network.
         """
         found = read_averaged(path)
-        found.check_fits(self.config.point_group, self.config.backbone)
+        group = found.point_group or self.config.point_group
+        found.check_fits(group, self.config.backbone)
+        if group != self.config.point_group:
+            self._borrow(found, group)
+            return
         for network in (self.model, self.average):
             found.load_into(network, kept=("sigma_data",))  # half-precision files hold it rounded
         self._stand_at(found.before())
+
+    def _borrow(self, found: Averaged, group: str) -> None:
+        with found.read_as_network():
+            lent = transferred(found.tensors, state_space(group), self.model, self.space)
+            for network in (self.model, self.average):
+                network.load_state_dict(lent)
+        self.origins = found.before().origins
 
     def _stand_at(self, progress: Progress) -> None:
         self.step, self.seconds, self.cpu_seconds = progress.step, progress.seconds, progress.cpu_seconds

@@ -276,23 +276,26 @@ def _card(folder: Path) -> dict[str, Any]:
     return json.loads((folder / "card.json").read_text(encoding="utf-8"))
 
 
-@pytest.mark.parametrize(
-    ("line", "told"),
-    [
-        ('point_group = "m-3m"', "is for Laue group 6/mmm, not m-3m."),
-        ('backbone = "dit"', "has the backbone unet, not dit."),
-    ],
-)
 def test_weights_of_another_network_begin_nothing(
-    line: str, told: str, config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from model.weights import weights_files
 
-    config.write_text(line + TINY)
+    config.write_text('backbone = "dit"' + TINY)
     path = weights_files()["6/mmm"].path
     assert train(config, tmp_path / "out", "--from", str(path)) == 1
-    assert capsys.readouterr().err == f"grainloop: Weights file {path} {told}\n"
+    assert capsys.readouterr().err == f"grainloop: Weights file {path} has the backbone unet, not dit.\n"
     assert not (tmp_path / "out").exists()
+
+
+def test_weights_of_another_point_group_begin_a_training_that_counts_anew(config: Path, tmp_path: Path) -> None:
+    from model.weights import weights_files
+
+    config.write_text('point_group = "m-3m"' + TINY)
+    assert train(config, tmp_path / "out", "--from", str(weights_files()["6/mmm"].path)) == 0
+    card = _card(tmp_path / "out")
+    assert card["steps"] == 1
+    assert [origin["file"] for origin in card["origins"]] == ["6-mmm.safetensors"]
 
 
 def test_another_backbone_trains_and_resumes_by_the_same_command(
@@ -320,7 +323,7 @@ def test_a_training_ships_with_its_card_and_curves(
     package.mkdir()
     config.write_text('backbone = "dit"' + TINY)
     assert train(config, out) == 0
-    train_outputs.ship(out, package)
+    train_outputs.ship(out, package, specimens=2)
     names = {path.name for path in package.iterdir()}
     beside = {f"6-mmm.{name}" for name in ("card.json", "card.md", "curves.png", "metrics.csv")}
     assert names == beside | {"6-mmm.safetensors", "index.json"}
@@ -329,10 +332,13 @@ def test_a_training_ships_with_its_card_and_curves(
     assert {"seed", "revisions", "recipe_weights", "cpu_hours", "origins"} <= set(card)
     assert (card["shipped"]["sha256"], card["shipped"]["from"]) == (shipped.sha256, "best.safetensors")
     assert f"| sha256 | {shipped.sha256} |" in shipped.beside("card.md").read_text(encoding="utf-8")
-    assert load_shipped("6/mmm", package).sha256 == shipped.sha256
+    loaded = load_shipped("6/mmm", package)
+    assert loaded.sha256 == shipped.sha256
+    assert loaded.calibration is not None
+    assert "Calibrating" in capsys.readouterr().out
 
     monkeypatch.setattr(train_outputs, "MAX_METRICS_BYTES", 10)
-    train_outputs.ship(out / "checkpoint.safetensors", package)
+    train_outputs.ship(out / "checkpoint.safetensors", package, specimens=2)
     assert not shipped.beside("metrics.csv").exists()
     again = weights_files(package)["6/mmm"]
     assert load_shipped("6/mmm", package).sha256 == again.sha256
