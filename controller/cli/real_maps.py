@@ -19,7 +19,7 @@ SHARES = (0.0625, 0.021)
 @cache
 def real_cases(laue_group: str) -> tuple[Case, ...]:
     """Every map of that Laue group that ships, at every share."""
-    named = ((name, specimens.load(name)) for name in specimens.FILES)
+    named = ((name, specimens.load(name)) for name in specimens.ALL)
     fitting = [(name, found) for name, found in named if found.main_phase.laue_group == laue_group]
     return tuple(_case(name.replace("-", "_"), found, share) for name, found in fitting for share in SHARES)
 
@@ -29,5 +29,6 @@ def _case(name: str, truth: OrientationMap, share: float) -> Case:
     scene = make_scene(truth, Setting(share=share))
     points, phase = scene.points, truth.main_phase
     sparse = SparsePoints(points.position_px, points.orientation, points.indexed)
-    problem = Problem(truth.shape_px, phase.laue_group, sparse, scene.given.problems[phase.phase_id].light)
+    light = scene.given.problems[phase.phase_id].light if phase.laue_group == "6/mmm" else None
+    problem = Problem(truth.shape_px, phase.laue_group, sparse, light)
     return Case(name, share, problem, truth.orientation, truth.indexed)

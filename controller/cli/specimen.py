@@ -18,10 +18,10 @@ def load_specimen(name: str) -> OrientationMap:
         BadInput: no such file or specimen, or a map that cannot be read.
     """
     try:
-        if name in specimens.FILES:
+        if name in specimens.ALL:
             return specimens.load(name)
         if not Path(name).is_file():
-            known = ", ".join(specimens.FILES)
+            known = ", ".join(specimens.ALL)
             raise BadInput(f"There is no map file {name}, and no specimen of that name (known: {known}).", field="map")
         return read_map(Path(name))
     except MapFileError as error:

@@ -11,15 +11,17 @@ import typer
 
 from model.crystal import CrystalError
 from model.diffusion.averaged import file_hash
+from model.diffusion.calibrate import calibrate
 from model.diffusion.card import markdown, write_card
 from model.diffusion.checkpoint import CheckpointError, compact, read_metadata
 from model.diffusion.metrics import read_metrics
 from model.diffusion.records import BEST, CARD, CARD_TEXT, CHECKPOINT, COMPACT, METRICS
-from model.diffusion.shipped import ship_weights
+from model.diffusion.shipped import CALIBRATION, load_uncalibrated, ship_weights
 from model.weights import FOLDER, WeightsFile
 from protocols.errors import BadInput
 
 CURVES = "curves.png"
+CALIBRATED_ON_SPECIMENS = 160
 MAX_METRICS_BYTES = 200_000
 """Longer ones do not ship; the curves show them."""
 
@@ -58,12 +60,13 @@ def write_curves(folder: Path) -> None:
     typer.echo(f"The curves are in {folder / CURVES}.")
 
 
-def ship(source: Path, folder: Path = FOLDER) -> None:
-    """Write trained weights to the package, with the card, curves and metrics of their training.
+def ship(source: Path, folder: Path = FOLDER, specimens: int = CALIBRATED_ON_SPECIMENS) -> None:
+    """Calibrate trained weights and write them to the package, with the card, curves and metrics of their training.
 
     Args:
         source: a training folder, whose best weights are taken, or a file in one, whose averaged weights are taken.
         folder: of the package.
+        specimens: synthetic ones that the claims of the weights are calibrated on.
 
     Raises:
         BadInput: weights, card or metrics are missing or cannot be read; nothing is written then.
@@ -75,7 +78,10 @@ def ship(source: Path, folder: Path = FOLDER) -> None:
     card, metrics = _read_card(weights.with_name(CARD)), weights.with_name(METRICS)
     _check_metrics(metrics)
     try:
-        path = ship_weights(weights, card["point_group"], folder)
+        group = card["point_group"]
+        typer.echo(f"Calibrating {weights} on {specimens} synthetic specimens that no training sees …")
+        calibration = calibrate(load_uncalibrated(weights, group), specimens)
+        path = ship_weights(weights, group, folder, {CALIBRATION: calibration.to_json()})
         meta = read_metadata(path)
     except (CheckpointError, CrystalError) as error:
         raise BadInput(str(error), field="ship", value=source) from error

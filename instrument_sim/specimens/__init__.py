@@ -10,7 +10,10 @@ from model.maps import OrientationMap, read_map
 
 FOLDER: Final = Path(__file__).parent
 FILES: Final = MappingProxyType({"ti64": "Ti64-200x200.ang", "mg-twins": "newTwins.cpr"})
-"""Specimen name → map file."""
+"""Specimens that show PL contrast: name → map file."""
+CUBIC: Final = MappingProxyType({"ni": "testDataEBSD.cpr"})
+"""Specimens without: PL tells nothing of cubic crystals."""
+ALL: Final = MappingProxyType({**FILES, **CUBIC})
 
 
 def path_of(name: str) -> Path:
@@ -19,15 +22,15 @@ def path_of(name: str) -> Path:
     Raises:
         ValueError: no specimen has this name.
     """
-    if name not in FILES:
-        raise ValueError(f"unknown specimen {name!r}; known: {', '.join(FILES)}")
-    return FOLDER / FILES[name]
+    if name not in ALL:
+        raise ValueError(f"unknown specimen {name!r}; known: {', '.join(ALL)}")
+    return FOLDER / ALL[name]
 
 
 def load(name: str) -> OrientationMap:
-    """The orientation map of a specimen: "ti64" (200×200, macrozones) or "mg-twins" (137×167, twin lamellae).
+    """The orientation map of a specimen: "ti64" (200×200, macrozones), "mg-twins" (137×167, twin lamellae), or "ni".
 
-    Neither file states its Euler frame; both are declared as "identity", so that for the simulation the Euler frame is
+    The last is cubic (243×359, annealing twins). No file states its Euler frame; all are declared as "identity", so that for the simulation the Euler frame is
     the map frame.
 
     Raises:

@@ -7,7 +7,7 @@ them: grids, random points and refined grids at every density, with PL and witho
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from model.diffusion.state import StateSpace
 from model.diffusion.validation import Case, solve, synthetic_case
 from model.estimate.calibration import Calibration, Claims, fit_correction
 from model.microstructure import draw_example
-from model.reconstruct.problem import bound_of
+from model.reconstruct.problem import bound_of, scatter_of
 
 _SEED = 4_062_2026
 CALIBRATED_ON, TESTED_ON = 0x63616C, 0x746573
@@ -43,19 +43,14 @@ def claims_of(trained: Weights, cases: Iterable[Case]) -> dict[bool, Claims]:
     found: dict[bool, list[Claims]] = {}
     for case in cases:
         posterior, error = solve(trained, case)
-        of = (posterior.p_wrong, posterior.expected_error_deg, bound_of(posterior))
-        p_wrong, expected, bound = (claimed[case.inside] for claimed in of)
-        found.setdefault(posterior.light_used, []).append(Claims(p_wrong, expected, bound, error))
+        of = (posterior.p_wrong, posterior.expected_error_deg, bound_of(posterior), scatter_of(posterior))
+        claimed = [values[case.inside] for values in of]
+        found.setdefault(posterior.light_used, []).append(Claims(*claimed, error))
     return {used: _joined(parts) for used, parts in found.items()}
 
 
 def _joined(parts: list[Claims]) -> Claims:
-    return Claims(
-        np.concatenate([part.p_wrong for part in parts]),
-        np.concatenate([part.expected_error_deg for part in parts]),
-        np.concatenate([part.bound90_deg for part in parts]),
-        np.concatenate([part.error_deg for part in parts]),
-    )
+    return Claims(*(np.concatenate([getattr(part, of.name) for part in parts]) for of in fields(Claims)))
 
 
 def calibrate(trained: Weights, specimens: int = 160, shape: tuple[int, int] = (96, 96)) -> Calibration:

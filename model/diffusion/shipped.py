@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
@@ -64,13 +64,26 @@ def load_weights(path: Path, group: str, sha256: str | None = None) -> Weights:
     return _inference(read_averaged(path, sha256), group)
 
 
+def load_uncalibrated(path: Path, group: str) -> Weights:
+    """Weights of any file without the calibration that it may hold, which is not read.
+
+    Raises:
+        CheckpointError: the file is missing, altered or of another network.
+    """
+    return _uncalibrated(read_averaged(path), group)
+
+
 def _inference(found: Averaged, group: str) -> Weights:
+    return replace(_uncalibrated(found, group), calibration=_calibration(found))
+
+
+def _uncalibrated(found: Averaged, group: str) -> Weights:
     """A denoiser with the weights found."""
     found.check_fits(group, found.backbone)
     space = state_space(group)
     denoiser = Denoiser(torch.from_numpy(space.sigma_data), space.light_channels, found.backbone)
     found.load_into(denoiser)
-    return Weights(denoiser.eval().requires_grad_(False), space, found.sha256, _calibration(found))
+    return Weights(denoiser.eval().requires_grad_(False), space, found.sha256)
 
 
 def _calibration(found: Averaged) -> Calibration | None:
@@ -96,7 +109,7 @@ def ship_weights(
         CheckpointError: the file is missing, damaged or of another group or network.
     """
     found = read_averaged(source)
-    half = halved(_inference(found, group).denoiser.state_dict())
+    half = halved(_uncalibrated(found, group).denoiser.state_dict())
     meta = found.meta | {"point_group": group, "backbone": found.backbone} | dict(extra)
     path = weights_path(group, folder)
     write_tensors(path, half, meta)

@@ -143,6 +143,7 @@ class Posterior:
         orientation: (h, w, 4) float32 unit quaternions; measured pixels keep their measured orientation.
         expected_error_deg: (h, w) float32.
         bound90_deg: (h, w) float32 angle that the error stays below with probability 0.9.
+        scatter_deg: (h, w) float32 rms error where the map shows the right grain, if the method knows.
         p_wrong: (h, w) float32 probability of being off by more than `WRONG_DEG`.
         boundary: (h, w) float32 probability of a grain boundary towards the right or lower neighbour.
         grain: (h, w) int32 labels from 1; 0 where nothing is known.
@@ -161,6 +162,7 @@ class Posterior:
     boundary: NDArray[np.float32]
     grain: NDArray[np.int32]
     bound90_deg: NDArray[np.float32] | None = None
+    scatter_deg: NDArray[np.float32] | None = None
     candidates: Candidates | None = None
     samples: NDArray[np.float32] | None = None
     denoised: NDArray[np.float32] | None = None
@@ -281,3 +283,10 @@ def bound_of(posterior: Posterior) -> NDArray[np.float32]:
     if posterior.bound90_deg is not None:
         return posterior.bound90_deg
     return np.full(posterior.p_wrong.shape, LARGEST_ERROR_DEG, np.float32)
+
+
+def scatter_of(posterior: Posterior) -> NDArray[np.float32]:
+    """(h, w) rms degrees inside grains; `WRONG_DEG` where the method knows of none."""
+    if posterior.scatter_deg is not None:
+        return posterior.scatter_deg
+    return np.full(posterior.p_wrong.shape, WRONG_DEG, np.float32)

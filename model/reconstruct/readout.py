@@ -11,17 +11,20 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import gammaincinv
 
 from model.crystal import disorientation_deg, segment_grains
 from model.reconstruct.problem import WRONG_DEG, Candidates, Posterior, Problem
 from model.reconstruct.seeds import Seeds
-from model.reconstruct.within import Partners, bent_map
+from model.reconstruct.within import Partners, bent_map, scatter_at
 
 KEPT = 4
 """Candidates kept per pixel; the weight of the others counts as that of a grain never hit."""
 LEVEL = 0.9
 """Probability with which the error stays below the bound that is told."""
 QUANTILES = 201
+QUANTILE_MAX = 0.995
+"""Maxwell's law is not believed beyond."""
 SMALL_TABLE = 4096
 """Pairs of seeds that a table has room for at first; it grows."""
 NEGLIGIBLE = 0.01
@@ -101,10 +104,13 @@ def read_out(
     error = np.where(seed >= 0, weight * angle, 0).sum(axis=-1) + free * np.float32(unlike.mean())
     orientation = seeds.orientation[chosen] if partners is None else bent_map(seeds, partners, chosen)
     orientation[tuple(seeds.position.T)] = seeds.orientation
+    scatter = None if partners is None else scatter_at(seeds, partners, chosen)
+    bound = error_bound_deg(angle, weight, unlike)
     return Posterior(
         orientation=orientation,
-        expected_error_deg=error.astype(np.float32),
-        bound90_deg=error_bound_deg(angle, weight, unlike),
+        expected_error_deg=error.astype(np.float32) if scatter is None else np.hypot(error, scatter).astype(np.float32),
+        bound90_deg=bound if scatter is None else np.where(right > LEVEL, bound_within_deg(right, scatter), bound),
+        scatter_deg=scatter,
         p_wrong=np.clip(1 - right, 0, 1).astype(np.float32),
         boundary=angles.boundary(seed, weight),
         grain=grain_labels(orientation, problem.laue_group),
@@ -149,6 +155,18 @@ def error_bound_deg(
     flat, heavy = (np.ascontiguousarray(values).reshape(out.size, -1) for values in (angle, weight))
     kernels.bounds(flat, heavy, quantiles, LEVEL, out.reshape(-1))
     return out
+
+
+def bound_within_deg(right: NDArray[np.float32], scatter_deg: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(h, w) angle that the error stays below with probability `LEVEL`, where the map shows the right grain likelier.
+
+    Errors inside the grain, which is the right one with probability `right` (h, w), follow Maxwell's law with the rms
+    `scatter_deg` (h, w); those of another grain are larger.
+    """
+    within = np.clip(LEVEL / np.maximum(right, LEVEL), 0, QUANTILE_MAX)
+    table = np.linspace(LEVEL, QUANTILE_MAX, QUANTILES)
+    multiple = np.interp(within, table, np.sqrt(2 * gammaincinv(1.5, table) / 3))
+    return np.minimum(multiple * scatter_deg, WRONG_DEG).astype(np.float32)
 
 
 def grain_labels(orientation: NDArray[np.float32], laue_group: str) -> NDArray[np.int32]:

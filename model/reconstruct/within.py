@@ -22,6 +22,12 @@ WIDTH = 0.7
 """Width of the kernel over the distance between neighbouring points; wider ones smooth subgrains away."""
 LONELY_PX = 1.0
 """Distance between neighbours where a point has none."""
+_MEAN_SQUARE_OVER_MEDIAN = 3 / 1.5382**2
+"""Of angles by Maxwell's law: mean square over the square of the median."""
+LONELY_DEG = 1.0
+"""Scatter within grains where no point has a neighbour in its own."""
+PRIOR_PAIRS = 2
+"""Pairs that the scatter of the whole section counts as at every point."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,12 +39,20 @@ class Partners:
         turned: (N, P, 4) float32 their orientations as the symmetric equivalents nearest to that of the seed.
         width_px: (N,) float32 width of the kernel around the seed.
         bending_deg_px: (N,) float32 rms angle to the partners over their rms distance; 0 without any.
+        scatter_deg: (N,) float32 rms deviation of one orientation from another one spacing away in the same grain,
+            over √2: noise and bending together.
     """
 
     index: NDArray[np.int32]
     turned: NDArray[np.float32]
     width_px: NDArray[np.float32]
     bending_deg_px: NDArray[np.float32]
+    scatter_deg: NDArray[np.float32]
+
+    @property
+    def spacing_px(self) -> NDArray[np.float32]:
+        """(N,) mean distance to the nearest points."""
+        return self.width_px / np.float32(WIDTH)
 
 
 def find_partners(seeds: Seeds, laue_group: str) -> Partners:
@@ -48,7 +62,8 @@ def find_partners(seeds: Seeds, laue_group: str) -> Partners:
     if not len(pairs):
         nobody = np.full((count, 1), -1, np.int32)
         zero = np.zeros(count, np.float32)
-        return Partners(nobody, np.zeros((count, 1, 4), np.float32), zero + np.float32(WIDTH * LONELY_PX), zero)
+        alone = zero + np.float32(WIDTH * LONELY_PX), zero, zero + np.float32(LONELY_DEG)
+        return Partners(nobody, np.zeros((count, 1, 4), np.float32), *alone)
     first, second = pairs.T
     angle = np.asarray(disorientation_deg(seeds.orientation[first], seeds.orientation[second], laue_group))
     own = (seeds.group[first] == seeds.group[second]) & (angle <= SAME_GRAIN_DEG)
@@ -58,6 +73,7 @@ def find_partners(seeds: Seeds, laue_group: str) -> Partners:
         _turned(seeds.orientation[first], seeds.orientation[second], laue_group).reshape(count, -1, 4),
         (WIDTH * np.maximum(apart[:, :4].mean(axis=1), LONELY_PX)).astype(np.float32),
         _bending(angle.reshape(count, -1), apart, own.reshape(count, -1)),
+        _scatter(angle.reshape(count, -1), own.reshape(count, -1)),
     )
 
 
@@ -72,6 +88,26 @@ def _turned(to: NDArray[np.float32], q: NDArray[np.float32], laue_group: str) ->
 def _bending(angle: NDArray[np.float32], distance: NDArray[np.float64], own: NDArray[np.bool_]) -> NDArray[np.float32]:
     total = (np.square(distance) * own).sum(axis=1)
     return np.sqrt((np.square(angle) * own).sum(axis=1) / np.maximum(total, 1e-9)).astype(np.float32)
+
+
+def _scatter(angle: NDArray[np.float32], own: NDArray[np.bool_]) -> NDArray[np.float32]:
+    if not own.any():
+        return np.full(len(angle), LONELY_DEG, np.float32)
+    typical = _MEAN_SQUARE_OVER_MEDIAN * np.square(np.median(angle[own]))
+    total = (np.square(angle) * own).sum(axis=1) + PRIOR_PAIRS * typical
+    return np.sqrt(total / (own.sum(axis=1) + PRIOR_PAIRS) / 2).astype(np.float32)
+
+
+def scatter_at(seeds: Seeds, partners: Partners, chosen: NDArray[np.int32]) -> NDArray[np.float32]:
+    """(h, w) rms degrees by which a pixel is off `bent_map` although its grain is that of the seed `chosen` (h, w).
+
+    Half of the mean square is taken to stay near the point (noise), the other half to grow with the square of the
+    distance to it in spacings (bending).
+    """
+    place = np.indices(chosen.shape, dtype=np.int32)
+    away = place - np.moveaxis(seeds.position[chosen], -1, 0)
+    spacings2 = np.square(away).sum(axis=0) / np.square(partners.spacing_px)[chosen]
+    return (partners.scatter_deg[chosen] * np.sqrt((1 + spacings2) / 2)).astype(np.float32)
 
 
 def orientation_at(

@@ -239,7 +239,7 @@ def test_real_maps_are_registered_problems_with_known_answers() -> None:
         at = tuple(case.problem.points.position_px.T)
         same = np.abs((case.problem.points.orientation * case.truth[at]).sum(-1))[case.inside[at]]
         assert same == pytest.approx(1, abs=1e-4)
-    assert real_cases("m-3m") == ()
+    assert [(case.name, case.problem.light) for case in real_cases("m-3m")] == [("ni", None)] * 2
 
 
 def test_a_training_begins_from_weights_and_counts_what_was_before(
