@@ -20,6 +20,7 @@ from model.crystal import laue_group
 from model.diffusion.checkpoint import CheckpointError
 from model.diffusion.conditions import Evidence, SectionInput, gather_evidence, section_input
 from model.diffusion.denoiser import Conditions, Denoised, Denoiser
+from model.diffusion.gate import Slots, mixture
 from model.diffusion.sampler import sample_section
 from model.diffusion.shipped import Weights
 from model.diffusion.state import orientations_of, original_light
@@ -96,7 +97,7 @@ def reconstruct(
     found = map_of(problem, evidence, seed, weight, chosen)
     believed = belief_in_seeds(evidence.seeds, angles, seed, weight) >= DOUBTED
     denoised = denoised_map(evidence.seeds, problem.laue_group, chosen, believed)
-    found = replace(found, light=denoised_light(said), denoised=denoised)
+    found = replace(found, light=denoised_light(section, said), denoised=denoised)
     found = found if trained.calibration is None else trained.calibration(found)
     if not options.members or options.out_of_time():
         return found
@@ -197,9 +198,18 @@ def diffusion_samples(
     return _with_measured(orientations_of(drawn, trained.space), evidence)
 
 
-def denoised_light(said: Denoised) -> NDArray[np.float32] | None:
-    """(5, h, w) PL features as the denoiser believes them to be; None where crystals show no PL contrast."""
-    return original_light(said.light[0].numpy()) if said.light.shape[1] else None
+def denoised_light(section: SectionInput, said: Denoised) -> NDArray[np.float32] | None:
+    """(5, h, w) PL features without noise and blemishes; None where crystals show no PL contrast.
+
+    E[PL | everything] as the gate's mixture: what is predicted from each candidate, weighed by its probability, and
+    where none of them is believed the denoised PL channels of the network, which alone are no better than a Gaussian
+    filter (docs/results/denoising_light.md).
+    """
+    if not said.light.shape[1]:
+        return None
+    slots = Slots.of(section.index, section.known, section.points.shape[1])
+    mixed = mixture(said.weights, section.points_light, slots, said.free_weight, said.light)
+    return original_light(mixed[0].numpy())
 
 
 def belief_in_seeds(

@@ -13,9 +13,10 @@ from model.diffusion.method import JointGate
 from model.diffusion.shipped import Weights, load_shipped
 from model.diffusion.state import StateSpace
 from model.diffusion.training import build_denoiser
+from model.light import predict_light
 from model.reconstruct import METHODS, Options, PLCandidates, Problem, SparsePoints, never, no_report
 from protocols.errors import Cancelled
-from tests.model.reconstruct.problems import grid_pixels, measured, voronoi
+from tests.model.reconstruct.problems import grid_pixels, measured, perfect_light, voronoi
 
 SHAPE = (37, 50)
 """No multiple of what the backbone wants."""
@@ -114,6 +115,17 @@ def test_denoised_maps_come_with_the_posterior(problem: Problem, space: StateSpa
     assert found.light is not None
     assert np.linalg.norm(found.denoised, axis=-1) == pytest.approx(1, abs=1e-5)
     assert found.light.shape == (5, *SHAPE)
+
+
+def test_denoised_pl_is_what_the_likely_grains_show(space: StateSpace) -> None:
+    truth, _ = voronoi(SHAPE, 25, 3)
+    noisy = perfect_light(truth, noise=0.3)
+    lit = Problem(SHAPE, "6/mmm", measured(truth, grid_pixels(SHAPE, 0.1)), noisy)
+    found = _untrained(space)(lit, Options(), no_report, never)
+    assert found.light is not None
+    shown = np.moveaxis(predict_light(truth), -1, 0)
+    before, after = (np.sqrt(np.mean((features - shown) ** 2)) for features in (noisy.features, found.light))
+    assert after < 0.6 * before
 
 
 def test_the_order_of_measuring_changes_nothing(problem: Problem) -> None:
