@@ -24,8 +24,8 @@ from protocols.messages import Reconstruction
 TEXT = """
 Boundary pixels of a map found from a regular grid of exact points and PL: pixels with a disorientation above 5° to
 their right or lower neighbour. F1 compares them with those of the true map, at the same pixel or within 1 px
-(chessboard distance); the mean boundary distance is that from every estimated pixel to the nearest true one and back, the mean of
-both ways.
+(chessboard distance); the mean boundary distance is that from every estimated pixel to the nearest true one and back,
+the mean of both ways.
 
 A boundary is *PL-visible* where the c-axes on its two sides differ by more than 5°, else *PL-blind*: the grains differ
 by a rotation about c, which PL cannot show. An estimated pixel belongs to neither kind, so of these the recall is given
@@ -209,7 +209,7 @@ TASK = Task(
         F1_EXACT,
         F1_NEAR,
         DISTANCE,
-        Column("precision_1px", "precision, %", 100, 1, better=0),
+        Column("precision_1px", "precision within 1 px, %", 100, 1, better=0),
         VISIBLE,
         BLIND,
         Column("distance_visible_px", "to PL-visible, px", better=0),

@@ -20,7 +20,7 @@ from model.reconstruct import Options, Problem, RegisteredLight, never, no_repor
 AXES = 1_500
 """Directions on the hemisphere that the inversion tries: about 4° apart."""
 _ROWS = 8_192
-SAMPLES, STEPS = 4, 8
+SAMPLES, STEPS = 2, 4
 
 
 def without_points(problem: Problem, keep: int = 0) -> Problem:
