@@ -25,7 +25,10 @@ FIRST_WIDTH, WIDTH = 0.5, 1.4
 """Of the kernels of the first means and of the final ones, in distances between neighbouring points."""
 RANGE: Final = 1.2
 """Width of the kernel over the angle between first means, in units of the noise of one point."""
-LEAST_NOISE_DEG: Final = 0.1
+BENDING: Final = 1.5
+"""Power of the distance with which squares of angles grow in a grain: 1 is a random walk, 2 an even bend."""
+LEAST_NOISE_DEG, LEAST_SHARE = 0.1, 0.4
+"""Noise that is put down to points at least, in degrees and of the rms angle between neighbours."""
 FEW: Final = 30
 """Pairs below which nothing is said about noise."""
 _RMS_OVER_MEDIAN: Final = 3**0.5 / (2**0.5 * 1.5382)
@@ -81,21 +84,21 @@ def ring_of(seeds: Seeds, laue_group: str) -> Ring:
 def noise_in(ring: Ring) -> float | None:
     """Rms noise of one point, degrees; None where too few neighbours share a grain.
 
-    The nugget of the variogram (Matheron 1963): the median angle at one and at two distances between neighbouring
-    points, drawn back to distance 0 as if grains were bent evenly, where squares grow with the square of the distance.
+    The nugget of the variogram (Matheron, Economic Geology 58 (1963) 1246): the median angles at one and at two
+    distances between neighbouring points, drawn back to distance 0 as if their squares grew with `BENDING`.
     """
     near, far = (ring.own & (ring.distance > low) & (ring.distance < high) for low, high in ((0.0, 1.2), (1.7, 2.4)))
     if min(near.sum(), far.sum()) < FEW:
         return None
     (here, level), (there, higher) = (_spread(ring, pairs) for pairs in (near, far))
     nugget = level - max(higher - level, 0.0) * here / (there - here)
-    return float(np.sqrt(max(nugget, LEAST_NOISE_DEG**2)))
+    return float(np.sqrt(max(nugget, LEAST_SHARE**2 * level, LEAST_NOISE_DEG**2)))
 
 
 def _spread(ring: Ring, pairs: NDArray[np.bool_]) -> tuple[float, float]:
-    """Mean squared distance of pairs, and the square of the noise that would put their angles apart."""
+    """Of pairs: mean distance to the power of `BENDING`, and the square of the noise that their angles would need."""
     spread_deg = _RMS_OVER_MEDIAN * np.median(ring.angle_deg[pairs])
-    return float(np.mean(np.square(ring.distance[pairs]))), float(spread_deg**2)
+    return float(np.mean(ring.distance[pairs] ** BENDING)), float(spread_deg**2)
 
 
 def _kernel(ring: Ring, width: float) -> Reals:
