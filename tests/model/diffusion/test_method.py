@@ -154,3 +154,14 @@ def test_the_denoised_map_takes_noise_out_and_doubts_what_all_neighbours_contrad
     assert error[8, 5] < 1
     assert error.mean() < 0.5 * np.delete(disorientation_deg(noisy, truth, "6/mmm").ravel(), 8 * SHAPE[1] + 5).mean()
     assert disorientation_deg(found.orientation[8, 5], noisy[8, 5], "6/mmm") < 0.1
+
+
+def test_a_lamella_of_one_pixel_is_no_mistake() -> None:
+    """With the network that ships: of two points side by side neither is doubted, whatever surrounds them."""
+    halves = random_quaternions(2, np.random.default_rng(13))
+    truth = np.broadcast_to(halves[0], (*SHAPE, 4)).astype(np.float32).copy()
+    truth[10, 8:14] = halves[1]
+    points = measured(truth, np.argwhere(np.ones(SHAPE)))
+    found = JointGate(load_shipped, PLCandidates())(Problem(SHAPE, "6/mmm", points), Options(), no_report, never)
+    assert found.denoised is not None
+    assert disorientation_deg(found.denoised, truth, "6/mmm").max() < 0.1
