@@ -86,7 +86,7 @@ def test_a_turn_about_c_is_a_blind_boundary() -> None:
     trial = Trial(blind, LEVEL, 0)
     figures = boundary_figures(trial, true_boundaries(trial))
     assert figures["blind_share"] == 1
-    assert figures["recall_blind"] == 1
+    assert figures["recall_blind"] == figures["recall_blind_clear"] == 1
     assert figures["recall_visible"] is None
 
 
