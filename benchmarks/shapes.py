@@ -56,13 +56,16 @@ class Case:
     modes: dict[str, Shapes]
 
 
+def _alone(preset: Preset) -> dict[str, Shapes]:
+    return {shape.value: (shape,) for shape in preset.shapes.accepted}
+
+
 def _modes(preset: Preset) -> dict[str, Shapes]:
-    alone = {shape.value: (shape,) for shape in preset.shapes.accepted}
-    return alone | {"whatever pays": preset.shapes.accepted}
+    return _alone(preset) | {"whatever pays": preset.shapes.accepted}
 
 
 CASES = (
-    Case("external scan control, 20 ms", EXTERNAL_CONTROL, 0.02, _modes(EXTERNAL_CONTROL)),
+    Case("external scan control, 20 ms", EXTERNAL_CONTROL, 0.02, _alone(EXTERNAL_CONTROL)),
     Case("external scan control, 1 ms", EXTERNAL_CONTROL, 0.001, _modes(EXTERNAL_CONTROL)),
     Case("map queue, 20 ms", MAP_QUEUE, 0.02, _modes(MAP_QUEUE)),
     Case("map queue, 200 ms", MAP_QUEUE, 0.2, _modes(MAP_QUEUE)),
