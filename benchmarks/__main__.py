@@ -17,6 +17,7 @@ ALL = (
     "trained",
     "scaling",
     "reconstruct_speed",
+    "tasks.run",
     "report",
 )
 

@@ -18,6 +18,8 @@ Every figure here comes from `python -m benchmarks` on two processor cores (JSON
 time matters it is given as a ratio to a named reference measured in the same run. Specimens are the two real maps that
 ship; PL is the simulator's exact crossed-polariser optics with 15 % noise, 15 % shading, dust and 3 px rms
 misregistration, registered and calibrated from the scan points by grainloop itself.
+
+Super-resolution, boundaries, single sources and other tasks have [pages of their own](results/README.md).
 """
 
 

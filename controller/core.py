@@ -102,6 +102,11 @@ class Core:
         self.ledger.begin(light_s)
         self._first_pass = self._plan_first_pass()
 
+    @property
+    def has_planned(self) -> bool:
+        """Whether parts of the first pass are left to send."""
+        return bool(self._first_pass)
+
     def next_planned(self) -> Batch | None:
         """The next part of the first pass, or nothing when it is all out (or out of instrument time)."""
         while self._first_pass:

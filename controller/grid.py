@@ -107,6 +107,16 @@ def around(pixels: Pixels, radius_px: float, shape_px: tuple[int, int]) -> Mask:
     return mask
 
 
+def adjacent_share(pixels: Pixels) -> float:
+    """Share of the pixels (N, 2) of a batch that touch another one of it, corners included; NaN for an empty batch."""
+    if len(pixels) < 2:
+        return 0.0 if len(pixels) else math.nan
+    from scipy.spatial import KDTree
+
+    apart = np.asarray(KDTree(pixels).query(pixels, k=2, p=np.inf)[0])[:, 1]
+    return float(np.mean(apart <= 1))
+
+
 def _squared_distance(taken: Mask) -> NDArray[np.int64]:
     """Squared distance to the nearest taken pixel, −1 on taken ones; with none taken, largest in the middle."""
     height, width = taken.shape

@@ -22,8 +22,9 @@ Ints = NDArray[np.int64]
 
 _NEIGHBOURS = 8
 _LONGEST_SEGMENT = 3
-_KICK_SPAN = 30
-_MOST_KICKS = 4_000
+_KICK_SPAN = 50
+_KICKS_PER_POINT = 8
+_MOST_KICKS = 16_000
 _CLEAR_GAIN = 1e-9
 
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -62,7 +63,7 @@ def short_path(points: ArrayLike, start: ArrayLike | None = None) -> Ints:
     nodes = _with_start(points, start)
     path = _nearest_neighbour(nodes)
     if len(nodes) > 2:
-        _shorten(nodes, _neighbour_lists(nodes), path, int(start is not None), min(len(nodes), _MOST_KICKS))
+        _shorten(nodes, _neighbour_lists(nodes), path, int(start is not None))
     return path[1:] - 1 if start is not None else path
 
 
@@ -130,6 +131,8 @@ def _best_reversal(nodes: Floats, near: Ints, path: Ints, place: Ints, node: int
     for k in range(near.shape[1]):
         j = int(place[near[node, k]])
         between = _gap(nodes, path, i, j)
+        if between >= to_next and between >= to_last:
+            break  # the neighbours further away are no better
         gain = to_next + _gap(nodes, path, j, j + 1) - between - _gap(nodes, path, i + 1, j + 1)
         if gain > best:
             best, first, last = gain, min(i, j) + 1, max(i, j)
@@ -161,12 +164,15 @@ def _best_shift(
                 j = int(place[near[node, k]])
                 if a <= j <= b:
                     continue
+                between = _gap(nodes, path, i, j)
+                if between >= freed:
+                    break
                 for side in (0, 1):  # between j and j + 1, or between j - 1 and j
                     left, right = j - side, j - side + 1
                     if left == b or right == a or left < fixed - 1:
                         continue
                     beyond = right if side == 0 else left
-                    added = _gap(nodes, path, i, j) + _gap(nodes, path, far_end, beyond)
+                    added = between + _gap(nodes, path, far_end, beyond)
                     gain = freed - added + _gap(nodes, path, left, right)
                     if gain > best:
                         best, first, last, after = gain, a, b, left
@@ -257,9 +263,10 @@ def _settle(
             _reverse(path, place, log[k, 0], log[k, 1])
 
 
-def _shorten(nodes: Floats, near: Ints, path: Ints, fixed: int, kicks: int) -> None:
+def _shorten(nodes: Floats, near: Ints, path: Ints, fixed: int) -> None:
     """Bring `path` to a local optimum in place, then kick it and keep what pays."""
     n = len(path)
+    kicks = min(_KICKS_PER_POINT * n, _MOST_KICKS)
     place, queue, log = np.empty(n, np.int64), np.empty(2 * n, np.int64), np.empty((64 * n + 1024, 2), np.int64)
     place[path] = np.arange(n)
     _settle(nodes, near, path, place, fixed, queue, log, (-1, -1, -1))
@@ -269,5 +276,22 @@ def _shorten(nodes: Floats, near: Ints, path: Ints, fixed: int, kicks: int) -> N
     kick_from = np.random.default_rng(n)
     firsts = kick_from.integers(fixed, n - 2 * span + 1, kicks)
     lengths = kick_from.integers(1, span + 1, (kicks, 2))
-    for first, (one, two) in zip(firsts.tolist(), lengths.tolist(), strict=True):
-        _settle(nodes, near, path, place, fixed, queue, log, (first, first + one - 1, first + one + two - 1))
+    _kick(nodes, near, path, place, fixed, queue, log, firsts, lengths)
+
+
+@_compiled
+def _kick(
+    nodes: Floats,
+    near: Ints,
+    path: Ints,
+    place: Ints,
+    fixed: int,
+    queue: Ints,
+    log: Ints,
+    firsts: Ints,
+    lengths: Ints,
+) -> None:
+    """Swap neighbouring segments (first, lengths) one pair after the other, and settle after each."""
+    for k in range(len(firsts)):
+        middle = firsts[k] + lengths[k, 0] - 1
+        _settle(nodes, near, path, place, fixed, queue, log, (firsts[k], middle, middle + lengths[k, 1]))

@@ -80,6 +80,24 @@ class Piece:
             piece = replace(piece, first_px=first, point_step_px=step)
         return piece
 
+    @property
+    def corner_px(self) -> Pixel:
+        """Lowest row and lowest column of the raster."""
+        ends = zip(self.first_px, self.line_step_px, self.point_step_px, strict=True)
+        row, column = (
+            first + min(0, (self.lines - 1) * line) + min(0, (self.points_per_line - 1) * point)
+            for first, line, point in ends
+        )
+        return row, column
+
+    def fits(self, shape_px: Pixel) -> bool:
+        """Whether the first and the last point of the raster lie on a map of this shape, and so all others do."""
+        ends = zip(self.first_px, self.line_step_px, self.point_step_px, shape_px, strict=True)
+        return all(
+            0 <= first < size and 0 <= first + (self.lines - 1) * line + (self.points_per_line - 1) * point < size
+            for first, line, point, size in ends
+        )
+
     def row(self) -> tuple[int, ...]:
         """The piece as a row of `ScanRequest.pieces`."""
         head = (SHAPE_CODES.index(self.shape), self.points, *self.first_px, self.lines, self.points_per_line)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+from numpy.typing import NDArray
 
 from benchmarks.tasks.materials import Material
 from benchmarks.tasks.page import DOCS
@@ -23,13 +26,17 @@ _MORE = (
     ("#56b4e9", "-.", "D"),
     ("#e69f00", "-", "^"),
     ("#000000", "--", "v"),
-    ("#f0e442", "-", "d"),
-    ("#cc79a7", "-.", "p"),
-    ("#0072b2", ":", "x"),
-    ("#009e73", "--", "+"),
+    ("#7b2cbf", "-", "d"),
+    ("#7f5539", "-.", "p"),
+    ("#f0e442", "-", "x"),
+    ("#5f7a61", "--", "+"),
 )
-"""Colour, line and marker of cases that have none of their own (Okabe & Ito)."""
+"""Colour, line and marker of cases that have none of their own, in order."""
 _PANEL_INCH = (4.2, 3.1)
+Look = tuple[str, str, str]
+"""Colour, line and marker."""
+Series = tuple[NDArray[Any], NDArray[Any]]
+"""Mean and standard deviation at each level."""
 _GROUP = 0.8
 """Width of a group of bars."""
 
@@ -62,40 +69,45 @@ def task_figure(results: Results) -> Figure:
 def _panel(axes: Axes, results: Results, material: Material, column: Column) -> None:
     task = results.task
     places = np.arange(len(task.levels)) if task.kind == "bars" else np.array([level.value for level in task.levels])
-    for number, case in enumerate(task.cases):
-        rows = [results.row(material.name, level.name, case.name) for level in task.levels]
+    looks = looks_of([case.name for case in task.cases])
+    answers = 0
+    for number, (name, look) in enumerate(looks.items()):
+        rows = [results.row(material.name, level.name, name) for level in task.levels]
+        values = _means(rows, column)
+        answers += np.isfinite(values[0]).sum()
         if task.kind == "bars":
-            _bars(axes, places, rows, column, number, len(task.cases), case.name)
+            width = _GROUP / len(looks)
+            _bars(axes, places + (number - (len(looks) - 1) / 2) * width, width, values, look, name)
         else:
-            _line(axes, places, rows, column, number, case.name)
+            _line(axes, places, values, look, name)
+    if not answers:
+        axes.text(0.5, 0.5, "none of the kind", ha="center", transform=axes.transAxes)
     _scales(axes, results, places, column)
     axes.grid(visible=True, which="major", linewidth=0.3)
     axes.set_axisbelow(True)
 
 
-def look_of(case: str, number: int) -> tuple[str, str, str]:
-    """Colour, line and marker: the same in all pictures for methods that have their own."""
-    return STYLES.get(case, _MORE[number % len(_MORE)])
+def looks_of(names: Sequence[str]) -> dict[str, Look]:
+    """Colour, line and marker of each case: the same in all pictures for methods that have their own."""
+    more = cycle(_MORE)
+    return {name: STYLES[name] if name in STYLES else next(more) for name in names}
 
 
-def _means(rows: list[Row], column: Column) -> tuple[np.ndarray, np.ndarray]:
-    mean, sd = (np.array([column.factor * getattr(row, of)(column.figure) for row in rows]) for of in ("mean", "sd"))
-    return mean, sd
+def _means(rows: list[Row], column: Column) -> Series:
+    mean = column.factor * np.array([row.mean(column.figure) for row in rows])
+    return mean, column.factor * np.array([row.sd(column.figure) for row in rows])
 
 
-def _line(axes: Axes, places: np.ndarray, rows: list[Row], column: Column, number: int, name: str) -> None:
-    colour, line, marker = look_of(name, number)
-    look: Any = {"color": colour, "linestyle": line, "marker": marker, "markersize": 5, "fillstyle": "none"}
-    axes.errorbar(places, *_means(rows, column), linewidth=1.3, capsize=3, label=name, **look)
+def _line(axes: Axes, places: NDArray[Any], values: Series, look: Look, name: str) -> None:
+    colour, line, marker = look
+    style: Any = {"color": colour, "linestyle": line, "marker": marker, "markersize": 5, "fillstyle": "none"}
+    axes.errorbar(places, *values, linewidth=1.3, capsize=3, label=name, **style)
 
 
-def _bars(axes: Axes, places: np.ndarray, rows: list[Row], column: Column, number: int, count: int, name: str) -> None:
-    colour, line, _ = look_of(name, number)
-    width = _GROUP / count
-    mean, sd = _means(rows, column)
-    look: Any = {"color": colour, "hatch": None if line == "-" else "////", "edgecolor": "white", "linewidth": 0.4}
-    at = places + (number - (count - 1) / 2) * width
-    axes.bar(at, mean, width, yerr=sd, error_kw={"linewidth": 0.8}, capsize=2, label=name, **look)
+def _bars(axes: Axes, places: NDArray[Any], width: float, values: Series, look: Look, name: str) -> None:
+    (colour, line, _), (mean, sd) = look, values
+    style: Any = {"color": colour, "hatch": None if line == "-" else "////", "edgecolor": "white", "linewidth": 0.4}
+    axes.bar(places, mean, width, yerr=sd, error_kw={"linewidth": 0.8}, capsize=2, label=name, **style)
 
 
 def _scales(axes: Axes, results: Results, places: np.ndarray, column: Column) -> None:

@@ -55,7 +55,7 @@ def _compare(results: Results, column: Column, material: str, level: str) -> Com
 
 def side_of(ours: Row, theirs: Row, column: Column) -> int:
     """1 where ours is better by `CLEAR` standard errors of the difference paired by seeds, −1 where it is worse."""
-    pair = np.array([ours.figures[column.figure], theirs.figures[column.figure]])
+    pair = np.array([row.figures[column.figure] for row in (ours, theirs)])
     gain = column.better * (pair[0] - pair[1])[np.isfinite(pair).all(axis=0)]
     if not len(gain):
         return 0

@@ -27,7 +27,9 @@ def to_markdown(results: Results) -> str:
     """The page."""
     task = results.task
     parts = [f"# {task.title}\n", task.text.strip() + "\n", _legend(results), "## What came of it\n"]
-    parts += [judgement(results), _how_judged(results), f"![{task.title}]({task.name}.png)\n"]
+    parts += [judgement(results), _how_judged(results)]
+    parts += [task.remarks(results).strip() + "\n"] if task.remarks else []
+    parts += [f"![{task.title}]({task.name}.png)\n"]
     for material in task.materials:
         parts += [f"## {material.title}\n", material_table(results, material)]
     return "\n".join([*parts, _notes(results)])

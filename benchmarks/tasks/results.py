@@ -7,6 +7,7 @@ dropped when it is read; everything else is not measured again.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -47,8 +48,11 @@ class Cell:
         return self.material, self.level, self.row.case
 
     def add(self, seed: int, measured: Measured) -> None:
-        """Count one seed in."""
-        self.row.add(measured.figures, measured.degraded)
+        """Count one seed in; figures that this or an earlier seed lacks are NaN there."""
+        figures = self.row.figures
+        for name in measured.figures:
+            figures.setdefault(name, [math.nan] * len(self.seeds))
+        self.row.add({name: measured.figures.get(name) for name in figures}, measured.degraded)
         self.seeds.append(seed)
 
 

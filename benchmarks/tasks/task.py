@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 from benchmarks.tasks.materials import MATERIALS, Material
 from controller.cli.bench.cases import DEFAULT_METHODS, NOISE, WRONG, Case, Change, cases_of
@@ -18,6 +18,7 @@ from controller.cli.bench.given import Given, Solved, solve
 from controller.cli.bench.methods import method_named
 from controller.cli.bench.scenes import Scene, Setting, make_scene
 from model.maps import OrientationMap
+from protocols.messages import Reconstruction
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,11 @@ class Measured:
 
 def reconstructed(trial: Trial, case: Case) -> Measured:
     """The figures of merit of the map that the method of a case makes."""
-    reply = trial.solved(case).reply
+    return figures_of(trial.solved(case).reply, trial)
+
+
+def figures_of(reply: Reconstruction, trial: Trial) -> Measured:
+    """The figures of merit of an answer, and how long it took."""
     merit = figures_of_merit(reply, trial.truth, trial.given.measured).to_json()
     return Measured(merit | {"seconds": reply.seconds}, reply.degraded)
 
@@ -132,6 +137,7 @@ class Task:
         ours: the case that is judged against `rivals`; all by name.
         rivals: cases that ours should be better than.
         measure: what is done with a case in a trial.
+        remarks: what else the numbers say, as Markdown, from the results.
         materials: what is measured.
         kind: lines over the axis, or groups of bars, one for each level.
         scale: of the axis of lines.
@@ -149,6 +155,7 @@ class Task:
     ours: str
     rivals: tuple[str, ...]
     measure: Callable[[Trial, Case], Measured] = reconstructed
+    remarks: Callable[[Any], str] | None = None
     materials: tuple[Material, ...] = MATERIALS
     kind: Literal["lines", "bars"] = "lines"
     scale: Literal["linear", "log"] = "linear"

@@ -19,7 +19,7 @@ app = typer.Typer(
 )
 serve = typer.Typer(name="serve", help="Run one of the three services until Ctrl-C.", no_args_is_help=True)
 app.add_typer(serve)
-bench = typer.Typer(name="bench", help="Measure how good reconstruction is.", no_args_is_help=True)
+bench = typer.Typer(name="bench", help="Measure how good reconstruction and acquisition are.", no_args_is_help=True)
 app.add_typer(bench)
 
 MapOption = Annotated[str, typer.Option("--map", help="Map file (.ang, .ctf, .cpr) or the name of a shipped specimen.")]
@@ -105,6 +105,32 @@ def bench_reconstruct(
     from controller.cli.bench.reconstruct import BenchOptions, run_bench
 
     run_bench(BenchOptions(maps, shares, seeds, methods, samples, crop, out, json))
+
+
+@bench.command("acquire")
+def bench_acquire(
+    maps: Annotated[str, typer.Option("--map", help="Specimens or map files, between commas.")] = "ti64,mg-twins",
+    policy: Annotated[str | None, typer.Option(help="Acquisition policy, or the model's default.")] = None,
+    budget: Annotated[float, typer.Option(help="Share of the pixels, first pass included.")] = 0.05,
+    seeds: Annotated[int, typer.Option(help="How many runs, each with PL, noise and choices of its own.")] = 3,
+    json: JsonOption = False,
+    first_pass: Annotated[float | None, typer.Option(help="Share of the budget on the first coarse grid.")] = None,
+    batch: Annotated[int | None, typer.Option(help="Points of a batch; else the plan's number of batches.")] = None,
+    exploration: Annotated[float | None, typer.Option(help="Share of picks made whatever the map says.")] = None,
+    method: Annotated[str | None, typer.Option(help="Reconstruction method, or the model's default.")] = None,
+    pl: Annotated[str, typer.Option(help="simulate, none, or wrong: images of another section.")] = "simulate",
+    noisy: Annotated[bool, typer.Option("--noisy", help="Points with noise, losses and drift; else exact.")] = False,
+    queued: Annotated[int, typer.Option(help="Batches queued while the model decides, 0 to 2; a run has 1.")] = 1,
+    out: Annotated[Path | None, typer.Option(help="Folder for JSON and a picture of the curves.")] = None,
+) -> None:
+    """Play runs by one policy on maps whose truth is known, without services, and tell what they come to."""
+    from controller.cli.bench.acquire import AcquireOptions, run_acquire
+
+    run_acquire(
+        AcquireOptions(
+            maps, policy, budget, seeds, json, first_pass, batch, exploration, method, pl, noisy, queued, out
+        )
+    )
 
 
 @app.command()

@@ -85,16 +85,22 @@ def ssim(estimate: Image, truth: Image, inside: Mask, peak: float = 1.0) -> floa
 
 
 def image_quality(
-    estimate_q: NDArray[np.floating], truth_q: NDArray[np.floating], laue_group: str, inside: Mask
+    estimate_q: NDArray[np.floating],
+    truth_q: NDArray[np.floating],
+    laue_group: str,
+    inside: Mask,
+    hexagonal_axis: str = "a",
 ) -> dict[str, float | None]:
     """`psnr_ipf` in dB, `ssim_ipf`, `psnr_embedding` in dB and `ssim_embedding` of orientation maps (h, w, 4).
 
-    None where both images are the same (PSNR), where no pixel counts, or where the group has no embedding.
+    `hexagonal_axis` is the x-axis of the crystal frame, as `ipf_colours` takes it. None where both
+    images are the same (PSNR), where no pixel counts, or where the group has no embedding.
 
     Raises:
-        BadOrientation, ShapeMismatch, UnknownPointGroup: see `model.crystal.ipf_colours`.
+        BadOrientation, ShapeMismatch, UnknownFrame, UnknownPointGroup: see `model.crystal.ipf.ipf_colours`.
     """
-    found = _compared("ipf", partial(ipf_colours, group=laue_group), 1.0, estimate_q, truth_q, inside)
+    colours = partial(ipf_colours, group=laue_group, hexagonal_axis=hexagonal_axis)
+    found = _compared("ipf", colours, 1.0, estimate_q, truth_q, inside)
     try:
         peak = 2 * embedding_of(laue_group).channels ** 0.5
     except UnsupportedSymmetry:

@@ -70,14 +70,14 @@ def find_partners(seeds: Seeds, laue_group: str) -> Partners:
     apart = distance.reshape(count, -1)
     return Partners(
         np.where(own, second, -1).reshape(count, -1).astype(np.int32),
-        _turned(seeds.orientation[first], seeds.orientation[second], laue_group).reshape(count, -1, 4),
+        turned_to(seeds.orientation[first], seeds.orientation[second], laue_group).reshape(count, -1, 4),
         (WIDTH * np.maximum(apart[:, :4].mean(axis=1), LONELY_PX)).astype(np.float32),
         _bending(angle.reshape(count, -1), apart, own.reshape(count, -1)),
         _scatter(angle.reshape(count, -1), own.reshape(count, -1)),
     )
 
 
-def _turned(to: NDArray[np.float32], q: NDArray[np.float32], laue_group: str) -> NDArray[np.float32]:
+def turned_to(to: NDArray[np.float32], q: NDArray[np.float32], laue_group: str) -> NDArray[np.float32]:
     """The symmetric equivalents of `q` nearest to `to`, with the sign that makes them add up."""
     step = reduce_to_fundamental_zone(multiply(conjugate(to), q), laue_group)
     turned = multiply(to, step)

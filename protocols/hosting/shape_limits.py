@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from protocols.capabilities import Capabilities, ShapeLimits
 from protocols.errors import OutOfLimits
 from protocols.messages import ScanRequest
-from protocols.shapes import Piece, Pixel, ScanShape, decode_pieces, parts
+from protocols.shapes import Piece, ScanShape, decode_pieces, parts
 
 _FIELD = "pieces"
 
@@ -58,7 +58,7 @@ def _faults(piece: Piece, position_px: NDArray[np.int32], capabilities: Capabili
     if piece.shape is ScanShape.POINTS:
         return
     yield from _geometry_faults(piece)
-    if not _within(piece, capabilities.grid.shape_px):
+    if not piece.fits(capabilities.grid.shape_px):
         yield "it reaches beyond the grid"
     yield from _size_faults(piece, limits)
     if not limits.any_corner and _entered_elsewhere(piece):
@@ -82,16 +82,6 @@ def _geometry_faults(piece: Piece) -> Iterator[str]:
         yield "its lines are oblique"
     if piece.shape is ScanShape.LINES and piece.lines != 1:
         yield f"it is a line scan of {piece.lines} lines"
-
-
-def _within(piece: Piece, shape_px: Pixel) -> bool:
-    """Whether the first and the last point of a raster lie on the grid, and so all others do."""
-    return all(
-        0 <= first < size and 0 <= first + (piece.lines - 1) * line + (piece.points_per_line - 1) * point < size
-        for first, line, point, size in zip(
-            piece.first_px, piece.line_step_px, piece.point_step_px, shape_px, strict=True
-        )
-    )
 
 
 def _size_faults(piece: Piece, limits: ShapeLimits) -> Iterator[str]:

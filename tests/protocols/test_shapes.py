@@ -71,6 +71,7 @@ def test_every_corner_leads_over_the_same_pixels_and_lines_are_known_again(steps
     assert {*map(tuple, pixels.tolist())} == {*map(tuple, piece.raster().tolist())}
     assert turned.line_of(pixels).tolist() == np.repeat(np.arange(lines), points).tolist()
     assert turned.turned(*flags[:2]) == piece
+    assert turned.corner_px == piece.corner_px == tuple(pixels.min(axis=0))
 
 
 def test_pieces_survive_the_wire():

@@ -1,4 +1,7 @@
-"""The centre of a posed section, for methods too slow for the whole: same points, same registered PL, smaller map."""
+"""The centre of a posed section, for methods too slow for the whole: same points, same registered PL, smaller map.
+
+Also maps cut out of maps, or turned.
+"""
 
 from __future__ import annotations
 
@@ -28,6 +31,11 @@ def crop_map(truth: OrientationMap, window: Window) -> OrientationMap:
     """The part of a map within a window."""
     maps = {name: getattr(truth, name)[window] for name in ("orientation", "phase_id", "confidence", "fit_deg")}
     return replace(truth, **maps, measured=None if truth.measured is None else truth.measured[window])
+
+
+def turned(truth: OrientationMap) -> OrientationMap:
+    """A map with its pixels turned by 180° in place, orientations as they were: like another section."""
+    return crop_map(truth, (slice(None, None, -1), slice(None, None, -1)))
 
 
 def crop_given(given: Given, window: Window) -> Given:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 import typer
 from rich.console import Console
@@ -17,11 +15,10 @@ from controller.cli.bench.runs import MapRuns, Plan, run_map
 from controller.cli.bench.tables import to_json, to_markdown, to_terminal
 from controller.cli.folders import make_folder
 from controller.cli.progress import show_stage
-from controller.cli.ranges import check_count
+from controller.cli.ranges import check_count, listed
 from controller.cli.specimen import load_specimen
 from protocols.errors import BadInput
 
-T = TypeVar("T")
 DATA, PAGE = "reconstruct.json", "reconstruct.md"
 MOST_SEEDS, MOST_SAMPLES, LEAST_CROP_PX = 100, 256, 16
 
@@ -47,7 +44,7 @@ def run_bench(options: BenchOptions) -> None:
         BadInput: options that cannot be used, a map that cannot be read, or a method without weights.
     """
     plan = make_plan(options)
-    specimens = {name: load_specimen(name) for name in _listed("maps", options.maps, str)}
+    specimens = {name: load_specimen(name) for name in listed("maps", options.maps, str)}
     make_folder(options.out)
     with show_stage("starting", options.json) as tell:
         found = [run_map(name, specimen, plan, tell) for name, specimen in specimens.items()]
@@ -65,7 +62,7 @@ def make_plan(options: BenchOptions) -> Plan:
     Raises:
         BadInput: naming the option that cannot be used.
     """
-    shares = _listed("shares", options.shares, float)
+    shares = listed("shares", options.shares, float)
     for share in shares:
         if not 0 < share <= 1:
             message = f"--shares {share:g} cannot be used: give shares of the pixels above 0 and up to 1."
@@ -73,22 +70,10 @@ def make_plan(options: BenchOptions) -> Plan:
     check_count("seeds", options.seeds, 1, MOST_SEEDS)
     check_count("samples", options.samples, 1, MOST_SAMPLES)
     check_count("crop", options.crop_px, LEAST_CROP_PX, 100_000)
-    methods = DEFAULT_METHODS if options.methods is None else _listed("methods", options.methods, str)
+    methods = DEFAULT_METHODS if options.methods is None else listed("methods", options.methods, str)
     for method in methods:
         method_named(method)
     return Plan(shares, tuple(range(options.seeds)), cases_of(methods), options.samples, options.crop_px)
-
-
-def _listed(name: str, text: str, kind: Callable[[str], T]) -> tuple[T, ...]:
-    """The entries of a list, each once."""
-    words = [word.strip() for word in text.split(",") if word.strip()]
-    try:
-        found = tuple(dict.fromkeys(kind(word) for word in words))
-    except ValueError:
-        raise BadInput(f"--{name} {text} cannot be used: give numbers between commas.", field=name) from None
-    if not found:
-        raise BadInput(f"--{name} is empty: give at least one entry.", field=name)
-    return found
 
 
 def write_results(found: list[MapRuns], plan: Plan, folder: Path) -> None:

@@ -80,12 +80,12 @@ class Row:
 
     def mean(self, name: str) -> float:
         """Mean over the seeds; NaN if there is none."""
-        known = [value for value in self.figures[name] if not math.isnan(value)]
+        known = [value for value in self.figures.get(name, ()) if not math.isnan(value)]
         return float(np.mean(known)) if known else math.nan
 
     def sd(self, name: str) -> float:
         """Standard deviation of the seeds; 0 for one seed."""
-        known = [value for value in self.figures[name] if not math.isnan(value)]
+        known = [value for value in self.figures.get(name, ()) if not math.isnan(value)]
         return float(np.std(known, ddof=1)) if len(known) > 1 else 0.0
 
 

@@ -7,15 +7,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from model.crystal import disorientation_deg
+from model.crystal import disorientation_deg, multiply, quaternion_from_axis_angle, random_quaternions
 from model.diffusion.checkpoint import CheckpointError
 from model.diffusion.method import JointGate
 from model.diffusion.shipped import Weights, load_shipped
 from model.diffusion.state import StateSpace
 from model.diffusion.training import build_denoiser
-from model.reconstruct import METHODS, Options, PLCandidates, Problem, never, no_report
+from model.light import predict_light
+from model.reconstruct import METHODS, Options, PLCandidates, Problem, SparsePoints, never, no_report
 from protocols.errors import Cancelled
-from tests.model.reconstruct.problems import grid_pixels, measured, voronoi
+from tests.model.reconstruct.problems import grid_pixels, measured, perfect_light, voronoi
 
 SHAPE = (37, 50)
 """No multiple of what the backbone wants."""
@@ -116,6 +117,17 @@ def test_denoised_maps_come_with_the_posterior(problem: Problem, space: StateSpa
     assert found.light.shape == (5, *SHAPE)
 
 
+def test_denoised_pl_is_what_the_likely_grains_show(space: StateSpace) -> None:
+    truth, _ = voronoi(SHAPE, 25, 3)
+    noisy = perfect_light(truth, noise=0.3)
+    lit = Problem(SHAPE, "6/mmm", measured(truth, grid_pixels(SHAPE, 0.1)), noisy)
+    found = _untrained(space)(lit, Options(), no_report, never)
+    assert found.light is not None
+    shown = np.moveaxis(predict_light(truth), -1, 0)
+    before, after = (np.sqrt(np.mean((features - shown) ** 2)) for features in (noisy.features, found.light))
+    assert after < 0.6 * before
+
+
 def test_the_order_of_measuring_changes_nothing(problem: Problem) -> None:
     """With the network that ships, which has learnt what the order of equally near candidates means."""
     method = JointGate(load_shipped, PLCandidates())
@@ -124,3 +136,32 @@ def test_the_order_of_measuring_changes_nothing(problem: Problem) -> None:
     first, second = (method(one, Options(), no_report, never) for one in (problem, again))
     assert np.array_equal(first.orientation, second.orientation)
     assert np.array_equal(first.p_wrong, second.p_wrong)
+
+
+def test_the_denoised_map_takes_noise_out_and_doubts_what_all_neighbours_contradict() -> None:
+    """With the network that ships: two halves with noise of 1°, one point of them mis-indexed."""
+    rng = np.random.default_rng(12)
+    halves = random_quaternions(3, rng)
+    truth = np.where((np.arange(SHAPE[1]) < SHAPE[1] // 2)[None, :, None], halves[0], halves[1]) * np.ones((*SHAPE, 1))
+    vector = np.radians(1.0) / np.sqrt(3) * rng.normal(size=(*SHAPE, 3))
+    noisy = multiply(quaternion_from_axis_angle(vector, np.linalg.norm(vector, axis=-1)), truth)
+    noisy[8, 5] = halves[2]
+    position = np.argwhere(np.ones(SHAPE)).astype(np.int32)
+    points = SparsePoints(position, noisy.reshape(-1, 4).astype(np.float32), np.ones(len(position), np.bool_))
+    found = JointGate(load_shipped, PLCandidates())(Problem(SHAPE, "6/mmm", points), Options(), no_report, never)
+    assert found.denoised is not None
+    error = disorientation_deg(found.denoised, truth.astype(np.float32), "6/mmm")
+    assert error[8, 5] < 1
+    assert error.mean() < 0.5 * np.delete(disorientation_deg(noisy, truth, "6/mmm").ravel(), 8 * SHAPE[1] + 5).mean()
+    assert disorientation_deg(found.orientation[8, 5], noisy[8, 5], "6/mmm") < 0.1
+
+
+def test_a_lamella_of_one_pixel_is_no_mistake() -> None:
+    """With the network that ships: of two points side by side neither is doubted, whatever surrounds them."""
+    halves = random_quaternions(2, np.random.default_rng(13))
+    truth = np.broadcast_to(halves[0], (*SHAPE, 4)).astype(np.float32).copy()
+    truth[10, 8:14] = halves[1]
+    points = measured(truth, np.argwhere(np.ones(SHAPE)))
+    found = JointGate(load_shipped, PLCandidates())(Problem(SHAPE, "6/mmm", points), Options(), no_report, never)
+    assert found.denoised is not None
+    assert disorientation_deg(found.denoised, truth, "6/mmm").max() < 0.1
