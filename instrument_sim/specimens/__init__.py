@@ -30,8 +30,8 @@ def path_of(name: str) -> Path:
 def load(name: str) -> OrientationMap:
     """The orientation map of a specimen: "ti64" (200×200, macrozones), "mg-twins" (137×167, twin lamellae), or "ni".
 
-    The last is cubic (243×359, annealing twins). No file states its Euler frame; all are declared as "identity", so that for the simulation the Euler frame is
-    the map frame.
+    The last is cubic (243×359, annealing twins). No file states its Euler frame; all are declared as "identity", so
+    that for the simulation the Euler frame is the map frame.
 
     Raises:
         ValueError: no specimen has this name.

@@ -178,7 +178,7 @@ def _isotonic(claimed: Floats, true: Floats) -> Curve:
 
 
 def _conformal(doubt: Floats, excess: Floats) -> Steps:
-    """The quantile of `excess` at ⌈(n + 1) 0.9⌉/n over each of `BINS` groups of equal size by doubt, cut at `INSIDE`."""
+    """The quantile of `excess` at ⌈(n + 1) 0.9⌉/n over `BINS` groups of equal size by doubt, cut at `INSIDE`."""
     edges = np.unique(np.append(np.quantile(doubt, np.linspace(0, 1, BINS + 1)[1:-1]).round(6), INSIDE))
     which = np.searchsorted(edges, doubt, side="right")
     return Steps(tuple(edges.tolist()), tuple(_upper(excess[which == i]) for i in range(len(edges) + 1)))

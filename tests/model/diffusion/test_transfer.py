@@ -44,7 +44,7 @@ def test_without_light_the_gate_of_a_cubic_beginning_is_the_hexagonal_one() -> N
     expected, found = said(hexagonal.denoiser, hexagonal.space), said(target, cubic)
     for name in ("weights", "free_weight", "boundary", "wrong"):
         new, known = getattr(found, name), getattr(expected, name)
-        assert torch.allclose(new, known, atol=1e-4, rtol=1e-4), name
+        assert torch.allclose(new, known, atol=1e-4, rtol=1e-3), name  # σ_max is large, not infinite
     assert not torch.allclose(before.weights, expected.weights, atol=1e-2)
 
 
@@ -57,7 +57,7 @@ def test_to_the_same_group_all_but_the_ebsd_channels_is_lent() -> None:
     assert torch.equal(lent["stem.weight"][:, ebsd:], source["stem.weight"][:, ebsd:])
     assert torch.equal(lent["stem.weight"][:, :ebsd], target.state_dict()["stem.weight"][:, :ebsd])
     same = [name for name in source if torch.equal(lent[name], source[name])]
-    assert set(source) - set(same) == {"stem.weight", "head.weight", "head.bias"}
+    assert set(source) - set(same) - {"sigma_data"} == {"stem.weight", "head.weight", "head.bias"}
 
 
 def test_a_cubic_training_begins_from_hexagonal_weights_and_counts_anew() -> None:

@@ -13,7 +13,7 @@ WRONG_BY_DEG = 40.0
 
 
 def overconfident(seed: int, count: int = 60_000) -> Claims:
-    """Pixels that are wrong twice as often as claimed, by about 40°, and otherwise off by their scatter of 0.2 to 2°."""
+    """Pixels that are wrong twice as often as claimed, by about 40°, otherwise off by their scatter of 0.2 to 2°."""
     rng = np.random.default_rng(seed)
     claimed = rng.uniform(0, 0.45, count)
     wrong = rng.random(count) < 2 * claimed

@@ -4,10 +4,12 @@ import pytest
 from model.crystal import disorientation_deg, multiply, quaternion_from_axis_angle, random_quaternions
 from model.reconstruct import Problem, SparsePoints
 from model.reconstruct import readout as module
+from model.reconstruct.problem import WRONG_DEG
 from model.reconstruct.readout import (
     KEPT,
     NEGLIGIBLE,
     SHARED,
+    bound_within_deg,
     error_bound_deg,
     heaviest,
     read_out,
@@ -171,3 +173,13 @@ def test_the_bound_is_the_quantile_of_the_error():
         grid = np.linspace(0, 92, 9201)
         below = ((a <= grid[:, None]) * w).sum(-1) + (1 - w.sum()) * (unlike <= grid[:, None]).mean(-1)
         assert got == pytest.approx(grid[np.argmax(below >= 0.9)], abs=0.8)
+
+
+def test_inside_a_grain_the_bound_is_the_quantile_of_maxwells_law():
+    rng = np.random.default_rng(5)
+    scatter = np.array([[0.3, 1.0, 2.0]], np.float32)
+    right = np.array([[1.0, 0.97, 0.92]], np.float32)
+    error = np.linalg.norm(rng.normal(size=(200_000, 3)), axis=-1) / np.sqrt(3)
+    for s, r, got in zip(scatter[0], right[0], bound_within_deg(right, scatter)[0], strict=True):
+        assert r * np.mean(error * s <= got) == pytest.approx(0.9, abs=0.004)
+    assert bound_within_deg(np.array([[1.0]], np.float32), np.array([[30.0]], np.float32)) == WRONG_DEG

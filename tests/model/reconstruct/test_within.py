@@ -8,7 +8,7 @@ import pytest
 from model.crystal import disorientation_deg, laue_group, multiply, quaternion_from_axis_angle, random_quaternions
 from model.reconstruct import Problem, SparsePoints
 from model.reconstruct.seeds import Seeds, find_seeds
-from model.reconstruct.within import bent_map, find_partners, orientation_at
+from model.reconstruct.within import LONELY_DEG, bent_map, find_partners, orientation_at, scatter_at
 from tests.model.reconstruct.problems import grid_pixels
 
 SHAPE = (48, 48)
@@ -85,3 +85,26 @@ def test_a_lonely_point_keeps_its_orientation() -> None:
     seeds, _ = find_seeds(Problem((9, 9), "6/mmm", points))
     found = bent_map(seeds, find_partners(seeds, "6/mmm"), np.zeros((9, 9), np.int32))
     assert np.allclose(found, q[0], atol=1e-6)
+    assert find_partners(seeds, "6/mmm").scatter_deg.tolist() == pytest.approx([LONELY_DEG])
+
+
+@pytest.mark.parametrize("noise_deg", [0.3, 1.0, 3.0])
+def test_scatter_is_the_noise_of_the_points_where_nothing_bends(noise_deg: float) -> None:
+    rng = np.random.default_rng(3)
+    position = grid_pixels((40, 40), 1 / 16).astype(np.int32)
+    turn = rng.normal(0, np.radians(noise_deg) / np.sqrt(3), (len(position), 3))
+    q = quaternion_from_axis_angle(turn, np.linalg.norm(turn, axis=-1)).astype(np.float32)
+    seeds, _ = find_seeds(Problem((40, 40), "6/mmm", SparsePoints(position, q, np.ones(len(q), np.bool_))))
+    assert np.median(find_partners(seeds, "6/mmm").scatter_deg) == pytest.approx(noise_deg, rel=0.15)
+
+
+def test_scatter_grows_with_the_distance_to_the_point() -> None:
+    _, seeds = bent_section("6/mmm", noise_deg=0.5)
+    partners, chosen = find_partners(seeds, "6/mmm"), np.full(SHAPE, 0, np.int32)
+    found = scatter_at(seeds, partners, chosen)
+    row, column = seeds.position[0]
+    away = np.hypot(*(np.indices(SHAPE) - np.array([row, column])[:, None, None]))
+    assert found[row, column] == pytest.approx(partners.scatter_deg[0] / np.sqrt(2), rel=1e-5)
+    assert np.all(np.diff(found.ravel()[np.argsort(away.ravel(), kind="stable")]) >= -1e-6)
+    spacing = int(partners.spacing_px[0])
+    assert found[row + spacing, column] == pytest.approx(partners.scatter_deg[0], rel=0.1)
