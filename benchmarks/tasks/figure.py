@@ -44,7 +44,7 @@ _GROUP = 0.8
 def draw(results: Results, folder: Path = DOCS) -> Path:
     """Write the picture of a task that was measured."""
     with house_style():
-        return save(task_figure(results), folder / f"{results.task.name}.png")
+        return save((results.task.figure or task_figure)(results), folder / f"{results.task.name}.png")
 
 
 def task_figure(results: Results) -> Figure:
