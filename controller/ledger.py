@@ -122,14 +122,14 @@ class Ledger:
 
     def _declared_s(self, pixels: Pixels) -> float:
         timing = self.capabilities.timing
-        each = timing.settle_s + plans.dwell_s(self.plan, self.capabilities)
+        each = timing.settle_s + timing.point_overhead_s + plans.dwell_s(self.plan, self.capabilities)
         travel = timing.travel_s_per_px * path_length(pixels, start=self._beam_px)
         return timing.batch_overhead_s + each * len(pixels) + travel
 
     def affordable_points(self) -> int:
         """About how many points the budget of points and the declared cost of time allow in all."""
         timing, grid_size = self.capabilities.timing, self.capabilities.grid.size
-        each = timing.settle_s + plans.dwell_s(self.plan, self.capabilities)
+        each = timing.settle_s + timing.point_overhead_s + plans.dwell_s(self.plan, self.capabilities)
         left = self.time_left_s(0.0) - (self.plan.batches + 2) * timing.batch_overhead_s
         low, high = 1, self.max_points
         while low < high:

@@ -15,6 +15,7 @@ from protocols.capabilities import Capabilities
 from protocols.errors import BadInput, OutOfLimits
 from protocols.messages import ModelDescription
 from protocols.plan import RunPlan
+from protocols.shapes import ScanShape
 from protocols.values import LightKind
 
 _FEWEST_ANGLES = 3
@@ -56,9 +57,11 @@ def check_plan(plan: RunPlan, capabilities: Capabilities) -> None:
     """Refuse a plan that the instrument cannot carry out.
 
     Raises:
-        OutOfLimits: section, exposure, PL angles or budget outside what the instrument declares.
+        OutOfLimits: section, exposure, PL angles or budget outside what the instrument declares, or an instrument that
+            takes no free points, which runs ask for so far.
     """
     _check_section(plan, capabilities)
+    _check_shapes(capabilities)
     _check_dwell(plan, capabilities)
     if why_no_light(plan, capabilities) is None:
         _check_light(plan, capabilities)
@@ -119,6 +122,17 @@ def _check_section(plan: RunPlan, capabilities: Capabilities) -> None:
         raise OutOfLimits(message, field="section", value=plan.section)
 
 
+def _check_shapes(capabilities: Capabilities) -> None:
+    accepted = capabilities.shapes.accepted
+    if ScanShape.POINTS not in accepted:
+        kinds = " and ".join(accepted)
+        message = (
+            f"{capabilities.name} accepts {kinds} but no free points, which runs ask for; "
+            "what pays instead is told by: grainloop plan."
+        )
+        raise OutOfLimits(message, field="shapes", value=kinds)
+
+
 def _check_dwell(plan: RunPlan, capabilities: Capabilities) -> None:
     low, high = capabilities.dwell_range_s
     if plan.dwell_s is not None and not low <= plan.dwell_s <= high:
@@ -142,7 +156,7 @@ def _check_light(plan: RunPlan, capabilities: Capabilities) -> None:
 def _check_time(plan: RunPlan, capabilities: Capabilities) -> None:
     limit = plan.budget.instrument_s
     timing = capabilities.timing
-    needed = light_seconds(plan, capabilities) + timing.batch_overhead_s + timing.settle_s + dwell_s(plan, capabilities)
+    needed = light_seconds(plan, capabilities) + timing.approach_s(0.0) + dwell_s(plan, capabilities)
     if limit is not None and limit < needed:
         message = (
             f"The plan's budget.instrument_s = {limit:g} s is too short on {capabilities.name}: "

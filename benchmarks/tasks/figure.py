@@ -33,6 +33,8 @@ _MORE = (
 )
 """Colour, line and marker of cases that have none of their own, in order."""
 _PANEL_INCH = (4.2, 3.1)
+_STEP_ASIDE = 0.02
+"""Of neighbouring lines, as a share."""
 Look = tuple[str, str, str]
 """Colour, line and marker."""
 Series = tuple[NDArray[Any], NDArray[Any]]
@@ -44,7 +46,7 @@ _GROUP = 0.8
 def draw(results: Results, folder: Path = DOCS) -> Path:
     """Write the picture of a task that was measured."""
     with house_style():
-        return save(task_figure(results), folder / f"{results.task.name}.png")
+        return save((results.task.figure or task_figure)(results), folder / f"{results.task.name}.png")
 
 
 def task_figure(results: Results) -> Figure:
@@ -79,12 +81,19 @@ def _panel(axes: Axes, results: Results, material: Material, column: Column) -> 
             width = _GROUP / len(looks)
             _bars(axes, places + (number - (len(looks) - 1) / 2) * width, width, values, look, name)
         else:
-            _line(axes, places, values, look, name)
+            _line(axes, _aside(places, number - len(looks) / 2, task.scale), values, look, name)
     if not answers:
         axes.text(0.5, 0.5, "none of the kind", ha="center", transform=axes.transAxes)
     _scales(axes, results, places, column)
     axes.grid(visible=True, which="major", linewidth=0.3)
     axes.set_axisbelow(True)
+
+
+def _aside(places: NDArray[Any], steps: float, scale: str) -> NDArray[Any]:
+    """Places a little to the side, so that bars of errors do not hide each other."""
+    if scale == "log":
+        return places * (1 + _STEP_ASIDE) ** steps
+    return places + _STEP_ASIDE * steps * np.ptp(places) / 4
 
 
 def looks_of(names: Sequence[str]) -> dict[str, Look]:

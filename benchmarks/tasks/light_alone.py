@@ -31,12 +31,13 @@ def without_points(problem: Problem, keep: int = 0) -> Problem:
     return replace(problem, points=points.select(chosen))
 
 
-def posterior_samples(trained: Weights, problem: Problem, seed: int) -> NDArray[np.float32]:
-    """(n, h, w, 4) samples of the joint posterior by the diffusion sampler, in the map frame."""
+def posterior_samples(trained: Weights, problem: Problem, seed: int) -> tuple[NDArray[np.float32], tuple[str, ...]]:
+    """(n, h, w, 4) samples of the joint posterior by the diffusion sampler, in the map frame; what was left out."""
     evidence = gather_evidence(problem, trained.space)
     section = section_input(problem.shape, evidence, trained.space)
     said = gate_evaluation(trained.denoiser, section)
-    return diffusion_samples(trained, section, evidence, said, Options(SAMPLES, STEPS, seed), no_report, never)
+    options = Options(SAMPLES, STEPS, seed)
+    return diffusion_samples(trained, section, evidence, said, options, no_report, never), evidence.notes
 
 
 def hemisphere(count: int = AXES) -> NDArray[np.float64]:

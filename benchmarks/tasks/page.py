@@ -10,7 +10,8 @@ from benchmarks.tasks.materials import Material
 from benchmarks.tasks.results import Results
 from benchmarks.tasks.task import Column
 from controller.cli.bench.runs import Row
-from controller.cli.bench.tables import markdown_table, weights_line
+from controller.cli.bench.tables import markdown_table
+from protocols.version import grainloop_version
 
 DOCS = Path(__file__).parents[2] / "docs" / "results"
 
@@ -36,10 +37,11 @@ def to_markdown(results: Results) -> str:
 
 
 def _legend(results: Results) -> str:
-    seeds = f"Mean ± standard deviation over {results.seeds} seeds"
+    weights = ", ".join(f"{group} `{sha256[:12]}`" for group, sha256 in results.weights.items()) or "none"
     return (
-        f"{seeds}, which vary noise, dust, shading and misregistration of PL, and on synthetic material the specimen "
-        f"itself. Written by `python -m benchmarks.tasks {results.task.name}`; {weights_line()}"
+        f"Mean ± standard deviation over {results.seeds} seeds, which vary noise, dust, shading and misregistration of "
+        "PL, and on synthetic material the specimen itself. Written by "
+        f"`python -m benchmarks.tasks {results.task.name}`; grainloop {grainloop_version()}, weights: {weights}.\n"
     )
 
 
@@ -55,10 +57,13 @@ def material_table(results: Results, material: Material) -> str:
     """Levels and cases down, figures across."""
     task = results.task
     head = [task.axis, "case", *[column.heading for column in task.columns]]
+    first = task.levels[0]
     body = [
-        [level.name, case.name, *[shown(results.row(material.name, level.name, case.name), c) for c in task.columns]]
+        ["any" if case.name in task.constant else level.name, case.name]
+        + [shown(results.row(material.name, level.name, case.name), column) for column in task.columns]
         for level in task.levels
         for case in task.cases
+        if level is first or case.name not in task.constant
     ]
     return markdown_table(head, body)
 

@@ -10,6 +10,7 @@ import json
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,12 @@ class Results:
     task: Task
     cells: dict[Key, Cell] = field(default_factory=dict[Key, Cell])
 
+    @cached_property
+    def weights(self) -> dict[str, str]:
+        """Laue group → SHA-256 of the weights that ship, for the groups of the materials."""
+        groups = {phase.laue_group for material in self.task.materials for phase in material.specimen(0).phases}
+        return {group: sha256 for group, sha256 in shipped_weights() if group in groups}
+
     def missing(self, trial: Trial) -> list[Case]:
         """The cases that were not yet tried in a trial."""
         return [case for case in self.task.cases if trial.seed not in self._seeds(trial, case)]
@@ -92,7 +99,7 @@ class Results:
         return {
             "task": self.task.name,
             "versions": {"grainloop": grainloop_version()},
-            "weights_sha256": dict(shipped_weights()),
+            "weights_sha256": self.weights,
             "cells": [_cell_to_json(self.cells[key]) for key in keys_of(self.task) if key in self.cells],
         }
 
@@ -114,7 +121,7 @@ def load(task: Task, folder: Path = FOLDER) -> Results:
     if not path.is_file():
         return Results(task)
     found = json.loads(path.read_text(encoding="utf-8"))
-    if found["weights_sha256"] != dict(shipped_weights()):
+    if found["weights_sha256"] != Results(task).weights:
         return Results(task)
     wanted, current = set(keys_of(task)), {level.name: level.fingerprint for level in task.levels}
     cells = (_cell_from_json(cell) for cell in found["cells"])

@@ -12,7 +12,16 @@ from benchmarks.tasks.page import write_page
 from benchmarks.tasks.results import Results
 from benchmarks.tasks.task import Task
 
-NAMES: tuple[str, ...] = ("super_resolution", "boundaries", "modalities", "denoising", "denoising_light")
+NAMES: tuple[str, ...] = (
+    "super_resolution",
+    "boundaries",
+    "modalities",
+    "denoising",
+    "denoising_light",
+    "registration",
+    "registration_turned",
+    "robustness",
+)
 """Modules of this package that hold a `TASK`, in the order of the index."""
 SEEDS = 5
 

@@ -138,6 +138,8 @@ class Task:
         rivals: cases that ours should be better than.
         measure: what is done with a case in a trial.
         remarks: what else the numbers say, as Markdown, from the results.
+        figure: draws the results, where the common picture does not fit.
+        constant: names of cases that are the same at every level; tables hold them once.
         materials: what is measured.
         kind: lines over the axis, or groups of bars, one for each level.
         scale: of the axis of lines.
@@ -156,6 +158,8 @@ class Task:
     rivals: tuple[str, ...]
     measure: Callable[[Trial, Case], Measured] = reconstructed
     remarks: Callable[[Any], str] | None = None
+    figure: Callable[[Any], Any] | None = None
+    constant: tuple[str, ...] = ()
     materials: tuple[Material, ...] = MATERIALS
     kind: Literal["lines", "bars"] = "lines"
     scale: Literal["linear", "log"] = "linear"

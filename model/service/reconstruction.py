@@ -13,7 +13,8 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from model.acquire import DEFAULT_POLICY, POLICIES, Scene
+from model.acquire import DEFAULT_POLICY, POLICIES, GridFill, RandomPoints, Scene
+from model.acquire.shape_proposals import asks_for_shapes, shape_proposals
 from model.crystal import laue_group, to_map_frame
 from model.light import align, frame_note
 from model.reconstruct import (
@@ -39,6 +40,8 @@ from protocols.values import PointBlock
 
 T = TypeVar("T")
 
+EVEN_POLICIES = frozenset({GridFill().name, RandomPoints().name})
+"""Policies that do not look at the posterior: shapes then fill the section evenly."""
 ALIGNED, MAPPED = 0.35, 0.9
 """Fractions of the work done after registration and after the map."""
 
@@ -180,7 +183,7 @@ def _report_part(report: Report, done: int, parts: int) -> Report:
 
 
 def propose(posterior: Posterior, points: PointBlock, request: ProposalRequest, policy: str, seed: int) -> Proposals:
-    """The points that a policy asks for next.
+    """The points that a policy asks for next, or the shapes that pay most where the instrument can scan such.
 
     Raises:
         BadInput: excluded pixels off the grid.
@@ -194,6 +197,9 @@ def propose(posterior: Posterior, points: PointBlock, request: ProposalRequest, 
         exploration_share=request.exploration_share,
         not_indexed=_mask(shape, points.position_px[~points.indexed]),
     )
+    if request.means is not None and asks_for_shapes(request.means):
+        evenly = policy in EVEN_POLICIES
+        return shape_proposals(scene, request.means, request.count, request.budget_s, not evenly)
     return POLICIES[policy](scene, request.count, np.random.default_rng((seed, len(points))))
 
 

@@ -7,7 +7,18 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from protocols.arrays import ByteList, ByteMap, FloatList, FloatMap, ImageStack, LabelMap, PixelList, QuaternionMap
+from protocols.arrays import (
+    ByteList,
+    ByteMap,
+    FloatList,
+    FloatMap,
+    ImageStack,
+    LabelMap,
+    PieceList,
+    PixelList,
+    QuaternionMap,
+)
+from protocols.capabilities import ScanMeans
 from protocols.messages.common import CheckHealth, Fraction, Health, Name, Seconds, Seed
 from protocols.values import FramePreset, Grid, LightImages, Phase, PointBlock, Value
 
@@ -85,6 +96,8 @@ class ProposalRequest(Value):
         policy: name of a policy of the model service, or nothing for its default.
         exploration_share: share of the picks made regardless of the posterior.
         excluded_px: pixels that must not be proposed beyond those measured (queued, forbidden, dose spent).
+        means: what the instrument accepts and what it costs, to propose lines and rectangles; else free points.
+        budget_s: instrument time that all shapes together may take, where `means` are given.
     """
 
     kind: Literal["proposal_request"] = "proposal_request"
@@ -92,6 +105,8 @@ class ProposalRequest(Value):
     policy: str | None = None
     exploration_share: Fraction = 0.1
     excluded_px: PixelList
+    means: ScanMeans | None = None
+    budget_s: Seconds | None = None
 
 
 class Proposals(Value):
@@ -102,6 +117,9 @@ class Proposals(Value):
         gain: predicted number of pixels put right by each point (unit: pixels).
         reason: index into `REASON_CODES`.
         policy: the policy that made them.
+        pieces: which stretches of the list are free points, lines and rectangles, as in a scan request; without it all
+            are free points. The gain of a shape is spread evenly over its points; those measured before are among them
+            where the instrument cannot skip them.
     """
 
     kind: Literal["proposals"] = "proposals"
@@ -109,6 +127,7 @@ class Proposals(Value):
     gain: FloatList
     reason: ByteList
     policy: str
+    pieces: PieceList | None = None
 
 
 class PriorMap(Value):

@@ -104,7 +104,8 @@ def test_samples_of_light_alone_know_the_c_axis_better_than_chance(
     monkeypatch.setattr(light_alone, "SAMPLES", 1)
     monkeypatch.setattr(light_alone, "STEPS", 2)
     problem = next(iter(trial.given.problems.values()))
-    samples = posterior_samples(load_shipped("6/mmm"), without_points(problem), 0)
+    samples, notes = posterior_samples(load_shipped("6/mmm"), without_points(problem), 0)
+    assert not notes
     assert samples.shape == (1, *SHAPE, 4)
     seen = split_errors(trial, samples)["c_axis_half_turn_deg"]
     mixed = split_errors(trial, samples[:, ::-1, ::-1].copy())["c_axis_half_turn_deg"]
@@ -114,9 +115,9 @@ def test_samples_of_light_alone_know_the_c_axis_better_than_chance(
 def test_cases_of_light_alone_do_not_depend_on_the_level(monkeypatch: pytest.MonkeyPatch, trial: Trial) -> None:
     drawn: list[int] = []
 
-    def samples(trained: object, problem: object, seed: int) -> np.ndarray:
+    def samples(trained: object, problem: object, seed: int) -> tuple[np.ndarray, tuple[str, ...]]:
         drawn.append(len(problem.points))
-        return trial.truth.orientation[None]
+        return trial.truth.orientation[None], ("said",)
 
     monkeypatch.setattr(modalities, "posterior_samples", samples)
     by_name = {case.name: case for case in CASES}
@@ -126,6 +127,7 @@ def test_cases_of_light_alone_do_not_depend_on_the_level(monkeypatch: pytest.Mon
     assert drawn == [0, 1]
     assert "about_c_deg" not in told(trial, by_name[INVERTED]).figures
     assert told(trial, by_name[ALONE]).figures["error_over_5deg"] == 0
+    assert told(trial, by_name[ALONE]).degraded == ("said",)
     nearest = told(trial, by_name["nn"]).figures
     assert 0 < nearest["c_axis_half_turn_deg"] < nearest["c_axis_deg"] < nearest["error_mean_deg"]
 
@@ -142,4 +144,5 @@ def test_what_pl_saves_is_read_off_the_curves() -> None:
         results.cells[cell.key] = cell
     text = what_pl_saves(results)
     assert "the c-axis by 4.0° (the same points alone 8.0°, PL alone 10.0°)" in text
-    assert "1 % as 4 %, 4 % as 16 %; 16 % is better than 16 % alone." in text
+    assert "With PL, 1 % of points leave as few wrong pixels as 4 % alone; 4 % of points leave as few" in text
+    assert text.endswith("as 16 % alone; 16 % leave fewer than 16 % alone.")

@@ -101,6 +101,8 @@ def test_a_level_that_changed_and_other_weights_are_measured_anew(
     assert not load(other, tmp_path).cells
     measure(other, 1, silent, tmp_path)
     assert len(calls) == 6 + 4
+    monkeypatch.setattr("benchmarks.tasks.results.shipped_weights", lambda: (("6/mmm", "new"), ("m-3m", "first")))
+    assert len(load(other, tmp_path).cells) == 4  # of another Laue group than the material
     assert json.loads((tmp_path / "small.json").read_text(encoding="utf-8"))["weights_sha256"] == {"6/mmm": "new"}
 
 
@@ -163,6 +165,16 @@ def test_sentences_pages_and_pictures(tmp_path: Path, silent: object) -> None:
     index = write_index([results.task, task(name="elsewhere")], tmp_path).read_text(encoding="utf-8")
     assert "- [A small task](small.md): What is measured.\n" in index
     assert "elsewhere" not in index
+
+
+def test_constant_cases_stand_in_tables_once(tmp_path: Path, silent: object) -> None:
+    results = measure(task(measure=counted([]), constant=("nn",)), 2, silent, tmp_path)
+    lines = [line for line in to_markdown(results).splitlines() if "| nn |" in line or "| candidates |" in line]
+    assert [line.split(" | ")[:2] for line in lines] == [
+        ["| any", "nn"],
+        ["| few", "candidates"],
+        ["| many", "candidates"],
+    ]
 
 
 def test_lines_and_bars_show_the_same_numbers(tmp_path: Path, silent: object) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from controller.plans import check_model, check_plan, light_angles, load_plan, why_no_light
+from instrument_sim.presets import EXTERNAL_CONTROL, MAP_QUEUE
 from protocols.capabilities import Capabilities, LightCapabilities
 from protocols.errors import BadInput, OutOfLimits
 from protocols.plan import Budget, RunPlan
@@ -44,6 +45,13 @@ def test_faults_are_told_with_file_field_and_value(tmp_path: Path, text: str, to
 def test_a_missing_plan_is_named(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"nowhere\.toml cannot be read: No such file"):
         load_plan(tmp_path / "nowhere.toml")
+
+
+def test_an_instrument_without_free_points_is_refused_before_anything_is_measured() -> None:
+    queue = capabilities(shapes=MAP_QUEUE.shapes)
+    with pytest.raises(OutOfLimits, match="Fake-1 accepts lines and rectangles but no free points"):
+        check_plan(RunPlan(), queue)
+    check_plan(RunPlan(), capabilities(shapes=EXTERNAL_CONTROL.shapes))
 
 
 @pytest.mark.parametrize(

@@ -84,7 +84,7 @@ def _finite(value: float) -> float | None:
 
 def to_markdown(maps: Sequence[MapRuns], plan: Plan) -> str:
     """A page with one table per map and share."""
-    text = ["# Reconstruction\n", LEGEND, weights_line()]
+    text = ["# Reconstruction\n", LEGEND, _weights_line()]
     for runs in maps:
         text += [f"## {runs.name}\n", _share_table(runs.rows, plan.whole, plan.shares)]
         for share in plan.shares:
@@ -97,8 +97,7 @@ def to_markdown(maps: Sequence[MapRuns], plan: Plan) -> str:
     return "\n".join(text)
 
 
-def weights_line() -> str:
-    """What was measured: a line that names version and weights."""
+def _weights_line() -> str:
     shown = ", ".join(f"{group} `{sha[:12]}`" for group, sha in shipped_weights()) or "none"
     return f"grainloop {grainloop_version()}, weights: {shown}.\n"
 

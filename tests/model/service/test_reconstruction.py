@@ -3,12 +3,14 @@ import pytest
 
 from instrument_sim import specimens
 from instrument_sim.driver import SimulatedInstrument
+from instrument_sim.presets import MAP_QUEUE
 from model.crystal import disorientation_deg, to_euler_frame
 from model.reconstruct import never, no_report
 from model.service.reconstruction import reconstruct
 from model.service.sections import prepare
 from protocols.errors import BadInput, Cancelled
 from protocols.messages import ProposalRequest, ScanRequest
+from protocols.shapes import ScanShape, decode_pieces
 from protocols.values import FramePreset, LightImages, LightKind, PointBlock
 from tests.model.reconstruct.problems import grid_pixels
 from tests.model.service.runs import BETA, asking, block, opening, section
@@ -53,6 +55,18 @@ def test_measured_and_excluded_pixels_are_not_proposed():
     assert pixels
     assert not pixels & {tuple(p) for p in points.position_px.tolist()}
     assert min(r for r, _ in pixels) >= 20
+
+
+@pytest.mark.parametrize("policy", ["spread", "grid"])
+def test_an_instrument_of_a_map_queue_is_proposed_shapes(policy):
+    _, points = section()
+    means = MAP_QUEUE.means(0.5)
+    asked = ProposalRequest(count=400, policy=policy, excluded_px=np.empty((0, 2), np.int32), means=means, budget_s=90)
+    found = solve(opening(), asking(points).model_copy(update={"propose": asked})).proposals
+    pieces = decode_pieces(found.pieces, len(found.position_px))
+    assert pieces
+    assert {piece.shape for piece in pieces} <= {ScanShape.LINES, ScanShape.RECTANGLES}
+    assert 0 < len(found.gain) <= 400
 
 
 @pytest.mark.parametrize("frame", [f for f in FramePreset if f is not FramePreset.IDENTITY])

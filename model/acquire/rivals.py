@@ -1,0 +1,98 @@
+"""Which grains compete for each pixel: the candidates of a posterior, those that agree within 5° taken for one grain.
+
+What follows from it for the next points is the business of the policies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
+
+from model.crystal import disorientation_deg
+from model.reconstruct import WRONG_DEG, Candidates
+from model.reconstruct.seeds import neighbour_pairs
+from protocols.values import PointBlock
+
+Pairs = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Rivals:
+    """The grains that compete for each pixel.
+
+    Attributes:
+        grain: (h, w, K) int32 labels of grains as far as points near each other, or candidates of one pixel, show;
+            −1 is none. No grain occurs twice at a pixel.
+        point: (h, w, K) int32 a measured point of each, −1 is none.
+        weight: (h, w, K) float32 probabilities; 0 where there is none.
+        free: (h, w) float32 probability of a grain never hit.
+    """
+
+    grain: NDArray[np.int32]
+    point: NDArray[np.int32]
+    weight: NDArray[np.float32]
+    free: NDArray[np.float32]
+
+    @property
+    def all_weights(self) -> NDArray[np.float32]:
+        """(h, w, K + 1) probabilities, last that of a grain never hit, with sum 1."""
+        every = np.concatenate([self.weight, self.free[..., None]], axis=-1)
+        return np.asarray(every / np.maximum(every.sum(axis=-1, keepdims=True), 1e-9), np.float32)
+
+
+def find_rivals(candidates: Candidates, points: PointBlock, laue_groups: Mapping[int, str]) -> Rivals:
+    """The rivals of each pixel.
+
+    Args:
+        candidates: of a posterior; their points are indices into `points`.
+        points: measured.
+        laue_groups: of the phases, by their numbers.
+    """
+    point = np.where(candidates.weight > 0, candidates.point, -1)
+    label = _grains(point, points, laue_groups)
+    grain = np.where(point >= 0, label[point], -1).astype(np.int32)
+    weight = np.where(point >= 0, candidates.weight, 0).astype(np.float32)
+    for later in range(1, grain.shape[-1]):
+        for earlier in range(later):
+            same = (grain[..., later] == grain[..., earlier]) & (grain[..., later] >= 0)
+            weight[..., earlier] += np.where(same, weight[..., later], 0)
+            weight[..., later][same], grain[..., later][same], point[..., later][same] = 0, -1, -1
+    return Rivals(grain, point.astype(np.int32), weight, candidates.free)
+
+
+def _grains(point: NDArray[np.int32], points: PointBlock, laue_groups: Mapping[int, str]) -> NDArray[np.int32]:
+    """(N,) labels of measured points that agree with near points, or with points that compete with them."""
+    indexed = np.flatnonzero(points.indexed)
+    near = indexed[neighbour_pairs(points.position_px[indexed])[0]]
+    agree = _agreeing(np.concatenate([near, _competing(point, len(points))]), points, laue_groups)
+    graph = coo_matrix((np.ones(len(agree), np.bool_), (agree[:, 0], agree[:, 1])), shape=(len(points), len(points)))
+    return np.asarray(connected_components(graph, directed=False)[1], np.int32)
+
+
+def _competing(point: NDArray[np.int32], count: int) -> Pairs:
+    """(P, 2) points that are candidates of one pixel, each pair once."""
+    keys = [_keys(point[..., i], point[..., j], count) for i in range(1, point.shape[-1]) for j in range(i)]
+    found = np.unique(np.concatenate([np.empty(0, np.int64), *keys]))
+    return np.stack(np.divmod(found, max(count, 1)), axis=-1)
+
+
+def _keys(one: NDArray[np.int32], other: NDArray[np.int32], count: int) -> NDArray[np.int64]:
+    both = (one >= 0) & (other >= 0)
+    a, b = one[both].astype(np.int64), other[both].astype(np.int64)
+    return np.unique(np.minimum(a, b) * count + np.maximum(a, b))
+
+
+def _agreeing(pairs: Pairs, points: PointBlock, laue_groups: Mapping[int, str]) -> Pairs:
+    """Those of (P, 2) points that are of one phase and at most 5° apart."""
+    kept: list[Pairs] = [np.empty((0, 2), np.int64)]
+    phase = points.phase_id[pairs]
+    for number, group in laue_groups.items():
+        own = pairs[(phase == number).all(axis=1)]
+        angle = disorientation_deg(points.orientation[own[:, 0]], points.orientation[own[:, 1]], group)
+        kept.append(own[np.asarray(angle) <= WRONG_DEG])
+    return np.concatenate(kept)
