@@ -16,7 +16,7 @@ from scipy import fft, ndimage
 
 from model.acquire._shape_kernels import CLOSED, NEAR, OPEN, Catalogue, best_left, explain_all
 from model.acquire.scene import Scene
-from model.acquire.spread import WINDOW_PX, expected_gain
+from model.acquire.spread import WINDOW_PX, Spread, expected_gain
 from model.acquire.templates import Template, make_template, pieces_to_try, place
 from model.acquire.trimming import trimmed
 from protocols.capabilities import ScanMeans
@@ -67,19 +67,13 @@ class ShapeProposal:
     again: int
 
 
-def stake_of(scene: Scene, window_share: float = 0.3) -> Stake:
-    """The stake that the policy `spread` sees in a scene, with its exploration share laid evenly over the map.
-
-    Args:
-        scene: posterior and what was measured.
-        window_share: width of the window as a share of the mean spacing of the points measured so far.
-    """
-    value = np.where(scene.measured, 0, scene.posterior.p_wrong * scene.indexable).astype(np.float32)
+def stake_of(scene: Scene) -> Stake:
+    """The stake that the policy `spread` sees in a scene, with its exploration share laid evenly over the map."""
+    value = np.where(scene.measured, 0, scene.doubt).astype(np.float32)
     even = np.where(scene.free, float(value.mean()), 0).astype(np.float32)
     share = np.float32(scene.exploration_share)
-    spacing_px = np.sqrt(value.size / max(int(scene.measured.sum()), 1))
-    window_px = float(np.clip(window_share * spacing_px, *WINDOW_PX))
     mixed = ((1 - share) * value + share * even).astype(np.float32)
+    window_px = float(np.clip(Spread().window_share * scene.spacing_px, *WINDOW_PX))
     return Stake(mixed, window_px, scene.measured, scene.excluded)
 
 
