@@ -44,8 +44,8 @@ def claims_of(trained: Weights, cases: Iterable[Case]) -> dict[bool, Claims]:
     for case in cases:
         posterior, error = solve(trained, case)
         of = (posterior.p_wrong, posterior.expected_error_deg, bound_of(posterior), scatter_of(posterior))
-        claimed = [values[case.inside] for values in of]
-        found.setdefault(posterior.light_used, []).append(Claims(*claimed, error))
+        p_wrong, expected, bound, scatter = (values[case.inside] for values in of)
+        found.setdefault(posterior.light_used, []).append(Claims(p_wrong, expected, bound, scatter, error))
     return {used: _joined(parts) for used, parts in found.items()}
 
 
