@@ -17,6 +17,9 @@ ALL = (
     "trained",
     "scaling",
     "reconstruct_speed",
+    "shapes",
+    "shapes_page",
+    "error_curves",
     "tasks.run",
     "report",
 )

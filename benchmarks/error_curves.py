@@ -32,7 +32,7 @@ from protocols.version import grainloop_version
 
 RESULT = Path(__file__).parents[1] / "controller" / "data" / "error_curves.json"
 RASTERS = (0.01, 0.02, 0.04, 0.0625, 0.11, 0.25, 0.5)
-BUDGETS = (0.01, 0.02, 0.03, 0.05, 0.08, 0.12, 0.2)
+BUDGETS = (0.01, 0.02, 0.03, 0.05, 0.08, 0.12, 0.2, 0.3)
 SEEDS = 3
 SMALLEST_GRAIN_PX = 5
 WORDS = {

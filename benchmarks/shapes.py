@@ -80,8 +80,9 @@ class Run:
     means: ScanMeans
     points: PointBlock = field(default_factory=PointBlock.empty)
     aligned: Alignment | None = None
+    first: int = 0
     requests: int = 0
-    again: int = 0
+    used: dict[str, int] = field(default_factory=dict[str, int])
 
     @property
     def spent_s(self) -> float:
@@ -102,6 +103,12 @@ class Run:
             dwell_s=self.means.dwell_s,
         )
         self.points = PointBlock.concatenate([self.points, *self.bench.instrument.scan(request)])
+        if self.requests:
+            for piece in route.pieces:
+                count = piece.points if piece.shape is ScanShape.POINTS else 1
+                self.used[piece.shape.value] = self.used.get(piece.shape.value, 0) + count
+        else:
+            self.first = len(self.points)
         self.requests += 1
 
     def posterior(self, method: str = METHOD) -> Posterior:
@@ -173,8 +180,8 @@ def first_raster(shape_px: tuple[int, int], budget_s: float, means: ScanMeans) -
     return None
 
 
-def adaptive(name: str, case: Case, shapes: Shapes, budget_s: float, seed: int) -> dict[str, Any] | None:
-    """One run: a coarse raster, then batches of shapes until the time is spent."""
+def adaptive(name: str, case: Case, shapes: Shapes, budget_s: float, seed: int) -> Run | None:
+    """One run: a coarse raster, then batches of shapes until the time is spent; nothing where it is too short."""
     run = mounted(name, case, shapes, seed)
     starting, exposing = smallest_s(case, shapes)
     first = first_raster(run.bench.shape, (1 - exposing / (exposing + starting) / 2) * budget_s, run.means)
@@ -183,20 +190,14 @@ def adaptive(name: str, case: Case, shapes: Shapes, budget_s: float, seed: int) 
     run.scan(first)
     least_s = case.preset.timing.batch_overhead_s + 2 * (starting + exposing)
     batches = int(np.clip((budget_s - run.spent_s) / least_s, 1, MOST_BATCHES))
-    shapes_used: dict[str, int] = {}
     for batch in range(batches):
         left_s = budget_s - run.spent_s
         share_s = left_s / (batches - batch)
         proposals = run.propose(run.posterior(), share_s)
         route = run.route(proposals, left_s if batch == batches - 1 else share_s * 1.02)
-        if route is None:
-            continue
-        run.again += sum(one.again for one in proposals)
-        for piece in route.pieces:
-            count = piece.points if piece.shape is ScanShape.POINTS else 1
-            shapes_used[piece.shape] = shapes_used.get(piece.shape, 0) + count
-        run.scan(route)
-    return row_of(run, METHOD) | {"first_points": len(first.index), "shapes": shapes_used}
+        if route is not None:
+            run.scan(route)
+    return run
 
 
 def smallest_s(case: Case, shapes: Shapes) -> tuple[float, float]:
@@ -216,14 +217,18 @@ def static(name: str, case: Case, step_px: int, method: str, seed: int) -> dict[
 
 
 def row_of(run: Run, method: str) -> dict[str, Any]:
+    """What came of a run."""
     found = run.bench.figures(run.posterior(method) if method != "nn" else run.bench.solve("nn", run.points, None))
+    points = int(mask(run.bench.shape, run.points.position_px).sum())
     return {
         "seconds": round(run.spent_s, 3),
         "wrong_percent": round(found["wrong_percent"], 3),
         "exposures": len(run.points),
-        "points": int(mask(run.bench.shape, run.points.position_px).sum()),
-        "again": run.again,
+        "points": points,
+        "again": len(run.points) - points,
         "requests": run.requests,
+        "first_points": run.first,
+        "shapes": run.used,
     }
 
 
@@ -240,8 +245,8 @@ def measure(seeds: Sequence[int], done: Sequence[dict[str, Any]]) -> Iterator[di
         budget_s = rows[key_of(about | {"mode": SAME_MODEL})]["seconds"]
         for mode, shapes in case.modes.items():
             if key_of(about | {"mode": mode}) not in rows:
-                found = adaptive(name, case, shapes, budget_s, seed)
-                yield about | {"mode": mode} | (found or {})
+                run = adaptive(name, case, shapes, budget_s, seed)
+                yield about | {"mode": mode} | ({} if run is None else row_of(run, METHOD))
 
 
 def key_of(row: dict[str, Any]) -> tuple[Any, ...]:

@@ -220,6 +220,28 @@ def run(
 
 
 @app.command()
+def plan(
+    plan: Annotated[Path | None, typer.Option(help="Run plan as TOML, to tell what it comes to.")] = None,
+    rows: Annotated[int, typer.Option(help="Rows of the map, px.")] = 400,
+    columns: Annotated[int, typer.Option(help="Columns of the map, px.")] = 400,
+    step: Annotated[float, typer.Option(help="Step of the map, µm.")] = 1.0,
+    dwell: Annotated[float | None, typer.Option(help="Exposure of a point, s; else the plan's, or 0.02.")] = None,
+    instrument: Annotated[
+        str, typer.Option(help="external, queue, or a TOML file with timing and shapes.")
+    ] = "external",
+    wrong: Annotated[str, typer.Option(help="Shares of wrong pixels that you tolerate.")] = "0.1,0.05,0.02",
+    grain: Annotated[float | None, typer.Option(help="Mean grain diameter, µm; else as in the measured maps.")] = None,
+    pl_seconds: Annotated[float, typer.Option(help="What PL costs this instrument; 0 if taken elsewhere.")] = 36.0,
+    measure: Annotated[bool, typer.Option("--measure", help="Measure the speed of the model anew.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """Say whether adaptive acquisition pays for a map, an instrument and this computer, and by how much."""
+    from controller.cli.planning import PlanOptions, run_plan_command
+
+    run_plan_command(PlanOptions(plan, rows, columns, step, dwell, instrument, wrong, grain, pl_seconds, measure, json))
+
+
+@app.command()
 def status(controller: ControllerOption = CONTROLLER_ENDPOINT, json: JsonOption = False) -> None:
     """Say where the run stands."""
     from controller.cli.asking import show_status
