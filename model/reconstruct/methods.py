@@ -11,6 +11,7 @@ import numpy as np
 
 from model.crystal import laue_group
 from model.reconstruct.gate import light_trust, open_gate
+from model.reconstruct.placing import where_placed
 from model.reconstruct.prior import usable_prior
 from model.reconstruct.problem import (
     IsCancelled,
@@ -86,7 +87,7 @@ class PLCandidates:
 
 
 def usable_light(problem: Problem, seeds: Seeds) -> tuple[RegisteredLight | None, float, tuple[str, ...]]:
-    """The PL of a problem and how much weight it deserves, or None and the reason as a sentence."""
+    """The PL of a problem as far as it is usable, how much weight it deserves, and what of it is left out and why."""
     group = laue_group(problem.laue_group)
     if group.uniaxial_fold == 0:
         return None, 0.0, (f"Crystals of Laue group {group.name} are given no PL contrast. {WITHOUT}",)
@@ -94,7 +95,10 @@ def usable_light(problem: Problem, seeds: Seeds) -> tuple[RegisteredLight | None
         return None, 0.0, (f"{problem.light_missing} {WITHOUT}",)
     if not np.isfinite(problem.light.sigma).any():
         return None, 0.0, (f"PL is trusted nowhere on this section. {WITHOUT}",)
-    trust = light_trust(problem.shape, seeds, problem.light)
+    light, notes = where_placed(problem.light, seeds)
+    if light is None:
+        return None, 0.0, (f"{' '.join(notes)} {WITHOUT}",)
+    trust = light_trust(problem.shape, seeds, light)
     if trust == 0:
         return None, 0.0, (f"PL does not tell the measured grains apart. {WITHOUT}",)
-    return problem.light, trust, ()
+    return light, trust, notes

@@ -64,7 +64,7 @@ class PLWatershed:
         checkpoint(report, cancelled, 0.8, "map")
         reachable = 1 - never_hit(distance[..., 0], seeds.length_px)
         weight = (votes * reachable[..., None] / members).astype(np.float32)
-        return read_out(problem, seeds, near, weight, light_used=True, degraded=notes)
+        return read_out(problem, seeds, near, weight, light_used=True, degraded=(*notes, *reason))
 
 
 def never_hit(distance: NDArray[np.float32], length_px: float) -> NDArray[np.float32]:
