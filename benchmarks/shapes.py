@@ -1,11 +1,11 @@
 """Free points, lines and rectangles at equal instrument time on the shipped maps, beside a coarse raster of the map.
 
-Every run begins with a coarse raster of the whole map, half of its time where shapes cost nothing to start and up to
-all of it where they cost much. What is left is spent in batches of the shapes that pay most per second by the declared
-costs, chosen from the posterior of everything measured so far. Points are exact; PL has every default nuisance. Times
-are those of the simulated instrument, PL not included, since light images come from another microscope in most
-laboratories. The reference is the coarse raster that takes as long, filled by nearest neighbour, which is today's
-practice, and by the same model.
+Every run begins with a coarse raster of the whole map, half of its time where later shapes cost little beyond their
+exposures, and up to all of it where they cost much. What is left is spent in batches of the shapes that pay most per
+second by the declared costs, chosen from the posterior of everything measured so far. Points are exact; PL has every
+default nuisance. Times are those of the simulated instrument, PL not included, since light images come from another
+microscope in most laboratories. The reference is the coarse raster that takes as long, filled by nearest neighbour,
+which is today's practice, and by the same model.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from model.acquire import Scene
 from model.acquire.shaped import ShapeProposal, propose_shapes, stake_of
 from model.light import Alignment
 from model.reconstruct import Posterior
+from model.service.methods import shipped_weights
 from protocols.capabilities import ScanMeans
 from protocols.messages import ScanRequest
 from protocols.shapes import Piece, ScanShape, encode_pieces, exposure_ends_s
@@ -183,12 +184,15 @@ def first_raster(shape_px: tuple[int, int], budget_s: float, means: ScanMeans) -
 def adaptive(name: str, case: Case, shapes: Shapes, budget_s: float, seed: int) -> Run | None:
     """One run: a coarse raster, then batches of shapes until the time is spent; nothing where it is too short."""
     run = mounted(name, case, shapes, seed)
-    starting, exposing = smallest_s(case, shapes)
-    first = first_raster(run.bench.shape, (1 - exposing / (exposing + starting) / 2) * budget_s, run.means)
+    waiting, exposing = smallest_s(case, shapes)
+    least_s = case.preset.timing.batch_overhead_s + 2 * (waiting + exposing)
+    later_s = exposing / (exposing + waiting) / 2 * budget_s
+    first = first_raster(run.bench.shape, budget_s - (later_s if later_s >= least_s else 0.0), run.means)
     if first is None:
         return None
     run.scan(first)
-    least_s = case.preset.timing.batch_overhead_s + 2 * (starting + exposing)
+    if later_s < least_s:
+        return run
     batches = int(np.clip((budget_s - run.spent_s) / least_s, 1, MOST_BATCHES))
     for batch in range(batches):
         left_s = budget_s - run.spent_s
@@ -201,11 +205,11 @@ def adaptive(name: str, case: Case, shapes: Shapes, budget_s: float, seed: int) 
 
 
 def smallest_s(case: Case, shapes: Shapes) -> tuple[float, float]:
-    """Seconds to start the cheapest shape, and to settle and expose its points."""
+    """What the cheapest shape has to wait for, and how long its points are exposed, in seconds."""
     limits, timing = case.preset.shapes, case.preset.timing
     lines, per_line = limits.smallest_rectangle_points
     points = {ScanShape.LINES: limits.shortest_line_points, ScanShape.RECTANGLES: lines * per_line}
-    costs = [(timing.start_s(one), timing.settle_s + points.get(one, 1) * case.dwell_s) for one in shapes]
+    costs = [(timing.settle_s + timing.start_s(one), points.get(one, 1) * case.dwell_s) for one in shapes]
     return min(costs, key=sum)
 
 
@@ -265,6 +269,7 @@ def main(seeds: Sequence[int] = SEEDS, resume: bool = False) -> dict[str, Any]:
     kept = json.loads(RESULTS.read_text(encoding="utf-8"))["rows"] if resume and RESULTS.exists() else []
     result: dict[str, Any] = {
         "method": METHOD,
+        "weights_sha256": dict(shipped_weights()),
         "presets": {
             case.name: {"dwell_s": case.dwell_s, **case.preset.timing.model_dump()} | case.preset.shapes.model_dump()
             for case in CASES

@@ -15,7 +15,8 @@ from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 from benchmarks.shapes import CASES, METHOD, NEAREST, RESULTS, SAME_MODEL, Run, adaptive
 from controller.cli.bench.tables import markdown_table as table
 from controller.figures import panels
-from controller.figures.layout import bar, place, save, sheet
+from controller.figures.layout import NOTE_INCH, bar, place, save, sheet
+from controller.figures.reconstruction import draw_keys
 from controller.figures.style import house_style
 from model.crystal import disorientation_deg
 from protocols.shapes import ScanShape
@@ -38,12 +39,13 @@ INTRO = """# Points, lines or rectangles
 
 What an instrument can be asked for differs: free points where an external scan control steers the beam, line scans and
 small maps where only the vendor's queue can be filled. Here all three are given the same instrument time, on the two
-maps that ship. A run spends half of its time on a coarse raster of the whole map, more where shapes are dear to start,
-and the rest on shapes that pay most per second by the declared costs (`model.acquire.shaped`). The references are
-coarse rasters that take as long: filled by nearest neighbour, which is today's practice, and by the same model. Points
-are exact; PL has 15 % noise, 15 % shading, dust and 3 px rms misregistration, and its time is not counted: in most
-laboratories another microscope takes it. The costs of the instruments are round assumptions, not measurements of a
-product.
+maps that ship. A run spends half of its time on a coarse raster of the whole map and the rest on shapes that pay most
+per second by the declared costs (`model.acquire.shaped`). Where those costs are mostly waiting, the raster takes more:
+half of the share of a shape's time that is no exposure is added to its half, and where what is left would not pay for
+two shapes, the raster is all. The references are coarse rasters that take as long: filled by nearest neighbour, which
+is today's practice, and by the same model. Points are exact; PL has 15 % noise, 15 % shading, dust and 3 px rms
+misregistration, and its time is not counted: in most laboratories another microscope takes it. The costs of the
+instruments are round assumptions, not measurements of a product.
 
 `python -m benchmarks shapes` measures, `python -m benchmarks.shapes_page` makes this page.
 """
@@ -100,7 +102,7 @@ def _case_table(rows: Rows, name: str, case: str) -> str:
     seconds = [np.mean([r["seconds"] for r in own if r["step_px"] == s and r["mode"] == SAME_MODEL]) for s in steps]
     modes = [mode for mode in LOOKS if any(row["mode"] == mode for row in own)]
     body = [[mode, *[_cell(own, mode, step) for step in steps]] for mode in modes]
-    return table(["", *[f"{s:.3g} s" for s in seconds]], body)
+    return table(["", *[f"{s:.0f} s" if s >= 100 else f"{s:.3g} s" for s in seconds]], body)
 
 
 def _cell(rows: Rows, mode: str, step: int) -> str:
@@ -180,9 +182,9 @@ def maps() -> Figure:
     budget_s = next(row["seconds"] for row in rows if all(row[name] == value for name, value in own.items()))
     runs = {shape.value: adaptive(SHOWN_MAP, SHOWN_CASE, (shape,), budget_s, 0) for shape in ScanShape}
     made = {name: run for name, run in runs.items() if run is not None}
-    note = f"{MAPS[SHOWN_MAP]}, {SHOWN_CASE.name}, {budget_s:.0f} s each, simulated PL; grey: not indexed"
+    note = f"{MAPS[SHOWN_MAP]}, {SHOWN_CASE.name}, {budget_s:.0f} s each; white: first raster, black: shapes after it"
     shape = next(iter(made.values())).bench.shape
-    figure, width, height = sheet(shape, note, len(made), 2, _GAP_INCH, _ROW_GAP_INCH, right_inch=0.75)
+    figure, width, height = sheet(shape, note, len(made), 2, _GAP_INCH, _ROW_GAP_INCH, right_inch=1.6)
     errors = {name: _error(run) for name, run in made.items()}
     highest = panels.shown_degrees(*errors.values())
     for column, (name, run) in enumerate(made.items()):
@@ -193,6 +195,8 @@ def maps() -> Figure:
         image = panels.draw_degrees(below, errors[name], run.bench.instrument.capabilities, title, highest)
         if column == len(made) - 1:
             bar(figure, below, image, "disorientation (°)")
+            left, middle = len(made) * (width + _GAP_INCH) + 0.2, NOTE_INCH + _ROW_GAP_INCH + 1.5 * height
+            draw_keys(figure, run.bench.instrument.capabilities, run.bench.truth.phase_id, left, middle)
     return figure
 
 
