@@ -18,7 +18,12 @@ TEXT = """
 PL is taken with all default nuisances, registered and calibrated by the points of a 6.25 % grid as always (which leaves
 0.1 to 0.3 px rms), and then moved by a known amount: a shift of 0 to 4 px in a random direction. No method is told: the
 registration error that goes with the PL stays that of the registration. *Predicted* is the share of wrong pixels that
-the map itself expects. `{without}` is the floor: a method that uses PL must not fall below it when PL is off.
+the map itself expects. `{without}` is the floor: a method that uses PL must not fall below it when PL is off. All
+methods take a last look whether PL fits the measured points better two pixels away or more, and leave it out if it does
+(`model/reconstruct/placing.py`); then they are what they are without PL, which the end of this page says.
+
+In a run PL is registered anew in every round, and from further off than this: see misregistration on
+[the page on robustness](robustness.md).
 """.replace("{without}", WITHOUT)
 SHIFTS_PX = (0.0, 0.5, 1.0, 2.0, 3.0, 4.0)
 PREDICTED = Column("predicted_over_5deg", "predicted, %", 100, 1, better=0)
