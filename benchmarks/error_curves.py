@@ -22,7 +22,6 @@ from controller.cli.bench.methods import method_named
 from controller.cli.bench.scenes import Setting, make_scene
 from controller.cli.specimen import load_specimen
 from controller.plans import make_plan
-from instrument_sim import specimens
 from model.acquire import DEFAULT_POLICY
 from model.crystal import segment_grains
 from model.maps import OrientationMap
@@ -54,7 +53,7 @@ def main(seeds: int = SEEDS) -> dict[str, Any]:
         "batches": RunPlan().batches,
         "first_pass": RunPlan().first_pass,
         "seeds": seeds,
-        "maps": {name: curves(name, seeds) for name in specimens.FILES},
+        "maps": {name: curves(name, seeds) for name in WORDS},
     }
     RESULT.parent.mkdir(exist_ok=True)
     RESULT.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
