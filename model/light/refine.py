@@ -34,6 +34,9 @@ CONVERGED_PX = 0.003
 MAX_DAMPING = 1e3
 MIN_INSIDE = 0.3
 """Share of the points that must stay inside the image; a warp that loses more is refused."""
+MOST_STRETCH = 0.2
+"""Sizes are declared: a warp that stretches by more, and by more than its start, is refused. Few points are explained
+perfectly by a map that shrinks to a spot."""
 AFFINE_PRIOR_PX = 30.0
 TWIST_PRIOR_PX = 3.0
 SMOOTH_PRIOR_PX = 0.7
@@ -139,7 +142,7 @@ def _descend(problem: _Problem, warp: Warp) -> _State:
     for _ in range(MAX_STEPS):
         step = _step(normal, gradient, here.warp, damping)
         trial = _evaluate(problem, here.warp.moved(step), scale)
-        if trial.cost < here.cost:
+        if trial.cost < here.cost and trial.warp.stretch <= max(MOST_STRETCH, here.warp.stretch):
             here, damping = trial, damping / 5
             normal, gradient = _normal_equations(problem, here)
             if np.sqrt(np.sum(step**2)) < CONVERGED_PX:

@@ -12,6 +12,7 @@ from model.light.refine import (
     COARSE_LEVELS_PX,
     FINE_LEVELS_PX,
     FINE_LOSS,
+    MOST_STRETCH,
     PointTargets,
     Refined,
     field_evidence,
@@ -66,4 +67,4 @@ def _starts(features: LightFeatures, points: PointTargets, start: Warp) -> list[
         if predicted.std() > 1e-6:
             channel = features.standardised[min(feature, len(features.values) - 1)]
             found.append(mutual_information_warp(predicted, channel, start))
-    return found
+    return [warp for warp in found if warp.stretch <= max(MOST_STRETCH, start.stretch)]

@@ -67,6 +67,17 @@ class Warp:
         """The map after adding `step` (2, b) to the coefficients."""
         return replace(self, coefficients=self.coefficients + step)
 
+    @property
+    def stretch(self) -> float:
+        """By how much the sizes of the map and of the PL image disagree along any direction, beyond those declared.
+
+        The largest factor, up or down, of the affine part, plus the twist at the border; a turn is no stretch.
+        """
+        half = np.maximum(centre(self.grid_shape), 0.5)
+        factors = np.linalg.svd(np.eye(2) + self.coefficients[:, 1:3] / half, compute_uv=False)
+        twist = float(np.abs(self.coefficients[:, 3] / half).max())
+        return float(max(factors.max(), 1 / max(factors.min(), 1e-9))) - 1 + twist
+
     def displacement_px(self) -> NDArray[np.float64]:
         """(h, w, 2) displacement D of every pixel of the grid, in EBSD pixels."""
         grid = grid_positions(self.grid_shape)

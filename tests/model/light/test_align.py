@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from benchmarks.light_scenes import make_scene, section
+from controller.cli.bench.scenes import Setting
+from controller.cli.bench.scenes import make_scene as small_scene
 from instrument_sim.camera import LightNuisances
 from instrument_sim.warp import similarity
 from model.crystal import disorientation_deg, random_quaternions
@@ -21,6 +23,7 @@ from model.light import (
     predict_light,
 )
 from model.light.warp import BILINEAR
+from tests.controller.small_maps import chessboard
 
 scene = cache(make_scene)
 
@@ -209,3 +212,21 @@ def test_a_smooth_distortion_is_followed_by_a_smooth_field_and_none_is_added_wit
     assert found.warp.coefficients.shape[1] > BILINEAR
     assert bent.error_px(found) < 0.5
     assert bent.error_px(replace(found, warp=found.warp.with_basis(BILINEAR))) > 0.9
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_few_points_are_not_explained_by_shrinking_the_map(seed):
+    """30 points of a small map: a map that shrinks to a spot of one colour would leave no residual."""
+    few = small_scene(chessboard(), Setting(share=0.01, seed=seed))
+    assert len(few.points) == 30
+    assert few.given.aligned.alignment.warp.stretch < 0.201
+
+
+def test_a_turn_is_no_stretch_and_a_size_is():
+    nominal = Warp.nominal((60, 90), (60, 90), 1.0)
+    corners = np.array([[0.0, 0.0], [0.0, 89.0], [59.0, 0.0], [59.0, 89.0]])
+    middle, angle = np.array([29.5, 44.5]), np.radians(8)
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    for scale, stretch in ((1.0, 0.0), (1.25, 0.25), (0.8, 0.25)):
+        moved = middle + scale * (corners - middle) @ turn.T
+        assert fit_affine(corners, moved, nominal).stretch == pytest.approx(stretch, abs=1e-6)
