@@ -21,6 +21,7 @@ ALL = (
     "shapes_page",
     "error_curves",
     "tasks.run",
+    "gallery",
     "report",
 )
 

@@ -11,7 +11,7 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +60,11 @@ class Bench:
         self.instrument = SimulatedInstrument(specimens.load(name), config, seed)
         self.truth = self.instrument.sections[0].truth
         self.shape = self.truth.shape_px
-        self.features: LightFeatures = fit_stack(self.instrument.light(0, ANGLES_DEG), ANGLES_DEG)
+
+    @cached_property
+    def features(self) -> LightFeatures:
+        """PL as taken."""
+        return fit_stack(self.instrument.light(0, ANGLES_DEG), ANGLES_DEG)
 
     def scan(self, position: NDArray[np.int32]) -> PointBlock:
         """Measure pixels in one batch."""

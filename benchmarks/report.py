@@ -12,10 +12,11 @@ from controller.cli.bench.tables import markdown_table as table
 RESULTS = Path(__file__).parent / "results"
 PAGE = Path(__file__).parents[1] / "docs" / "results.md"
 MAPS = {"ti64": "Ti-6Al-4V (macrozones)", "mg-twins": "Mg (twins)"}
+CUBIC = {"ni": "Ni superalloy (cubic)"}
 INTRO = """# Results
 
 Every figure here comes from `python -m benchmarks` on two processor cores (JSON files in `benchmarks/results`). Where a
-time matters it is given as a ratio to a named reference measured in the same run. Specimens are the two real maps that
+time matters it is given as a ratio to a named reference measured in the same run. Specimens are the real maps that
 ship; PL is the simulator's exact crossed-polariser optics with 15 % noise, 15 % shading, dust and 3 px rms
 misregistration, registered and calibrated from the scan points by grainloop itself.
 
@@ -54,12 +55,15 @@ def trained(found: dict[str, Any]) -> str:
     text.append("Share of pixels wrong by more than 5°, in %, mean ± sd over 3 seeds.\n")
     for part, title in (("grids", "Regular grids, exact points"), ("adaptive", "Measured points, noise and all")):
         text += [f"### {title}: {MAPS[name]}\n\n{_shares(found[part][name])}" for name in MAPS]
+    for name, label in CUBIC.items():
+        text.append(f"### Regular grids, exact points: {label}, no PL\n\n{_shares(found['cubic'][name])}")
     body = [
-        [MAPS[name], f"{100 * float(key.split(' @ ')[1]):.3g} %"]
+        [label, f"{100 * float(key.split(' @ ')[1]):.3g} %"]
         + [f"{row[c]:.1f}" for c in ("wrong_percent", "predicted_percent")]
         + [f"{row['auroc']:.3f}", f"{row['boundary_f1']:.3f}", f"{row['error_mean_deg']:.2f}"]
-        for name in MAPS
-        for key, row in found["grids"][name].items()
+        for part, labels in (("grids", MAPS), ("cubic", CUBIC))
+        for name, label in labels.items()
+        for key, row in found[part][name].items()
         if key.startswith("joint @")
     ]
     text.append("### Its doubt\n")

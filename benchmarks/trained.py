@@ -9,22 +9,26 @@ import json
 from pathlib import Path
 from typing import Any
 
-from benchmarks.classical import SEEDS, Cases, adaptive, best_time, grids, speed_problem
-from controller.cli.bench.scenes import of_another_section
+from benchmarks.classical import SEEDS, SHARES, Bench, Cases, adaptive, best_time, grids, speed_problem, summary
+from controller.cli.bench.scenes import EXACT_POINTS, of_another_section
 from instrument_sim import specimens
+from model.diffusion.validation import regular_grid
 from model.reconstruct import Options, RegisteredLight, never, no_report
 from model.service.methods import METHODS
 from model.weights import weights_files
 
 RESULTS = Path(__file__).parent / "results" / "trained.json"
 GRID_METHODS = ("nn", "pl_watershed", "pl_candidates", "joint")
+CUBIC_METHODS = ("nn", "pl_candidates", "joint")
 
 
 def main() -> dict[str, Any]:
     """Measure, write `results/trained.json`, and return what it holds."""
-    result: dict[str, Any] = {"weights_sha256": weights_files()["6/mmm"].sha256, "seeds": SEEDS}
+    shipped = {group: entry.sha256 for group, entry in weights_files().items()}
+    result: dict[str, Any] = {"weights_sha256": shipped, "seeds": SEEDS}
     result["grids"] = {name: grids(name, trained_cases) for name in specimens.FILES}
     result["adaptive"] = {name: adaptive(name, "joint") for name in specimens.FILES}
+    result["cubic"] = {name: cubic_grids(name) for name in specimens.CUBIC}
     result["seconds"] = seconds()
     RESULTS.write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     return result
@@ -35,6 +39,17 @@ def trained_cases(light: RegisteredLight) -> Cases:
     cases: Cases = {method: (method, light) for method in GRID_METHODS}
     cases |= {f"{method} without PL": (method, None) for method in ("pl_candidates", "joint")}
     return cases | {"joint, PL of another section": ("joint", of_another_section(light))}
+
+
+def cubic_grids(name: str) -> dict[str, Any]:
+    """Methods on exact points of regular grids alone, where crystals show no PL; nothing depends on a seed."""
+    bench = Bench(name, EXACT_POINTS, 0)
+    return {
+        f"{method} @ {share:g}": summary([bench.figures(bench.solve(method, points, None))])
+        for share in SHARES
+        for points in (bench.scan(regular_grid(bench.shape, share)),)
+        for method in CUBIC_METHODS
+    }
 
 
 def seconds() -> dict[str, float]:

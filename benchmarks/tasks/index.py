@@ -13,7 +13,7 @@ _INTRO = """# Results of the tasks
 Each page has a table, a figure and a judgement that are made of measured numbers alone, by the weights that ship.
 `python -m benchmarks.tasks` measures what is missing and writes all of them, and `python -m benchmarks.tasks NAME` one.
 After new weights everything is measured again. Speed, services, registration and the table of methods are on
-[one page](../results.md).
+[one page](../results.md), and so that the networks can be looked at there are [samples without any data](gallery.md).
 """
 
 
