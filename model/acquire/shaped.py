@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -234,13 +235,13 @@ def catalogue_of(templates: Sequence[Template], way_s: float, skips: bool) -> Ca
 
 def gain_maps(padded: NDArray[np.float32], templates: Iterable[Template]) -> Iterator[NDArray[np.float32]]:
     """(rows, columns) gain of each template at every place of the corner of its box where all of it is on the map."""
-    shape = padded.shape
-    spectrum: NDArray[np.complex64] = np.asarray(fft.rfft2(padded))
+    quick: list[Any] = [fft.next_fast_len(n, real=True) for n in padded.shape]
+    spectrum: NDArray[np.complex64] = np.asarray(fft.rfft2(padded, quick))
     for template in templates:
         cover = template.coverage
-        other: NDArray[np.complex64] = np.asarray(fft.rfft2(cover, shape))
-        sums: NDArray[np.float32] = np.asarray(fft.irfft2(spectrum * np.conj(other), shape))
-        rows, columns = (n - m + 1 for n, m in zip(shape, cover.shape, strict=True))
+        other: NDArray[np.complex64] = np.asarray(fft.rfft2(cover, quick))
+        sums: NDArray[np.float32] = np.asarray(fft.irfft2(spectrum * np.conj(other), quick))
+        rows, columns = (n - m + 1 for n, m in zip(padded.shape, cover.shape, strict=True))
         yield np.maximum(sums[:rows, :columns], 0)
 
 
