@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from model.reconstruct import METHODS, Options, RegisteredLight, never, no_report
-from model.reconstruct.placing import OFF, gains, standard_errors, where_placed
+from model.reconstruct.placing import OFF, linear_fields, where_placed
 from model.reconstruct.seeds import find_seeds
 from tests.model.reconstruct.problems import grid_pixels, perfect_light, problem, voronoi
 
@@ -69,4 +70,27 @@ def test_few_points_and_unknown_pl_say_nothing() -> None:
     away = shifted(light(), (4, 0))
     assert where_placed(away, few) == (away, ())
     dark = replace(away, features=np.full_like(away.features, np.nan))
-    assert standard_errors(gains(dark, SEEDS)) == 0
+    assert where_placed(dark, SEEDS) == (dark, ())
+
+
+@pytest.mark.parametrize("angle_deg", [3.5, -3.5])
+def test_pl_that_is_turned_is_used_in_the_middle_alone(angle_deg: float) -> None:
+    """2.4 px rms off: nothing in the middle, 4 px in the corners."""
+    angle, centre = np.radians(angle_deg), (np.array(SHAPE).reshape(2, 1, 1) - 1) / 2
+    turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+    seen_at = np.einsum("ij,jhw->ihw", turn, np.indices(SHAPE) - centre) + centre
+    one = light(0.1)
+    features = [ndimage.map_coordinates(each, seen_at, order=1, mode="nearest") for each in one.features]
+    found, notes = where_placed(replace(one, features=np.stack(features)), SEEDS)
+    assert found is not None
+    assert np.isfinite(found.sigma[:, 40:50, 43:53]).all()
+    assert np.isinf(found.sigma[:, 0, [0, -1]]).all()
+    assert np.isinf(found.sigma[:, -1, [0, -1]]).all()
+    assert len(notes) == 1
+
+
+def test_linear_fields_are_as_large_as_told_and_opposite_in_pairs() -> None:
+    fields = linear_fields((40, 60))
+    for field, opposite in zip(fields[:4], fields[4:], strict=True):
+        assert np.sqrt(np.mean(np.sum(field**2, axis=-1))) == pytest.approx(2.0)
+        assert np.array_equal(field, -opposite)
