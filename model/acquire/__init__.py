@@ -1,14 +1,40 @@
 """Where to measure next: policies that turn a posterior into points with a gain and a reason.
 
-`POLICIES` holds them by name; filtering by limits, dose and budget is the controller's business.
+`POLICIES` holds them by name, those of other packages included (`registry`); filtering by limits, dose and budget is
+the controller's business.
 """
 
-from model.acquire.filling import GridFill, RandomPoints
+from model.acquire.evidence import with_evidence
+from model.acquire.filling import BlueNoise, GridFill, RandomPoints
+from model.acquire.lookahead import Lookahead
+from model.acquire.registry import GROUP, SHIPPED, find_policies
 from model.acquire.scene import Policy, Scene
+from model.acquire.segments import Segments
 from model.acquire.spread import Spread
+from model.acquire.valued import Boundary, Entropy
 
-POLICIES: dict[str, Policy] = {policy.name: policy for policy in (Spread(), GridFill(), RandomPoints())}
+_found = find_policies()
+POLICIES: dict[str, Policy] = _found.policies
 """Every policy by name, the default first."""
-DEFAULT_POLICY = Spread().name
+POLICY_FAULTS: tuple[str, ...] = _found.faults
+"""A sentence for each policy of another package that cannot be used."""
+DEFAULT_POLICY = SHIPPED[0].name
 
-__all__ = ["DEFAULT_POLICY", "POLICIES", "GridFill", "Policy", "RandomPoints", "Scene", "Spread"]
+__all__ = [
+    "DEFAULT_POLICY",
+    "GROUP",
+    "POLICIES",
+    "POLICY_FAULTS",
+    "BlueNoise",
+    "Boundary",
+    "Entropy",
+    "GridFill",
+    "Lookahead",
+    "Policy",
+    "RandomPoints",
+    "Scene",
+    "Segments",
+    "Spread",
+    "find_policies",
+    "with_evidence",
+]

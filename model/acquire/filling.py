@@ -1,4 +1,4 @@
-"""Policies that look at no posterior: space filling from coarse to fine, which is also the fallback, and random.
+"""Policies that look at no posterior: space filling from coarse to fine (also the fallback), blue noise, random.
 
 `fill` is used by other policies for their exploration share.
 """
@@ -23,7 +23,25 @@ class GridFill:
 
     def __call__(self, scene: Scene, count: int, rng: np.random.Generator) -> Proposals:
         """See `Policy`; the gain is the area of the gap."""
-        position, gap = fill(scene.measured, scene.free, count, rng)
+        position, gap = fill(scene.measured, new_pixels(scene), count, rng)
+        reason = np.full(len(position), code_of(ProposalReason.SPACE_FILLING))
+        return proposals(self.name, position, np.pi * gap**2 / 4, reason)
+
+
+@dataclass(frozen=True)
+class BlueNoise:
+    """Points without order that keep their distance (Mitchell 1991: the best of some random candidates).
+
+    Attributes:
+        candidates: how many random pixels each point is the best of.
+    """
+
+    name: str = "bluenoise"
+    candidates: int = 12
+
+    def __call__(self, scene: Scene, count: int, rng: np.random.Generator) -> Proposals:
+        """See `Policy`; the gain is the area of the gap."""
+        position, gap = _best_candidates(scene.measured, new_pixels(scene), count, self.candidates, rng)
         reason = np.full(len(position), code_of(ProposalReason.SPACE_FILLING))
         return proposals(self.name, position, np.pi * gap**2 / 4, reason)
 
@@ -36,10 +54,33 @@ class RandomPoints:
 
     def __call__(self, scene: Scene, count: int, rng: np.random.Generator) -> Proposals:
         """See `Policy`; the gain is the probability that the pixel itself is wrong."""
-        open_px = np.argwhere(scene.free)
+        open_px = np.argwhere(new_pixels(scene))
         position = rng.permutation(open_px)[:count]
         reason = np.full(len(position), code_of(ProposalReason.EXPLORATION))
         return proposals(self.name, position, scene.posterior.p_wrong[tuple(position.T)], reason)
+
+
+def new_pixels(scene: Scene) -> NDArray[np.bool_]:
+    """(h, w) free pixels that were never measured."""
+    return scene.free & ~scene.measured
+
+
+def _best_candidates(
+    taken: NDArray[np.bool_], free: NDArray[np.bool_], count: int, candidates: int, rng: np.random.Generator
+) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """(n, 2) pixels of `free`, each the farthest of some random ones from all before it, and (n,) that distance."""
+    away, open_px = _distance(taken), np.argwhere(free)
+    rows, columns = np.indices(taken.shape)
+    found, gaps = np.empty((min(count, len(open_px)), 2), np.intp), np.empty(min(count, len(open_px)))
+    for i in range(len(found)):
+        drawn = rng.choice(len(open_px), size=min(candidates, len(open_px)), replace=False)
+        best = int(drawn[np.argmax(away[tuple(open_px[drawn].T)])])
+        r, c = found[i] = open_px[best]
+        gaps[i] = away[r, c]
+        np.minimum(away, np.hypot(rows - r, columns - c), out=away)
+        open_px[best] = open_px[-1]
+        open_px = open_px[:-1]
+    return found, gaps
 
 
 def fill(

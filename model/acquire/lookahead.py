@@ -21,10 +21,8 @@ from model.acquire.scene import Scene
 from model.reconstruct.bands import in_bands
 from protocols.messages import Proposals
 
-BOND_SHARE = 0.55
-"""Distance over which pixels belong together, as a share of the spacing of the points around them."""
-BOND_PX = (0.8, 8.0)
-"""Its limits."""
+BOND_SHARE, LEAST_BOND_PX, LARGEST_BOND_PX = 0.5, 0.8, 8.0
+"""Distance over which pixels belong together: that share of the spacing of the points around, and the least on top."""
 REACH_BONDS, LARGEST_REACH_PX = 2.0, 7
 """Reach of a window in such distances, and its limit in pixels."""
 _PIXELS_AT_ONCE = 4096
@@ -58,7 +56,7 @@ def influence(scene: Scene, at: NDArray[np.intp]) -> Windows:
     rivals = scene.rivals
     if rivals is None:
         raise ValueError("the posterior of the scene does not say which grains compete")
-    length = bond_lengths_px(scene.measured)
+    length = bond_lengths_px(scene.measured, rivals.length_px)
     reach = int(np.clip(np.ceil(REACH_BONDS * float(np.median(length))), 1, LARGEST_REACH_PX))
     windows = np.zeros((len(at), 2 * reach + 1, 2 * reach + 1), np.float32)
     weight, grain = rivals.all_weights, rivals.grain
@@ -70,11 +68,15 @@ def influence(scene: Scene, at: NDArray[np.intp]) -> Windows:
     return windows
 
 
-def bond_lengths_px(measured: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """(h, w) distance over which pixels belong together, from the density of the points around."""
+def bond_lengths_px(measured: NDArray[np.bool_], grain_px: float) -> NDArray[np.float32]:
+    """(h, w) distance over which pixels belong together, from the density of the points around.
+
+    It is never more than the length `grain_px` over which the grain stays the same.
+    """
     share = max(float(measured.mean()), 1e-6)
     density = gaussian_filter(measured.astype(np.float32), 1 / np.sqrt(share), mode="reflect")
-    return np.clip(BOND_SHARE / np.sqrt(np.maximum(density, 1e-6)), *BOND_PX).astype(np.float32)
+    length = LEAST_BOND_PX + BOND_SHARE / np.sqrt(np.maximum(density, 1e-6))
+    return np.clip(np.minimum(length, grain_px), LEAST_BOND_PX, LARGEST_BOND_PX).astype(np.float32)
 
 
 def predicted_gain(scene: Scene, at: NDArray[np.intp]) -> NDArray[np.float32] | None:

@@ -15,7 +15,7 @@ from scipy.sparse.csgraph import connected_components
 
 from model.crystal import disorientation_deg
 from model.reconstruct import WRONG_DEG, Candidates
-from model.reconstruct.seeds import neighbour_pairs
+from model.reconstruct.seeds import correlation_length_px, neighbour_pairs
 from protocols.values import PointBlock
 
 Pairs = NDArray[np.int64]
@@ -31,12 +31,14 @@ class Rivals:
         point: (h, w, K) int32 a measured point of each, −1 is none.
         weight: (h, w, K) float32 probabilities; 0 where there is none.
         free: (h, w) float32 probability of a grain never hit.
+        length_px: distance over which the grain at a point stays the same, as near points show.
     """
 
     grain: NDArray[np.int32]
     point: NDArray[np.int32]
     weight: NDArray[np.float32]
     free: NDArray[np.float32]
+    length_px: float
 
     @property
     def all_weights(self) -> NDArray[np.float32]:
@@ -54,23 +56,32 @@ def find_rivals(candidates: Candidates, points: PointBlock, laue_groups: Mapping
         laue_groups: of the phases, by their numbers.
     """
     point = np.where(candidates.weight > 0, candidates.point, -1)
-    label = _grains(point, points, laue_groups)
-    grain = np.where(point >= 0, label[point], -1).astype(np.int32)
-    weight = np.where(point >= 0, candidates.weight, 0).astype(np.float32)
+    indexed = np.flatnonzero(points.indexed)
+    pairs, distance = neighbour_pairs(points.position_px[indexed])
+    near = indexed[pairs]
+    alike = _agree(near, points, laue_groups)
+    competing = _competing(point, len(points))
+    label = _connected(np.concatenate([near[alike], competing[_agree(competing, points, laue_groups)]]), len(points))
+    grain, weight, point = _merged(np.where(point >= 0, label[point], -1).astype(np.int32), candidates.weight, point)
+    return Rivals(grain, point, weight, candidates.free, correlation_length_px(distance, ~alike))
+
+
+def _merged(
+    grain: NDArray[np.int32], weight: NDArray[np.float32], point: NDArray[np.int32]
+) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.int32]]:
+    """Grains (h, w, K), weights and points with each grain of a pixel once, where it came first."""
+    grain, weight, point = grain.copy(), np.where(grain >= 0, weight, 0).astype(np.float32), point.astype(np.int32)
     for later in range(1, grain.shape[-1]):
         for earlier in range(later):
             same = (grain[..., later] == grain[..., earlier]) & (grain[..., later] >= 0)
             weight[..., earlier] += np.where(same, weight[..., later], 0)
             weight[..., later][same], grain[..., later][same], point[..., later][same] = 0, -1, -1
-    return Rivals(grain, point.astype(np.int32), weight, candidates.free)
+    return grain, weight, point
 
 
-def _grains(point: NDArray[np.int32], points: PointBlock, laue_groups: Mapping[int, str]) -> NDArray[np.int32]:
-    """(N,) labels of measured points that agree with near points, or with points that compete with them."""
-    indexed = np.flatnonzero(points.indexed)
-    near = indexed[neighbour_pairs(points.position_px[indexed])[0]]
-    agree = _agreeing(np.concatenate([near, _competing(point, len(points))]), points, laue_groups)
-    graph = coo_matrix((np.ones(len(agree), np.bool_), (agree[:, 0], agree[:, 1])), shape=(len(points), len(points)))
+def _connected(pairs: Pairs, count: int) -> NDArray[np.int32]:
+    """(N,) labels of points that pairs (P, 2) connect."""
+    graph = coo_matrix((np.ones(len(pairs), np.bool_), (pairs[:, 0], pairs[:, 1])), shape=(count, count))
     return np.asarray(connected_components(graph, directed=False)[1], np.int32)
 
 
@@ -87,12 +98,11 @@ def _keys(one: NDArray[np.int32], other: NDArray[np.int32], count: int) -> NDArr
     return np.unique(np.minimum(a, b) * count + np.maximum(a, b))
 
 
-def _agreeing(pairs: Pairs, points: PointBlock, laue_groups: Mapping[int, str]) -> Pairs:
-    """Those of (P, 2) points that are of one phase and at most 5° apart."""
-    kept: list[Pairs] = [np.empty((0, 2), np.int64)]
-    phase = points.phase_id[pairs]
+def _agree(pairs: Pairs, points: PointBlock, laue_groups: Mapping[int, str]) -> NDArray[np.bool_]:
+    """(P,) whether both points of (P, 2) are of one phase and at most 5° apart."""
+    phase, alike = points.phase_id[pairs], np.zeros(len(pairs), np.bool_)
     for number, group in laue_groups.items():
-        own = pairs[(phase == number).all(axis=1)]
-        angle = disorientation_deg(points.orientation[own[:, 0]], points.orientation[own[:, 1]], group)
-        kept.append(own[np.asarray(angle) <= WRONG_DEG])
-    return np.concatenate(kept)
+        own = (phase == number).all(axis=1)
+        q = points.orientation[pairs[own]]
+        alike[own] = np.asarray(disorientation_deg(q[:, 0], q[:, 1], group)) <= WRONG_DEG
+    return alike

@@ -38,8 +38,12 @@ class Spread:
 
     def __call__(self, scene: Scene, count: int, rng: np.random.Generator) -> Proposals:
         """See `Policy`."""
-        window = gaussian(float(np.clip(self.window_share * scene.spacing_px, *WINDOW_PX)))
-        return make_batch(self.name, scene, count, rng, scene.doubt, even(window, scene.measured.shape))
+        windows = even(self.window(scene), scene.measured.shape)
+        return make_batch(self.name, scene, count, rng, scene.doubt, windows)
+
+    def window(self, scene: Scene) -> NDArray[np.float32]:
+        """(2 r + 1, 2 r + 1) share of the doubt around a point that counts as explained by it."""
+        return gaussian(float(np.clip(self.window_share * scene.spacing_px, *WINDOW_PX)))
 
 
 def gaussian(window_px: float) -> NDArray[np.float32]:

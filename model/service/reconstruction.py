@@ -7,14 +7,12 @@ socket. The message is put together in `answer`.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from model.acquire import DEFAULT_POLICY, POLICIES, GridFill, RandomPoints, Scene
-from model.acquire.shape_proposals import asks_for_shapes, shape_proposals
 from model.crystal import laue_group, to_map_frame
 from model.light import align, frame_note
 from model.reconstruct import (
@@ -33,15 +31,14 @@ from model.service.deadline import Deadline, Watched
 from model.service.methods import DEFAULT_METHOD, METHODS
 from model.service.phases import compose, find_phases
 from model.service.prior import check_prior, prior_section
+from model.service.proposing import policy_named, propose, scene_of
 from model.service.sections import Section
 from protocols.errors import BadInput
-from protocols.messages import ProposalRequest, Proposals, Reconstruction, ReconstructRequest
+from protocols.messages import Proposals, Reconstruction, ReconstructRequest
 from protocols.values import PointBlock
 
 T = TypeVar("T")
 
-EVEN_POLICIES = frozenset({GridFill().name, RandomPoints().name})
-"""Policies that do not look at the posterior: shapes then fill the section evenly."""
 ALIGNED, MAPPED = 0.35, 0.9
 """Fractions of the work done after registration and after the map."""
 
@@ -69,14 +66,24 @@ def reconstruct(
         DeadlineExceeded: the work time that the request allows was over before there was a map.
     """
     started, deadline = time.perf_counter(), Deadline(request.deadline_s)
-    method, policy = _named(METHODS, request.method or DEFAULT_METHOD, "method"), _policy(request)
+    method = _named(METHODS, request.method or DEFAULT_METHOD, "method")
+    policy = policy_named(None if request.propose is None else request.propose.policy)
     check_input(section, request)
     work = Work(section, request, method, deadline, report, cancelled)
     found = find(work, in_map_frame(request.points, section))
     checkpoint(report, cancelled, MAPPED, "proposals")
-    points, posterior = request.points, found.posterior
-    proposed = None if request.propose is None else propose(posterior, points, request.propose, policy, request.seed)
-    return answer(section, request, method, found, proposed, started)
+    return answer(section, request, method, found, _proposed(work, found, policy), started)
+
+
+def _proposed(work: Work, found: Found, policy: str) -> Proposals | None:
+    section, request = work.section, work.request
+    if request.propose is None:
+        return None
+    groups = {phase.phase_id: laue_group(phase.point_group).name for phase in section.declared.phases}
+    alignment = found.aligned.alignment
+    light = alignment.registered if alignment is not None and alignment.usable else None
+    scene = scene_of(found.posterior, request.points, request.propose, groups, light)
+    return propose(scene, request.propose, policy, request.seed)
 
 
 def find(work: Work, points: PointBlock) -> Found:
@@ -95,7 +102,8 @@ def find(work: Work, points: PointBlock) -> Found:
     parts: dict[int, Posterior] = {}
     for done, number in enumerate(numbers):
         problem = _problem(work, points, number, aligned)
-        parts[number] = _solve(work, problem, done, len(numbers))
+        part = _solve(work, problem, done, len(numbers))
+        parts[number] = _of_all_points(part, np.flatnonzero(points.phase_id == number))
     posterior = compose(phases, parts) if parts else nothing_known(section.shape)
     return Found(posterior, phases.phase_id, aligned, work.deadline.passed)
 
@@ -106,6 +114,15 @@ def _solve(work: Work, problem: Problem, done: int, parts: int) -> Posterior:
     samples = work.request.n_samples if parts == 1 else 0
     options = Options(samples, work.request.steps, work.request.seed, watched.out_of_time)
     return work.method(problem, options, watched, work.cancelled)
+
+
+def _of_all_points(part: Posterior, own: NDArray[np.intp]) -> Posterior:
+    """The posterior of a phase whose candidates refer to all points of the section, of which `own` (n,) were its."""
+    if part.candidates is None:
+        return part
+    point = part.candidates.point
+    every = np.where(point >= 0, own[point], -1).astype(np.int32)
+    return replace(part, candidates=replace(part.candidates, point=every))
 
 
 def check_input(section: Section, request: ReconstructRequest) -> None:
@@ -180,38 +197,6 @@ def _report_part(report: Report, done: int, parts: int) -> Report:
         report(ALIGNED + (MAPPED - ALIGNED) * (done + fraction) / parts, stage)
 
     return inner
-
-
-def propose(posterior: Posterior, points: PointBlock, request: ProposalRequest, policy: str, seed: int) -> Proposals:
-    """The points that a policy asks for next, or the shapes that pay most where the instrument can scan such.
-
-    Raises:
-        BadInput: excluded pixels off the grid.
-    """
-    shape = posterior.p_wrong.shape
-    check_positions(shape, request.excluded_px)
-    scene = Scene(
-        posterior,
-        measured=_mask(shape, points.position_px),
-        excluded=_mask(shape, request.excluded_px),
-        exploration_share=request.exploration_share,
-        not_indexed=_mask(shape, points.position_px[~points.indexed]),
-    )
-    if request.means is not None and asks_for_shapes(request.means):
-        evenly = policy in EVEN_POLICIES
-        return shape_proposals(scene, request.means, request.count, request.budget_s, not evenly)
-    return POLICIES[policy](scene, request.count, np.random.default_rng((seed, len(points))))
-
-
-def _mask(shape: tuple[int, ...], position: NDArray[np.int32]) -> NDArray[np.bool_]:
-    mask = np.zeros(shape, dtype=np.bool_)
-    mask[tuple(position.T)] = True
-    return mask
-
-
-def _policy(request: ReconstructRequest) -> str:
-    asked = None if request.propose is None else request.propose.policy
-    return _named(POLICIES, asked or DEFAULT_POLICY, "policy").name
 
 
 def _named(known: dict[str, T], name: str, what: str) -> T:

@@ -98,6 +98,7 @@ class ProposalRequest(Value):
         excluded_px: pixels that must not be proposed beyond those measured (queued, forbidden, dose spent).
         means: what the instrument accepts and what it costs, to propose lines and rectangles; else free points.
         budget_s: instrument time that all shapes together may take, where `means` are given.
+        repeatable_px: pixels whose measurement failed and which may be measured again; nothing where none may.
     """
 
     kind: Literal["proposal_request"] = "proposal_request"
@@ -107,6 +108,7 @@ class ProposalRequest(Value):
     excluded_px: PixelList
     means: ScanMeans | None = None
     budget_s: Seconds | None = None
+    repeatable_px: PixelList | None = None
 
 
 class Proposals(Value):
@@ -114,12 +116,15 @@ class Proposals(Value):
 
     Attributes:
         position_px: where.
-        gain: predicted number of pixels put right by each point (unit: pixels).
+        gain: predicted number of pixels put right by each point, those before it given (unit: pixels).
         reason: index into `REASON_CODES`.
         policy: the policy that made them.
         pieces: which stretches of the list are free points, lines and rectangles, as in a scan request; without it all
             are free points. The gain of a shape is spread evenly over its points; those measured before are among them
             where the instrument cannot skip them.
+        p_wrong: probability that the map is wrong at the pixel itself.
+        competing: how many of the measured grains may lie there (with 5 % probability at least).
+        misorientation_deg: angle between the two likeliest of them; NaN where fewer than two compete.
     """
 
     kind: Literal["proposals"] = "proposals"
@@ -128,6 +133,9 @@ class Proposals(Value):
     reason: ByteList
     policy: str
     pieces: PieceList | None = None
+    p_wrong: FloatList | None = None
+    competing: ByteList | None = None
+    misorientation_deg: FloatList | None = None
 
 
 class PriorMap(Value):

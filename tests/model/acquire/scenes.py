@@ -4,7 +4,8 @@ import numpy as np
 
 from model.acquire import Scene
 from model.reconstruct import METHODS, Options, Posterior, Problem, never, no_report
-from tests.model.reconstruct.problems import grid_pixels, measured, voronoi
+from tests.model.reconstruct.problems import grid_pixels, measured, perfect_light, voronoi
+from tests.model.service.runs import block
 
 
 def posterior_of(p_wrong):
@@ -26,15 +27,19 @@ def random_scene(shape, seed, taken=0.1, barred=0.1, exploration_share=0.0):
     return Scene(posterior_of(rng.random(shape)), measured_px, excluded, exploration_share)
 
 
-def real_scene(shape=(60, 60), grains=40, share=0.03, seed=0, exploration_share=0.1):
-    """A section of grains after a first pass."""
+def real_scene(shape=(60, 60), grains=40, share=0.03, seed=0, exploration_share=0.1, lit=False):
+    """A section of grains after a first pass, with or without PL."""
     truth, _ = voronoi(shape, grains, seed)
     position = grid_pixels(shape, share)
-    task = Problem(shape, "6/mmm", measured(truth, position))
+    light = perfect_light(truth, 0.1) if lit else None
+    task = Problem(shape, "6/mmm", measured(truth, position), light)
     found = METHODS["pl_candidates"](task, Options(), no_report, never)
     taken = np.zeros(shape, bool)
     taken[tuple(position.T)] = True
-    return Scene(found, taken, np.zeros(shape, bool), exploration_share)
+    points = block(position, truth[tuple(position.T)])
+    features = None if light is None else light.features
+    nothing = np.zeros(shape, bool)
+    return Scene(found, taken, nothing, exploration_share, None, points, {1: "6/mmm"}, features)
 
 
 def adjacent_share(position):
