@@ -115,7 +115,7 @@ def markdown(card: dict[str, Any]) -> str:
         f"# Training of the joint denoiser for {card['point_group']}\n",
         _table("training", facts),
         _table("weights that ship", card.get("shipped", {})),
-        _table("begun from weights, their steps and hours counted in", origins),
+        _table("begun from weights; those for this point group are counted in", origins),
         _table("code", revisions),
         _table("recipe of the synthetic specimens", card["recipe_weights"], "weight"),
         _table("last validation", card["validation"]),

@@ -12,6 +12,8 @@ from model.maps import MapPhase, OrientationMap, write_ang
 
 TITANIUM = MapPhase(1, "Titanium", "6/mmm", (2.95, 2.95, 4.686), (90.0, 90.0, 120.0))
 NICKEL = MapPhase(2, "Nickel", "m-3m", (3.52, 3.52, 3.52))
+ZIRCON = MapPhase(2, "Zircon", "4/mmm", (6.61, 6.61, 5.98))
+"""Of a symmetry that no model is trained for."""
 
 
 def chessboard(rows: int = 4, columns: int = 5, edge: int = 12, seed: int = 0) -> OrientationMap:
@@ -24,12 +26,14 @@ def chessboard(rows: int = 4, columns: int = 5, edge: int = 12, seed: int = 0) -
     return OrientationMap(orientation, phase_id, 0.8 * ones, 0.5 * ones, 0.5, (TITANIUM,))
 
 
-def two_phases(rows: int = 4, columns: int = 5, edge: int = 12, seed: int = 0) -> OrientationMap:
-    """The same with every other grain of nickel."""
+def two_phases(
+    rows: int = 4, columns: int = 5, edge: int = 12, seed: int = 0, other: MapPhase = NICKEL
+) -> OrientationMap:
+    """The same with every other grain of another phase."""
     one = chessboard(rows, columns, edge, seed)
     odd = np.indices((rows, columns)).sum(axis=0) % 2
     phase_id = (1 + odd).repeat(edge, axis=0).repeat(edge, axis=1).astype(np.uint8)
-    return replace(one, phase_id=phase_id, phases=(TITANIUM, NICKEL))
+    return replace(one, phase_id=phase_id, phases=(TITANIUM, other))
 
 
 def with_hole(one: OrientationMap, rows: slice, columns: slice) -> OrientationMap:

@@ -20,7 +20,7 @@ from controller.cli.bench.runs import Row
 from controller.cli.bench.scenes import Setting, make_scene
 from model.diffusion.reference import REFERENCE_METHODS
 from tests.controller.commands import refused, told
-from tests.controller.small_maps import chessboard, two_phases, written
+from tests.controller.small_maps import ZIRCON, chessboard, two_phases, written
 
 pytestmark = pytest.mark.usefixtures("fonts_are_open")
 
@@ -136,7 +136,7 @@ def test_what_cannot_be_is_one_sentence(
 
 
 def test_a_reference_method_needs_weights(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    name = written(two_phases(), tmp_path / "two.ang")
+    name = written(two_phases(other=ZIRCON), tmp_path / "two.ang")
     arguments = ["--maps", name, "--methods", "diffpir", "--shares", "0.1", "--seeds", "1", "--samples", "1"]
     assert main(["bench", "reconstruct", *arguments, "--crop", "16"]) == 1
     error = capsys.readouterr().err

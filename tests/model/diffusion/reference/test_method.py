@@ -75,9 +75,9 @@ def test_nothing_measured_is_nothing_known(method: ReferenceMethod, problem: Pro
 
 
 def test_without_weights_nothing_takes_over(problem: Problem) -> None:
-    cubic = replace(problem, laue_group="m-3m")
-    with pytest.raises(CheckpointError, match="m-3m"):
-        REFERENCE_METHODS["dps"](cubic, OPTIONS, no_report, never)
+    other = replace(problem, laue_group="mmm")
+    with pytest.raises(CheckpointError, match="No trained model for Laue group mmm"):
+        REFERENCE_METHODS["dps"](other, OPTIONS, no_report, never)
 
 
 def test_the_prior_sees_one_level_and_no_candidate(space: StateSpace) -> None:
