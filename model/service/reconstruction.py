@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.crystal import laue_group, to_map_frame
-from model.light import align, frame_note
+from model.light import Alignment, LightFeatures, align, frame_note
 from model.reconstruct import (
     IsCancelled,
     Options,
@@ -39,6 +39,8 @@ from protocols.values import PointBlock
 
 T = TypeVar("T")
 
+SEARCH_AGAIN = 2
+"""Times as many points as at the last search for the registration, from which it is searched for again."""
 ALIGNED, MAPPED = 0.35, 0.9
 """Fractions of the work done after registration and after the map."""
 
@@ -160,23 +162,35 @@ def align_light(section: Section, points: PointBlock, seed: int) -> Aligned:
     if section.features is None or not uniaxial:
         return Aligned(0, None, section.notes)
     number = max(uniaxial, key=lambda n: int(np.sum(points.indexed & (points.phase_id == n))))
-    own = points.indexed & (points.phase_id == number)
-    section.alignment = align(
-        section.features,
-        points.position_px[own],
-        points.orientation[own],
-        section.shape,
-        pixel_um=section.pixel_um,
-        step_um=section.declared.grid.step_um,
-        start=section.alignment,
-        seed=seed,
-    )
+    own = points.select(points.indexed & (points.phase_id == number))
+    section.alignment = _register(section, section.features, own, seed)
     notes = (*section.notes, *section.alignment.notes)
     if section.alignment.usable and "C4" in section.features.names:
         frame = section.declared.frame.value
         here = section.alignment.warp
-        notes += (frame_note(frame, section.features, here, points.position_px[own], points.orientation[own]),)
+        notes += (frame_note(frame, section.features, here, own.position_px, own.orientation),)
     return Aligned(number, section.alignment, notes)
+
+
+def _register(section: Section, features: LightFeatures, points: PointBlock, seed: int) -> Alignment:
+    """Registration by points, from the one before and, whenever their number has doubled, from nothing as well.
+
+    Few points can be explained as well by a warp that is wrong, and what starts from there stays there.
+    """
+
+    def start_from(start: Alignment | None) -> Alignment:
+        step_um = section.declared.grid.step_um
+        where, q = points.position_px, points.orientation
+        return align(
+            features, where, q, section.shape, pixel_um=section.pixel_um, step_um=step_um, start=start, seed=seed
+        )
+
+    before = section.alignment
+    if before is not None and before.usable and len(points) < SEARCH_AGAIN * section.searched_with:
+        return start_from(before)
+    section.searched_with = len(points)
+    found = [start_from(None)] + ([start_from(before)] if before is not None and before.usable else [])
+    return max(found, key=lambda one: (one.usable, one.explained_variance))
 
 
 def _problem(work: Work, points: PointBlock, number: int, aligned: Aligned) -> Problem:

@@ -43,6 +43,7 @@ class Section:
         pixel_um: edge of a PL pixel.
         notes: what cannot be used and why, known before any point.
         alignment: the latest registration, from which the next one starts.
+        searched_with: points of the latest registration that started from nothing.
     """
 
     declared: OpenSection
@@ -50,6 +51,7 @@ class Section:
     pixel_um: float
     notes: tuple[str, ...]
     alignment: Alignment | None = field(default=None)
+    searched_with: int = 0
 
     @property
     def shape(self) -> tuple[int, int]:

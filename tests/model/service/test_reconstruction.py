@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -206,3 +208,19 @@ def test_light_of_another_specimen_is_left_out_and_said(twins):
     assert not found.light.used
     assert found.degraded
     assert wrong(found, truth.orientation) <= 1.05 * wrong(blind, truth.orientation)
+
+
+@pytest.mark.parametrize(("times", "recovers"), [(1.5, False), (2.5, True)])
+def test_a_wrong_registration_is_searched_again_when_the_points_have_doubled(twins, times, recovers):
+    _, opened, points = twins
+    one = prepare(opened)
+    request = asking(points, method="nn")
+    reconstruct(one, request, no_report, never)
+    right = one.alignment.warp
+    astray = np.zeros_like(right.coefficients)
+    astray[:, 0] = 9.0
+    one.alignment = replace(one.alignment, warp=right.moved(astray))
+    one.searched_with = int(points.indexed.sum() / times)
+    reconstruct(one, request, no_report, never)
+    off = float(np.linalg.norm((one.alignment.warp.coefficients - right.coefficients)[:, 0]))
+    assert (off < 0.3) if recovers else (off > 2)
