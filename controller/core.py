@@ -143,6 +143,8 @@ class Core:
             return Enough(f"the predicted share of wrong pixels, {predicted}, is below {self.plan.stop_below:.2%}")
         count = self._batch_size()
         picks = self._usable(answer.proposals if answer is not None else None, count)
+        if (why := self._hardly_pays(picks)) is not None:
+            return Enough(why)
         decided_by = (
             answer.proposals.policy if answer is not None and answer.proposals and len(picks) else SPACE_FILLING
         )
@@ -151,6 +153,17 @@ class Core:
             return Enough("the budget is spent" if self.ledger.points_left == 0 else "no instrument time is left")
         self.rounds += 1
         return batch
+
+    def _hardly_pays(self, picks: _Picks) -> str | None:
+        """Why a batch of these picks is not worth its time; nothing when it is, or when nobody forecast its gain."""
+        least = self.plan.least_gain_per_s
+        if not least or not len(picks):
+            return None
+        path = picks.position_px[short_path(picks.position_px, self.ledger.beam_px)]
+        pays = float(picks.gain.sum()) / self.ledger.expected_s(path)
+        if pays >= least:
+            return None
+        return f"the next batch would put {pays:.3g} pixels right per second, below {least:.3g}"
 
     def _plan_first_pass(self) -> list[Pixels]:
         """The coarse grid in parts: what is held back is a thin, even sample, queued while the model thinks."""

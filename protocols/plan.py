@@ -50,6 +50,8 @@ class RunPlan(Value):
         n_samples: posterior samples per reconstruction; 0 reads the map from one evaluation of the model.
         steps: sampler steps of each sample, or the method's default.
         stop_below: stop when the predicted share of wrong pixels is below this; 0 never stops early.
+        least_gain_per_s: stop when the next batch is expected to put fewer wrong pixels right per second of instrument
+            time than this, what a second costs; 0 never stops so.
         frame: overrides the frame preset that the instrument declares.
         seed: of every random decision.
         model_deadline_s: after this long without an answer the space-filling fallback decides.
@@ -68,6 +70,7 @@ class RunPlan(Value):
     n_samples: Annotated[int, Field(ge=0, le=256)] = 0
     steps: Annotated[int, Field(ge=1, le=1000)] | None = None
     stop_below: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    least_gain_per_s: Annotated[float, Field(ge=0)] = 0.0
     frame: FramePreset | None = None
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     model_deadline_s: Annotated[float, Field(gt=0)] = 60.0

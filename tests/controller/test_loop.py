@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import re
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -170,6 +171,17 @@ async def test_the_stop_rule_ends_the_run_early_and_says_why(tmp_path: Path) -> 
     assert finished.reason is FinishReason.COMPLETED
     assert "5.00% of the pixels, is below 10.00%" in finished.detail
     assert finished.points_measured == len(session.points) < 120
+
+
+async def test_the_run_ends_when_a_second_of_measuring_no_longer_pays(tmp_path: Path) -> None:
+    plan = PLAN.model_copy(update={"least_gain_per_s": 1e6})
+    finished, session = await Case(tmp_path / "dear", plan, model=FakeModel()).execute()
+    assert finished.reason is FinishReason.COMPLETED
+    assert re.search(r"the next batch would put [\d.e+]+ pixels right per second, below 1e\+06", finished.detail)
+    assert finished.points_measured == len(session.points) < 120
+    plan = PLAN.model_copy(update={"least_gain_per_s": 1e-9})
+    finished, _ = await Case(tmp_path / "cheap", plan, model=FakeModel()).execute()
+    assert finished.points_measured == 120
 
 
 @pytest.mark.parametrize(("fraction", "points"), [(1.0, 480), (0.002, 1), (0.005, 2), (0.0065, 3)])
