@@ -41,6 +41,7 @@ SEEDS = (0, 1)
 STEPS_PX = (2, 3, 5)
 """Steps of the coarse rasters whose times the runs are given."""
 MOST_BATCHES = 6
+_ROUNDING_S = 1e-3
 EXPLORATION = 0.1
 METHOD = "joint"
 NEAREST, SAME_MODEL = "coarse raster, nearest neighbour", "coarse raster, same model"
@@ -75,23 +76,16 @@ CASES = (
 
 @dataclass
 class Run:
-    """A section being measured: its points, its clock, and what the newest posterior makes of them."""
+    """A section being measured: its points, the instrument time of its scans, and what the posterior makes of them."""
 
     bench: Bench
     means: ScanMeans
     points: PointBlock = field(default_factory=PointBlock.empty)
     aligned: Alignment | None = None
+    spent_s: float = 0.0
     first: int = 0
     requests: int = 0
     used: dict[str, int] = field(default_factory=dict[str, int])
-
-    @property
-    def spent_s(self) -> float:
-        """Instrument time so far, PL not included."""
-        return float(self.points.time_s[-1]) - self.started_s if len(self.points) else 0.0
-
-    def __post_init__(self) -> None:
-        self.started_s = self.bench.instrument.clock.now_s
 
     def scan(self, route: ShapeRoute) -> None:
         """Measure a batch of shapes."""
@@ -103,7 +97,9 @@ class Run:
             pieces=encode_pieces(route.pieces),
             dwell_s=self.means.dwell_s,
         )
-        self.points = PointBlock.concatenate([self.points, *self.bench.instrument.scan(request)])
+        instrument, started_s = self.bench.instrument, self.bench.instrument.clock.now_s
+        self.points = PointBlock.concatenate([self.points, *instrument.scan(request)])
+        self.spent_s += instrument.clock.now_s - started_s
         if self.requests:
             for piece in route.pieces:
                 count = piece.points if piece.shape is ScanShape.POINTS else 1
@@ -176,7 +172,7 @@ def first_raster(shape_px: tuple[int, int], budget_s: float, means: ScanMeans) -
     steps = [(k + a, k + b) for k in range(1, 40) for a, b in ((0, 0), (1, 0), (0, 1))]
     for down, across in sorted(steps, key=lambda one: one[0] * one[1]):
         route = coarse(shape_px, down, across, means)
-        if seconds_of(route, means) <= budget_s:
+        if seconds_of(route, means) <= budget_s + _ROUNDING_S:
             return route
     return None
 

@@ -24,7 +24,7 @@ def test_a_coarse_raster_lies_evenly_on_the_map(shape, steps):
 @pytest.mark.parametrize("budget_s", [3.0, 20.0, 500.0])
 def test_the_first_raster_is_the_densest_that_fits(budget_s):
     route = first_raster((60, 80), budget_s, MEANS)
-    assert seconds_of(route, MEANS) <= budget_s
+    assert seconds_of(route, MEANS) <= budget_s + 0.001
     if len(route.index) < 60 * 80:
         assert seconds_of(route, MEANS) > 0.5 * budget_s
 
