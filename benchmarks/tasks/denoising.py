@@ -173,6 +173,7 @@ TASK = Task(
     cases=tuple(Case(name, OURS) for name in DENOISERS),
     columns=(FULL, QUARTER, SIXTEENTH, WITH_MISTAKES, WRONG),
     drawn=(FULL, SIXTEENTH, WITH_MISTAKES),
+    log_figures=(FULL.figure, SIXTEENTH.figure, WITH_MISTAKES.figure),
     ours=OURS,
     rivals=tuple(name for name in DENOISERS if name not in (OURS, ALONE)),
     measure=denoised,

@@ -1,9 +1,9 @@
 """Noise taken out of measured orientations: each becomes a mean over the points around it that belong with it.
 
 A bilateral filter on the points (Tomasi & Manduchi, ICCV 1998): near ones count, and of those the ones whose
-orientation lies within the noise, so that subgrains and bending survive. Angles are taken between first, narrow means,
-because those between noisy points say little. How large the noise is, the points tell themselves. Which points are
-wrong altogether is decided elsewhere.
+orientation lies within the noise, so that subgrains and bending survive. Angles are taken between earlier means, narrow
+ones first, because those between noisy points say little. How large the noise is, the points tell themselves. Which
+points are wrong altogether is decided elsewhere.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from model.reconstruct.within import SAME_GRAIN_DEG, turned_to
 
 NEIGHBOURS: Final = 24
 """Two rings of a square grid."""
-FIRST_WIDTH, WIDTH = 0.5, 1.4
-"""Of the kernels of the first means and of the final ones, in distances between neighbouring points."""
-RANGE: Final = 1.2
-"""Width of the kernel over the angle between first means, in units of the noise of one point."""
+FIRST_WIDTH: Final = 0.5
+"""Of the kernel of the first means, in distances between neighbouring points."""
+PASSES: Final = ((1.4, 1.2), (2.5, 0.7))
+"""Widths of the kernels over distance, likewise, and over the angle between earlier means, in units of the noise."""
 BENDING: Final = 1.5
 """Power of the distance with which squares of angles grow in a grain: 1 is a random walk, 2 an even bend."""
 LEAST_NOISE_DEG, LEAST_SHARE = 0.1, 0.4
@@ -63,10 +63,12 @@ def without_noise(seeds: Seeds, laue_group: str) -> NDArray[np.float32]:
     noise_deg = noise_in(ring)
     if noise_deg is None:
         return seeds.orientation
-    first = _mean(seeds.orientation, ring, _kernel(ring, FIRST_WIDTH))
-    angle = np.asarray(disorientation_deg(first[:, None], first[ring.index], laue_group), np.float64)
-    alike = np.exp(-0.5 * np.square(angle / (RANGE * noise_deg)))
-    return _mean(seeds.orientation, ring, _kernel(ring, WIDTH) * alike)
+    mean = _mean(seeds.orientation, ring, _kernel(ring, FIRST_WIDTH))
+    for width, reach in PASSES:
+        angle = np.asarray(disorientation_deg(mean[:, None], mean[ring.index], laue_group), np.float64)
+        alike = np.exp(-0.5 * np.square(angle / (reach * noise_deg)))
+        mean = _mean(seeds.orientation, ring, _kernel(ring, width) * alike)
+    return mean
 
 
 def ring_of(seeds: Seeds, laue_group: str) -> Ring:
