@@ -168,7 +168,8 @@ class Core:
     def _plan_first_pass(self) -> list[Pixels]:
         """The coarse grid in parts: what is held back is a thin, even sample, queued while the model thinks."""
         budget = self.ledger.affordable_points()
-        grid = coarse_grid(self.capabilities.grid.shape_px, max(1, round(self.plan.first_pass * budget)))
+        wanted = self.plan.first_pass_points(budget, self.capabilities.grid.size)
+        grid = coarse_grid(self.capabilities.grid.shape_px, wanted)
         later = min(math.ceil((budget - len(grid)) / self.plan.batches), len(grid) // 2)
         held_back = spread_apart(grid, later) if later else np.zeros(len(grid), np.bool_)
         most = self.capabilities.max_points_per_scan

@@ -15,6 +15,10 @@ from protocols.values import FramePreset, Value
 Fraction = Annotated[float, Field(gt=0, le=1)]
 
 
+LEAST_FIRST_POINTS = 100
+"""Fewer points do not register PL reliably."""
+
+
 class Budget(Value):
     """Hard limits of a run; the first one reached ends it.
 
@@ -39,7 +43,9 @@ class RunPlan(Value):
 
     Attributes:
         section: which section of the instrument.
-        first_pass: share of the budget spent on the coarse regular grid.
+        first_pass: share of the budget spent on the coarse regular grid, if that is less than `first_pass_most`.
+        first_pass_most: share of the pixels of the section that the coarse grid takes at most, if that is more than
+            `LEAST_FIRST_POINTS`: more of it only delays the points that are chosen.
         batches: number of adaptive batches that the rest of the budget is divided into.
         light_angles_deg: stage angles of the PL stack.
         use_light: take and use PL images where the instrument can.
@@ -60,6 +66,7 @@ class RunPlan(Value):
     section: Annotated[int, Field(ge=0)] = 0
     budget: Budget = Budget()
     first_pass: Fraction = 0.5
+    first_pass_most: Fraction = 0.02
     batches: Annotated[int, Field(ge=1, le=10_000)] = 8
     use_light: bool = True
     light_angles_deg: tuple[float, ...] = tuple(float(a) for a in range(0, 180, 10))
@@ -74,6 +81,11 @@ class RunPlan(Value):
     frame: FramePreset | None = None
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     model_deadline_s: Annotated[float, Field(gt=0)] = 60.0
+
+    def first_pass_points(self, budget_points: int, grid_size: int) -> int:
+        """About how many of the points that a budget allows go to the coarse grid (at least 1)."""
+        most = max(self.first_pass_most * grid_size, LEAST_FIRST_POINTS)
+        return max(1, round(min(self.first_pass * budget_points, most)))
 
     @model_validator(mode="after")
     def _angles_when_light(self) -> RunPlan:

@@ -71,6 +71,7 @@ PLANS = st.builds(
         Budget, fraction=st.floats(0.001, 1), points=st.none() | st.integers(1, 200), instrument_s=st.none()
     ),
     first_pass=st.floats(0.01, 1),
+    first_pass_most=st.sampled_from([0.02, 0.3, 1.0]),
     batches=st.integers(1, 12),
 )
 

@@ -94,3 +94,14 @@ def test_rgb_cameras_get_no_angles() -> None:
     rgb: Capabilities = capabilities().model_copy(update={"light": camera})
     assert light_angles(RunPlan(), rgb) == ()
     assert len(light_angles(RunPlan(), capabilities())) == 18
+
+
+@pytest.mark.parametrize(
+    ("budget", "size", "points"),
+    [(1200, 40_000, 600), (4000, 40_000, 800), (20_000, 40_000, 800), (1000, 1_000, 100), (1, 100, 1)],
+)
+def test_the_first_pass_is_half_of_the_budget_but_no_more_than_2_percent_of_the_pixels(
+    budget: int, size: int, points: int
+) -> None:
+    assert RunPlan().first_pass_points(budget, size) == points
+    assert RunPlan(first_pass_most=1.0).first_pass_points(budget, size) == max(1, round(budget / 2))

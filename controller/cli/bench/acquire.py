@@ -111,7 +111,13 @@ def _plan(options: AcquireOptions) -> RunPlan:
             message = f"--{name} {given} cannot be used: known are {', '.join(known)}."
             raise BadInput(message, field=name, value=given)
     method_named(options.method)
-    asked = {"first_pass": options.first_pass, "exploration_share": options.exploration, "method": options.method}
+    most = None if options.first_pass is None else 1.0
+    asked = {
+        "first_pass": options.first_pass,
+        "first_pass_most": most,
+        "exploration_share": options.exploration,
+        "method": options.method,
+    }
     given = {name: value for name, value in asked.items() if value is not None}
     return make_plan({"budget": {"fraction": options.budget}, "policy": options.policy} | given, "the command line")
 

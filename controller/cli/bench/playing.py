@@ -97,8 +97,9 @@ def set_up(
 
 def batches_of(plan: RunPlan, stage: Stage, batch_points: int) -> int:
     """How many batches of so many points come after the first pass of a plan."""
-    points = plan.budget.max_points(stage.truth.phase_id.size)
-    return min(MOST_BATCHES, max(1, math.ceil(points * (1 - plan.first_pass) / batch_points)))
+    size = stage.truth.phase_id.size
+    points = plan.budget.max_points(size)
+    return min(MOST_BATCHES, max(1, math.ceil((points - plan.first_pass_points(points, size)) / batch_points)))
 
 
 def play(stage: Stage, plan: RunPlan, depth: int = PIPELINE_DEPTH) -> Iterator[Moment]:
