@@ -34,6 +34,7 @@ def _figure(results: Results, sweeps: Mapping[str, Sequence[Level]]) -> Figure:
     for axes, (axis, levels) in zip(grid.flat, sweeps.items(), strict=False):
         _panel(axes, results, levels)
         axes.set_xlabel(axis)
+    grid[0][0].set_ylim(bottom=0)
     for row in grid:
         row[0].set_ylabel(results.task.drawn[0].heading)
     handles, labels = grid[0][0].get_legend_handles_labels()
@@ -53,7 +54,6 @@ def _panel(axes: Axes, results: Results, levels: Sequence[Level]) -> None:
                 places, mean, sd, color=colour, linestyle=line, marker="o", markersize=3, capsize=2, label=label
             )
     axes.set_xticks(places, [_short(level.name) for level in levels])
-    axes.set_ylim(bottom=0)
     axes.grid(visible=True, which="major", linewidth=0.3)
     axes.set_axisbelow(True)
 

@@ -97,8 +97,12 @@ def test_every_sweep_of_nuisances_has_its_panel_and_levels_of_its_own() -> None:
     figure = task.figure(results_of(task, {OURS: 0.1, WITHOUT: 0.1}))
     shown = [axes for axes in figure.axes if axes.get_visible()]
     assert [axes.get_xlabel() for axes in shown] == list(robustness.SWEEPS)
+    low, high = shown[0].get_ylim()
     for axes, levels in zip(shown, robustness.SWEEPS.values(), strict=True):
         assert len(axes.get_xticks()) == len(levels)
+        values = np.concatenate([line.get_ydata() for line in axes.get_lines()])
+        assert low == 0 <= values.min()
+        assert values.max() < high
 
 
 TOGETHER = {
