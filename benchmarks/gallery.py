@@ -173,7 +173,7 @@ def draw(samples: Sequence[Section], specimens: Sequence[Section], group: str, p
     axes[0, 0].set_title(f"samples, {SHAPE[1]} px wide", loc="left", fontsize=9)
     axes[len(names), 0].set_title("synthetic specimens", loc="left", fontsize=9)
     width, height = 1.5 / figure.get_figwidth(), 1.5 / figure.get_figheight()
-    add_ipf_key(figure, (1 - 1.25 * width, 0.6, width, height), group)
+    add_ipf_key(figure, (1 - 1.25 * width, 0.82 - height, width, height), group)
     figure.savefig(path, dpi=100)
 
 
