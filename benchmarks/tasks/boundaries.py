@@ -126,9 +126,15 @@ def best_threshold(evidence: Evidence, thresholds: Sequence[float], trials: Sequ
     return float(thresholds[int(np.argmax(scores))])
 
 
+@lru_cache(maxsize=4)
+def own_threshold(trial: Trial) -> float:
+    """The probability of a boundary above which the posterior's boundaries are best on this very map."""
+    return best_threshold(probability, PROBABILITIES, [trial])
+
+
 def at_its_best(trial: Trial) -> Edges:
-    """The posterior's boundaries above the threshold that is best on this very map."""
-    return above(trial, probability(trial), best_threshold(probability, PROBABILITIES, [trial]))
+    """The posterior's boundaries above that threshold."""
+    return above(trial, probability(trial), own_threshold(trial))
 
 
 SPECIAL: dict[str, Callable[[Trial], Edges]] = {
@@ -155,7 +161,8 @@ CASES = (
 def boundaries_found(trial: Trial, case: Case) -> Measured:
     """How well a case finds the true boundaries."""
     edges, degraded = edges_of(trial, case)
-    return Measured(boundary_figures(trial, edges), degraded)
+    found = boundary_figures(trial, edges)
+    return Measured(found | ({"threshold": own_threshold(trial)} if case.name == BEST else {}), degraded)
 
 
 def edges_of(trial: Trial, case: Case) -> tuple[Edges, tuple[str, ...]]:
@@ -191,12 +198,21 @@ def directed_distance_px(kind: Edges, edges: Edges) -> float:
     return float(distance_px(edges)[kind].mean()) if kind.any() and edges.any() else math.nan
 
 
-def kinds_of_boundaries(results: Results) -> str:
-    """How many of the true boundary pixels PL cannot see."""
-    level, materials = results.task.levels[0].name, results.task.materials
-    shares = {m.title: results.row(m.name, level, "nn").mean("blind_share") for m in materials}
-    told = ", ".join(f"{title} {100 * share:.0f} %" for title, share in shares.items())
-    return f"Share of the true boundary pixels that are PL-blind: {told}."
+def remarks(results: Results) -> str:
+    """How many of the true boundary pixels PL cannot see, and where the posterior's probability should be cut."""
+    levels, materials = results.task.levels, results.task.materials
+    blind = ", ".join(
+        f"{m.title} {100 * results.row(m.name, levels[0].name, 'nn').mean('blind_share'):.0f} %" for m in materials
+    )
+    cut = [
+        f"{m.title} "
+        + ", ".join(f"{results.row(m.name, lv.name, BEST).mean('threshold'):.2f} at {lv.name}" for lv in levels)
+        for m in materials
+    ]
+    return (
+        f"Share of the true boundary pixels that are PL-blind: {blind}.\n\n"
+        f"The threshold of the posterior's probability that would have been best, mean: {'; '.join(cut)}."
+    )
 
 
 F1_EXACT = Column("f1_0px", "F1, same pixel", digits=3, better=1)
@@ -228,6 +244,6 @@ TASK = Task(
     ours=OURS,
     rivals=("nn", NN_TUNED, SOBEL, "pl_watershed", "pl_candidates"),
     measure=boundaries_found,
-    remarks=kinds_of_boundaries,
+    remarks=remarks,
     kind="bars",
 )

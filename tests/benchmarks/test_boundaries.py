@@ -129,4 +129,5 @@ def test_every_case_has_its_own_boundaries(trial: Trial) -> None:
     found = {case.name: boundaries_found(trial, case).figures for case in CASES}
     assert all(0.3 < figures["f1_1px"] <= 1 for figures in found.values())
     assert found[boundaries.BEST]["f1_1px"] >= found[boundaries.HALF]["f1_1px"]
+    assert found[boundaries.BEST]["threshold"] in boundaries.PROBABILITIES
     assert len({figures["f1_0px"] for figures in found.values()}) >= len(CASES) - 2
