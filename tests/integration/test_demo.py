@@ -130,7 +130,7 @@ def test_a_killed_demo_takes_its_services_with_it(nickel: Path, tmp_path: Path) 
 
 def _measured(told: str) -> int:
     """Of "Batch 0: 76 of 76 points measured."."""
-    return int(told.split("Batch 0: ")[1].split()[0])
+    return int(told.split("Batch 0: ")[1].split(maxsplit=1)[0])
 
 
 @pytest.mark.timeout(300)
