@@ -144,7 +144,7 @@ from protocols.plan import Budget, RunPlan
 from tests.controller.fakes import block_of, capabilities, reconstruction
 
 plan = RunPlan(budget=Budget(fraction=1.0))
-core = Core(plan, capabilities((60, 60), max_points_per_scan=40), "run")
+core = Core(plan, capabilities((60, 60), max_points_per_scan=2), "run")
 core.begin(0.0)
 session = SessionFile(Path(sys.argv[1]), plan, core.capabilities)
 while (batch := core.next_planned()) is not None:
