@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from controller.grid import around, coarse_grid, space_filling, spread_apart
 from controller.ledger import Ledger
-from controller.route import short_path
+from controller.route import short_path, way_lengths
+from controller.why import Index, Why
 from protocols.capabilities import Capabilities
 from protocols.messages import (
     REASON_CODES,
@@ -41,12 +42,26 @@ _SEEDS = 2**63
 
 @dataclass(frozen=True)
 class Batch:
-    """A decided batch: the request, and for each of its points the predicted gain (pixels) and the reason code."""
+    """A decided batch: the request, and for each of its points why it is asked for and how far the beam travels to it.
+
+    The way to the first point of a run is not known: the beam has not been used yet.
+    """
 
     request: ScanRequest
-    gain: NDArray[np.float32]
-    reason: NDArray[np.uint8]
+    why: Why
+    travel_px: NDArray[np.float32]
     decided_by: str
+
+    @property
+    def gain_px(self) -> float:
+        """Pixels that the batch is forecast to put right."""
+        return round(float(self.why.gain.sum()), 3)
+
+    @property
+    def reasons(self) -> dict[str, int]:
+        """How many of its points are asked for why."""
+        codes, counts = np.unique(self.why.reason, return_counts=True)
+        return {REASON_CODES[int(code)].value: int(count) for code, count in zip(codes, counts, strict=True)}
 
 
 @dataclass(frozen=True)
@@ -59,21 +74,16 @@ class Enough:
 @dataclass(frozen=True)
 class _Picks:
     position_px: Pixels
-    gain: NDArray[np.float32]
-    reason: NDArray[np.uint8]
+    why: Why
 
     def __len__(self) -> int:
         return len(self.position_px)
 
-    def take(self, index: NDArray[np.int64] | NDArray[np.bool_] | slice) -> _Picks:
-        return _Picks(self.position_px[index], self.gain[index], self.reason[index])
+    def take(self, index: Index) -> _Picks:
+        return _Picks(self.position_px[index], self.why.take(index))
 
     def then(self, more: _Picks) -> _Picks:
-        return _Picks(
-            np.concatenate([self.position_px, more.position_px]),
-            np.concatenate([self.gain, more.gain]),
-            np.concatenate([self.reason, more.reason]),
-        )
+        return _Picks(np.concatenate([self.position_px, more.position_px]), self.why.then(more.why))
 
 
 class Core:
@@ -111,8 +121,7 @@ class Core:
         """The next part of the first pass, or nothing when it is all out (or out of instrument time)."""
         while self._first_pass:
             part = self._first_pass.pop(0)
-            gain, reason = np.zeros(len(part), np.float32), _reasons(len(part), ProposalReason.FIRST_PASS)
-            batch = self._make(_Picks(part, gain, reason), BY_PLAN, lambda: 0.0)
+            batch = self._make(_plain(part, ProposalReason.FIRST_PASS), BY_PLAN, lambda: 0.0)
             if batch is not None:
                 return batch
         return None
@@ -124,7 +133,13 @@ class Core:
             return None
         excluded = np.argwhere(self._keep_away(count)).astype(np.int32)
         share = self.plan.exploration_share
-        propose = ProposalRequest(count=count, policy=self.plan.policy, exploration_share=share, excluded_px=excluded)
+        propose = ProposalRequest(
+            count=count,
+            policy=self.plan.policy,
+            exploration_share=share,
+            excluded_px=excluded,
+            repeatable_px=np.argwhere(self.ledger.repeatable).astype(np.int32),
+        )
         return self._ask(propose)
 
     def final_question(self) -> ReconstructRequest:
@@ -160,7 +175,7 @@ class Core:
         if not least or not len(picks):
             return None
         path = picks.position_px[short_path(picks.position_px, self.ledger.beam_px)]
-        pays = float(picks.gain.sum()) / self.ledger.expected_s(path)
+        pays = float(picks.why.gain.sum()) / self.ledger.expected_s(path)
         if pays >= least:
             return None
         return f"the next batch would put {pays:.3g} pixels right per second, below {least:.3g}"
@@ -195,20 +210,20 @@ class Core:
         )
 
     def _keep_away(self, count: int) -> NDArray[np.bool_]:
-        """(h, w) pixels not to propose: asked for, or so near to a queued point that its result may settle them."""
+        """(h, w) pixels not to propose: not askable, or so near to a queued point that its result may settle them."""
         ledger = self.ledger
         spacing = math.sqrt(ledger.asked.size / max(1, ledger.points_asked))
-        near = around(ledger.queued_px(), spacing / 2, self.capabilities.grid.shape_px) | ledger.asked
-        return near if (~near).sum() >= 4 * count else ledger.asked
+        near = around(ledger.queued_px(), spacing / 2, self.capabilities.grid.shape_px) | ~ledger.askable
+        return near if (~near).sum() >= 4 * count else ~ledger.askable
 
     def _usable(self, proposals: Proposals | None, count: int) -> _Picks:
-        """The best proposals inside the grid, on pixels that were never asked for, each pixel once."""
+        """The best proposals inside the grid, on pixels that may be asked for, each pixel once."""
         if proposals is None:
             return _no_picks()
-        picks = _Picks(proposals.position_px, proposals.gain, proposals.reason)
+        picks = _Picks(proposals.position_px, Why.told(proposals))
         shape = self.ledger.asked.shape
         picks = picks.take(np.all((picks.position_px >= 0) & (picks.position_px < shape), axis=1))
-        picks = picks.take(np.asarray(~self.ledger.asked[tuple(picks.position_px.T)]))
+        picks = picks.take(np.asarray(self.ledger.askable[tuple(picks.position_px.T)]))
         _, first = np.unique(picks.position_px, axis=0, return_index=True)
         return picks.take(np.sort(first)[:count])
 
@@ -217,8 +232,7 @@ class Core:
             return _no_picks()
         taken = self.ledger.asked.copy()
         taken[tuple(picks.position_px.T)] = True
-        more = space_filling(taken, missing)
-        return _Picks(more, np.zeros(len(more), np.float32), _reasons(len(more), ProposalReason.SPACE_FILLING))
+        return _plain(space_filling(taken, missing), ProposalReason.SPACE_FILLING)
 
     def _make(self, picks: _Picks, decided_by: str, elapsed_s: Callable[[], float]) -> Batch | None:
         """A batch along a short path, cut down (worst picks first) to the points and the time that are left."""
@@ -230,15 +244,15 @@ class Core:
             expected, left = self.ledger.expected_s(path.position_px), self.ledger.time_left_s(decided_s)
             if expected <= left:
                 self._decided_s = decided_s
-                request = self.ledger.order(path.position_px, decided_s)
-                return Batch(request, path.gain, path.reason, decided_by)
+                travel = way_lengths(path.position_px, start=self.ledger.beam_px)
+                return Batch(self.ledger.order(path.position_px, decided_s), path.why, travel, decided_by)
             picks = picks.take(slice(min(len(picks) - 1, math.floor(len(picks) * max(0.0, left) / expected))))
         return None
 
 
-def _reasons(count: int, reason: ProposalReason) -> NDArray[np.uint8]:
-    return np.full(count, REASON_CODES.index(reason), np.uint8)
+def _plain(position_px: Pixels, reason: ProposalReason) -> _Picks:
+    return _Picks(position_px, Why.plain(len(position_px), reason))
 
 
 def _no_picks() -> _Picks:
-    return _Picks(np.empty((0, 2), np.int32), np.empty(0, np.float32), np.empty(0, np.uint8))
+    return _plain(np.empty((0, 2), np.int32), ProposalReason.SPACE_FILLING)

@@ -1,8 +1,9 @@
 """What was asked for, what came back and what it may still cost: points, ids and instrument time of one section.
 
-The ledger is the only place that hands out point ids and the only one that knows the budget, so that no pixel is asked
-for twice and no limit is passed. A point counts against the budget from the moment it is asked for, because the beam
-may have been there even when its result is lost. Nothing here decides where to measure.
+The ledger is the only place that hands out point ids and the only one that knows the budget, so that no limit is passed
+and no pixel is asked for twice, but for those that brought no orientation and may be repeated. A point counts against
+the budget from the moment it is asked for, because the beam may have been there even when its result is lost. Nothing
+here decides where to measure.
 """
 
 from __future__ import annotations
@@ -85,6 +86,8 @@ class Ledger:
         self.plan, self.capabilities, self.run = plan, capabilities, run
         self.max_points = plan.budget.max_points(capabilities.grid.size)
         self.asked: NDArray[np.bool_] = np.zeros(capabilities.grid.shape_px, np.bool_)
+        self._failed: NDArray[np.bool_] = np.zeros(capabilities.grid.shape_px, np.bool_)
+        self._times: NDArray[np.uint8] = np.zeros(capabilities.grid.shape_px, np.uint8)
         self.points = PointStore()
         self.clock_s = self.idle_s = self._busy_until_s = 0.0
         self._orders: dict[int, _Order] = {}
@@ -110,6 +113,19 @@ class Ledger:
     def beam_px(self) -> Pixels | None:
         """(2,) pixel where the beam will stand when everything queued is done."""
         return self._beam_px
+
+    @property
+    def repeatable(self) -> NDArray[np.bool_]:
+        """(h, w) bool, pixels whose measurement brought no orientation and may be repeated by the plan.
+
+        A point whose result was lost is not among them: nobody knows how long the beam was there.
+        """
+        return self._failed & (self._times <= self.plan.repeats)
+
+    @property
+    def askable(self) -> NDArray[np.bool_]:
+        """(h, w) bool, pixels that may be asked for: those never asked for, and those that may be repeated."""
+        return ~self.asked | self.repeatable
 
     def queued_px(self) -> Pixels:
         """(N, 2) pixels of the batches that are out."""
@@ -154,15 +170,17 @@ class Ledger:
         """The request for `pixels`, in this order; from now on they count as spent.
 
         Raises:
-            ValueError: a bug in the caller: a pixel outside the grid, asked for twice, or beyond the budget.
+            ValueError: a bug in the caller: a pixel outside the grid, not askable, or beyond the budget.
         """
         count, width = len(pixels), self.asked.shape[1]
         inside = ((pixels >= 0) & (pixels < self.asked.shape)).all()
-        if count > self.points_left or not inside or self.asked[tuple(pixels.T)].any():
-            raise ValueError("a batch beyond the budget or the grid, or with a pixel that was asked for before")
+        if count > self.points_left or not inside or not self.askable[tuple(pixels.T)].all():
+            raise ValueError("a batch beyond the budget or the grid, or with a pixel that must not be asked for again")
         if len(np.unique(pixels[:, 0].astype(np.int64) * width + pixels[:, 1])) != count:
             raise ValueError("a batch that holds a pixel twice")
-        self.asked[tuple(pixels.T)] = True
+        where = tuple(pixels.T)
+        self.asked[where], self._failed[where] = True, False
+        self._times[where] += 1
         request = ScanRequest(
             run=self.run,
             section=self.plan.section,
@@ -205,6 +223,7 @@ class Ledger:
         order = self._orders.pop(batch)
         block = PointBlock.concatenate(order.blocks)
         self.points.append(block)
+        self._failed[tuple(block.position_px.T)] = ~block.indexed
         began_s = max(self._busy_until_s, order.request.not_before_s)
         if done is not None:
             self.idle_s += done.idle_s

@@ -39,9 +39,17 @@ def path_length(points: ArrayLike, order: ArrayLike | None = None, start: ArrayL
     way = np.asarray(points, np.float64).reshape(-1, 2)
     if order is not None:
         way = way[np.asarray(order, np.int64)]
-    if start is not None:
-        way = np.vstack([np.asarray(start, np.float64)[None], way])
-    return float(np.hypot(*np.diff(way, axis=0).T).sum())
+    return float(np.nansum(_ways(way, start)))
+
+
+def way_lengths(points: ArrayLike, start: ArrayLike | None = None) -> NDArray[np.float32]:
+    """(N,) length in pixels of the way to each point (N, 2), from `start` to the first, NaN without it."""
+    return _ways(np.asarray(points, np.float64).reshape(-1, 2), start).astype(np.float32)
+
+
+def _ways(way: Floats, start: ArrayLike | None) -> Floats:
+    first = np.full((1, 2), np.nan) if start is None else np.asarray(start, np.float64)[None]
+    return np.hypot(*np.diff(np.vstack([first, way]), axis=0).T)
 
 
 def nearest_neighbour(points: ArrayLike, start: ArrayLike | None = None) -> Ints:

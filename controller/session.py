@@ -1,12 +1,14 @@
 """Writing `session.h5`: everything a run was told, asked, measured and inferred, flushed as it goes.
 
 The file is ordinary HDF5 in the default format (no SWMR, no newer library version), so that whatever was flushed can be
-read after the writer was killed. Layout, version 2 (version 1 has no /inferred/…/bound90_deg):
+read after the writer was killed. Layout, version 3 (version 2 has no evidence with the points asked for, version 1 no
+/inferred/…/bound90_deg either):
 
     /                   attributes: format, format_version, created, finish_reason, finish_detail
     /plan, /capabilities, /software     JSON
     /light/images, /light/angles_deg    PL as taken; attributes kind, pixel_um, seconds
-    /requested/…        columns, one row per point asked for: point_id, position_px, batch, reason, gain
+    /requested/…        columns, one row per point asked for: point_id, position_px, batch, reason, gain, and
+                        as evidence p_wrong, competing, misorientation_deg, travel_px (`controller.why`)
     /measured/…         columns, one row per point measured: those of `PointBlock`, and batch
     /batches, /decisions, /events       one JSON text per row
     /inferred/latest/…, /inferred/final/…   maps of the newest and of the last reconstruction
@@ -41,7 +43,7 @@ Node = Any
 """A file, group or dataset: h5py types them only in part."""
 
 FORMAT: Final = "grainloop-session"
-FORMAT_VERSION: Final = 2
+FORMAT_VERSION: Final = 3
 INFERRED_MAPS: Final = ("orientation", "phase_id", "expected_error_deg", "bound90_deg", "p_wrong", "boundary", "grain")
 _ROWS_PER_CHUNK = 4096
 _TEXTS_PER_CHUNK = 64
@@ -51,6 +53,10 @@ _REQUESTED: Final[dict[str, tuple[str, tuple[int, ...]]]] = {
     "batch": ("i4", ()),
     "reason": ("u1", ()),
     "gain": ("f4", ()),
+    "p_wrong": ("f4", ()),
+    "competing": ("u1", ()),
+    "misorientation_deg": ("f4", ()),
+    "travel_px": ("f4", ()),
 }
 _MEASURED: Final[dict[str, tuple[str, tuple[int, ...]]]] = {
     "point_id": ("i8", ()),
@@ -162,12 +168,13 @@ class SessionFile:
             "point_id": request.point_id,
             "position_px": request.position_px,
             "batch": np.full(len(request.point_id), request.batch, np.int32),
-            "reason": batch.reason,
-            "gain": batch.gain,
+            "travel_px": batch.travel_px,
+            **batch.why.columns(),
         }
         self._requested.append(rows)
         sent = {"batch": request.batch, "points": len(request.point_id), "not_before_s": request.not_before_s}
-        _append_text(self._texts["decisions"], json.dumps(sent | {"decided_by": batch.decided_by} | dict(about)))
+        told = {"decided_by": batch.decided_by, "reasons": batch.reasons, "gain_px": batch.gain_px}
+        _append_text(self._texts["decisions"], json.dumps(sent | told | dict(about)))
 
     @_stored
     def add_points(self, batch: int, block: PointBlock) -> None:

@@ -27,13 +27,22 @@ Node = Any
 
 @dataclass(frozen=True)
 class Requested:
-    """The points asked for, as columns of equal length N: id, (row, column), batch, reason code, gain in pixels."""
+    """The points asked for, as columns of equal length N: id, (row, column), batch, and why (see `controller.why`).
+
+    Attributes:
+        travel_px: way of the beam from the point before; NaN for the first point of a run. It and the columns before it
+            are None in a file of an older version.
+    """
 
     point_id: NDArray[np.int64]
     position_px: NDArray[np.int32]
     batch: NDArray[np.int32]
     reason: NDArray[np.uint8]
     gain: NDArray[np.float32]
+    p_wrong: NDArray[np.float32] | None = None
+    competing: NDArray[np.uint8] | None = None
+    misorientation_deg: NDArray[np.float32] | None = None
+    travel_px: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True)

@@ -53,6 +53,7 @@ class RunPlan(Value):
         method: reconstruction method, or the model service's default.
         policy: acquisition policy, or the model service's default.
         exploration_share: share of picks made regardless of the posterior.
+        repeats: how often a point that brought no orientation may be measured again, where that promises most.
         n_samples: posterior samples per reconstruction; 0 reads the map from one evaluation of the model.
         steps: sampler steps of each sample, or the method's default.
         stop_below: stop when the predicted share of wrong pixels is below this; 0 never stops early.
@@ -74,6 +75,7 @@ class RunPlan(Value):
     method: str | None = None
     policy: str | None = None
     exploration_share: Annotated[float, Field(ge=0, le=1)] = 0.1
+    repeats: Annotated[int, Field(ge=0, le=100)] = 1
     n_samples: Annotated[int, Field(ge=0, le=256)] = 0
     steps: Annotated[int, Field(ge=1, le=1000)] | None = None
     stop_below: Annotated[float, Field(ge=0, lt=1)] = 0.0

@@ -16,7 +16,7 @@ from matplotlib.image import AxesImage
 from numpy.typing import NDArray
 
 from controller.figures import style
-from controller.session_reader import Session
+from controller.session_reader import Requested, Session
 from model.crystal.ipf import add_ipf_key, ipf_colours
 from protocols.capabilities import Capabilities
 from protocols.messages import REASON_CODES
@@ -69,18 +69,28 @@ def draw_light(axes: Axes, light: LightImages | None, grid: Grid, title: str) ->
 
 
 def scatter_reasons(axes: Axes, session: Session) -> None:
-    """The measured points, coloured by why they were asked for, with a legend that counts them."""
-    reasons = _aligned(session, session.requested.reason)
+    """The measured points, coloured by why they were asked for, with a legend of counts and of what they promised."""
+    asked = session.requested
+    reasons = _aligned(session, asked.reason)
     where, size = _points(session)
     for code in np.unique(reasons):
         reason, here = REASON_CODES[int(code)], reasons == code
-        label = f"{style.REASON_WORDS[reason]} ({here.sum():,})"
+        label = f"{style.REASON_WORDS[reason]} ({here.sum():,}{_promise(asked, asked.reason == code)})"
         colour = style.REASON_COLOURS[reason]
         axes.scatter(*where[here].T, s=size, c=colour, linewidths=0, label=label, zorder=3)
     legend = axes.legend(loc="upper left", bbox_to_anchor=(0, -0.01), ncols=2, markerscale=2.2, handletextpad=0.2)
     for handle in legend.legend_handles:
         if handle is not None:
             handle.set(edgecolor=style.INK, linewidth=0.4)
+
+
+def _promise(asked: Requested, here: NDArray[np.bool_]) -> str:
+    """What points were forecast to put right each, and how far apart the grains were that competed for them."""
+    gain = float(asked.gain[here].mean())
+    words = f"; {gain:.2g} px to gain each" if gain > 0 else ""
+    if asked.misorientation_deg is not None and np.isfinite(asked.misorientation_deg[here]).any():
+        words += f", grains {np.nanmedian(asked.misorientation_deg[here]):.0f}° apart"
+    return words
 
 
 def scatter_order(axes: Axes, session: Session) -> ScalarMappable:

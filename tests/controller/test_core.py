@@ -90,7 +90,7 @@ def test_the_budget_of_points_is_never_exceeded_and_no_point_comes_twice(
     assert ((pixels >= 0) & (pixels < SHAPE)).all()
     assert ids.tolist() == list(range(len(ids)))
     assert all(len(b.request.point_id) <= most for b in bench.sent)
-    assert all(len(b.gain) == len(b.reason) == len(b.request.point_id) for b in bench.sent)
+    assert all(len(b.why) == len(b.travel_px) == len(b.request.point_id) for b in bench.sent)
 
 
 @given(
@@ -188,3 +188,86 @@ def test_the_point_store_grows_and_its_views_stay_as_they_were() -> None:
         assert len(before) == (count - 1) * len(block)
     assert store.block() == PointBlock.concatenate([block] * 59)
     assert not store.block().orientation.flags.writeable
+
+
+class Failing(Bench):
+    """A bench whose instrument indexes no point at the first try; `asked` counts what the model was allowed."""
+
+    def __init__(self, plan: RunPlan) -> None:
+        super().__init__(plan)
+        self.allowed: list[int] = []
+
+    def _next(self, fate: str, seconds: float) -> Batch | None:
+        core = self.core
+        if (planned := core.next_planned()) is not None:
+            return planned
+        question = core.question()
+        if question is None or question.propose is None:
+            return None
+        again = question.propose.repeatable_px
+        assert again is not None
+        self.allowed.append(len(again))
+        answer = reconstruction(question, SHAPE)
+        assert answer.proposals is not None
+        fields = {"position_px": again, "gain": np.ones(len(again), np.float32), "reason": np.full(len(again), 6, "u1")}
+        proposals = answer.proposals.model_copy(update=fields)
+        decided = core.decide(answer.model_copy(update={"proposals": proposals}), lambda: seconds)
+        return None if isinstance(decided, Enough) else decided
+
+    def _measure(self, batch: Batch, fate: str) -> None:
+        request = batch.request
+        block = block_of(request, self.clock_s)
+        seen = np.array([self.times(one) for one in request.position_px])
+        status = np.where(seen > 1, 1, 2).astype(np.uint8)
+        self.core.ledger.receive(request.batch, block.model_copy(update={"status": status}))
+        self.core.ledger.close(request.batch, None)
+
+    def times(self, pixel: Any) -> int:
+        return sum(int((batch.request.position_px == pixel).all(axis=1).sum()) for batch in self.sent)
+
+
+@pytest.mark.parametrize("repeats", [0, 1, 2])
+def test_a_point_that_was_not_indexed_is_repeated_as_often_as_the_plan_says(repeats: int) -> None:
+    bench = Failing(RunPlan(budget=Budget(fraction=1.0), first_pass=0.2, batches=4, repeats=repeats))
+    bench.run([])
+    asked = np.concatenate([batch.request.position_px for batch in bench.sent])
+    _, times = np.unique(asked, axis=0, return_counts=True)
+    assert times.max() == min(repeats, 1) + 1  # indexed at the second try
+    assert (max(bench.allowed) > 0) == (repeats > 0)
+    assert len(asked) == SHAPE[0] * SHAPE[1]
+    again = [batch for batch in bench.sent if (batch.why.reason == 6).any()]
+    assert bool(again) == (repeats > 0)
+    assert all(batch.reasons["retry"] == (batch.why.reason == 6).sum() for batch in again)
+
+
+def test_a_batch_tells_why_and_how_far() -> None:
+    bench = Bench(RunPlan(budget=Budget(fraction=0.5)))
+    bench.run([])
+    way = np.concatenate([batch.request.position_px for batch in bench.sent]).astype(float)
+    travel = np.concatenate([batch.travel_px for batch in bench.sent])
+    assert np.isnan(travel[0])
+    np.testing.assert_allclose(travel[1:], np.hypot(*np.diff(way, axis=0).T), rtol=1e-6)
+    assert bench.sent[0].reasons == {"first_pass": len(bench.sent[0].travel_px)}
+    assert all(batch.gain_px == pytest.approx(batch.why.gain.sum(), abs=1e-3) for batch in bench.sent)
+
+
+def test_what_the_model_tells_of_its_proposals_goes_with_the_points() -> None:
+    core = Core(RunPlan(budget=Budget(fraction=1.0), first_pass=0.1), capabilities(SHAPE), "run")
+    core.begin(0.0)
+    while (first := core.next_planned()) is not None:
+        core.ledger.receive(first.request.batch, block_of(first.request, 0.0))
+        core.ledger.close(first.request.batch, None)
+    question = core.question()
+    assert question is not None
+    answer = reconstruction(question, SHAPE)
+    assert answer.proposals is not None
+    number = np.arange(len(answer.proposals.gain))
+    columns = {"p_wrong": number / 1000, "competing": number % 5, "misorientation_deg": number + 0.5}
+    kinds = {"p_wrong": np.float32, "competing": np.uint8, "misorientation_deg": np.float32}
+    told = answer.proposals.model_copy(update={name: columns[name].astype(kinds[name]) for name in columns})
+    batch = core.decide(answer.model_copy(update={"proposals": told}), lambda: 0.0)
+    assert isinstance(batch, Batch)
+    rows = {tuple(one): i for i, one in reversed(list(enumerate(told.position_px.tolist())))}  # the first counts
+    order = [rows[tuple(one)] for one in batch.request.position_px.tolist()]
+    np.testing.assert_array_equal(batch.why.misorientation_deg, columns["misorientation_deg"][order].astype(np.float32))
+    np.testing.assert_array_equal(batch.why.competing, (number % 5)[order])

@@ -6,9 +6,11 @@ from pathlib import Path
 import matplotlib as mpl
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from matplotlib.image import imread
 
 from controller.figures import write_figures
+from controller.figures.panels import scatter_reasons
 from controller.figures.sheets import uncertainty_sheet
 from controller.figures.style import house_style, round_length_um
 from controller.loop import Run
@@ -84,3 +86,21 @@ async def test_without_any_reconstruction(tmp_path: Path) -> None:
 )
 def test_scale_bars_have_round_lengths(about: float, length: float) -> None:
     assert round_length_um(about) == pytest.approx(length)
+
+
+async def test_the_legend_of_the_points_tells_what_they_promised(tmp_path: Path) -> None:
+    session = await session_of(tmp_path)
+    angle = np.where(session.requested.reason == 3, 30.0, np.nan).astype(np.float32)
+    told = replace(session, requested=replace(session.requested, misorientation_deg=angle))
+    for shown, words in ((told, ", grains 30° apart)"), (session, ")")):
+        figure = Figure()
+        axes = figure.add_subplot()
+        scatter_reasons(axes, shown)
+        legend = axes.get_legend()
+        assert legend is not None
+        labels = [text.get_text() for text in legend.get_texts()]
+        first, chosen = (next(label for label in labels if label.startswith(name)) for name in ("first", "uncertain"))
+        gain = session.requested.gain[session.requested.reason == 3].mean()
+        count = int((session.requested.reason == 3).sum())
+        assert first == f"first pass, regular grid ({int((session.requested.reason == 0).sum())})"
+        assert chosen == f"uncertain ({count}; {gain:.2g} px to gain each{words}"

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from controller.route import nearest_neighbour, path_length, short_path
+from controller.route import nearest_neighbour, path_length, short_path, way_lengths
 
 PIXELS = st.lists(st.tuples(st.integers(0, 60), st.integers(0, 60)), min_size=1, max_size=80)
 START = st.none() | st.tuples(st.integers(0, 60), st.integers(0, 60))
@@ -62,3 +62,12 @@ def test_coincident_points_and_tiny_batches() -> None:
     assert short_path([[4, 4]]).tolist() == [0]
     assert sorted(short_path([[1, 1]] * 12).tolist()) == list(range(12))
     assert short_path([[0, 9], [0, 1], [0, 5]], start=(0, 0)).tolist() == [1, 2, 0]
+
+
+def test_the_ways_to_the_points_add_up_to_the_path() -> None:
+    points = np.random.default_rng(3).integers(0, 50, (20, 2))
+    ways = way_lengths(points, (5, 5))
+    assert ways.sum() == pytest.approx(path_length(points, start=(5, 5)), rel=1e-5)
+    assert np.isnan(way_lengths(points)[0])
+    np.testing.assert_allclose(way_lengths(points)[1:], ways[1:])
+    assert path_length(points[:0]) == 0

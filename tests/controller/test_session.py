@@ -57,9 +57,13 @@ def test_everything_comes_back_as_it_was(tmp_path: Path) -> None:
     assert read.points == points
     assert read.batch.tolist() == [0] * len(points)
     assert np.array_equal(read.requested.position_px, batch.request.position_px)
-    assert np.array_equal(read.requested.reason, batch.reason)
+    for name, column in batch.why.columns().items():
+        np.testing.assert_array_equal(getattr(read.requested, name), column)
+    np.testing.assert_array_equal(read.requested.travel_px, batch.travel_px)
     assert read.batches[0]["finished_s"] == 9
     assert read.decisions[0]["decided_by"] == "plan"
+    assert read.decisions[0]["reasons"] == {"first_pass": len(points)}
+    assert read.decisions[0]["gain_px"] == 0
     assert read.events == (event,)
     assert read.final is not None
     assert read.latest is not None
@@ -135,6 +139,22 @@ def test_a_file_of_the_first_format_has_no_bound_and_still_loads(tmp_path: Path)
     assert (read.expected_error_deg == 2).all()
 
 
+def test_a_file_of_the_second_format_has_no_evidence_and_still_loads(tmp_path: Path) -> None:
+    session, core = begin(tmp_path / "s.h5")
+    batch = core.next_planned()
+    assert batch is not None
+    session.add_decision(batch, {})
+    session.close()
+    with h5py.File(session.path, "r+") as file:
+        file.attrs["format_version"] = 2
+        for name in ("p_wrong", "competing", "misorientation_deg", "travel_px"):
+            del file[f"requested/{name}"]
+    read = load_session(session.path).requested
+    assert read.travel_px is None
+    assert read.competing is None
+    np.testing.assert_array_equal(read.reason, batch.why.reason)
+
+
 WRITER = """
 import sys
 from pathlib import Path
@@ -143,7 +163,7 @@ from controller.session import SessionFile
 from protocols.plan import Budget, RunPlan
 from tests.controller.fakes import block_of, capabilities, reconstruction
 
-plan = RunPlan(budget=Budget(fraction=1.0))
+plan = RunPlan(budget=Budget(fraction=1.0), first_pass_most=1.0)
 core = Core(plan, capabilities((60, 60), max_points_per_scan=2), "run")
 core.begin(0.0)
 session = SessionFile(Path(sys.argv[1]), plan, core.capabilities)
