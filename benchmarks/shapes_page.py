@@ -56,7 +56,7 @@ _VERDICT = """\
 *Whatever pays* may ask for all shapes that the instrument accepts. Where the beam can be steered freely and an exposure
 is long against its settling, points are best by far: they go along boundaries one pixel wide, where lines and windows
 also measure what is known. Where settling takes longer than an exposure, all shapes are close to a raster. In a map
-queue a window costs as much to start as hundreds of exposures: one coarse raster is as good as anything, at short
+queue a window costs as much to start as 50 to 500 exposures: one coarse raster is as good as anything, at short
 dwells it is all that is asked for, and what the model adds is the map that it makes of it.
 """
 
