@@ -120,7 +120,9 @@ class Ledger:
 
         A point whose result was lost is not among them: nobody knows how long the beam was there.
         """
-        return self._failed & (self._times <= self.plan.repeats)
+        everything = self.points_left >= np.count_nonzero(~self.asked)  # a repeat must not take the place of a pixel
+        spare = self.points_left > np.count_nonzero(~self.asked)
+        return self._failed & (self._times <= self.plan.repeats) & (spare or not everything)
 
     @property
     def askable(self) -> NDArray[np.bool_]:
