@@ -120,9 +120,8 @@ class Ledger:
 
         A point whose result was lost is not among them: nobody knows how long the beam was there.
         """
-        everything = self.points_left >= np.count_nonzero(~self.asked)  # a repeat must not take the place of a pixel
-        spare = self.points_left > np.count_nonzero(~self.asked)
-        return self._failed & (self._times <= self.plan.repeats) & (spare or not everything)
+        just_enough = self.points_left == np.count_nonzero(~self.asked)  # to measure every pixel once
+        return self._failed & (self._times <= self.plan.repeats) & (not just_enough)
 
     @property
     def askable(self) -> NDArray[np.bool_]:
