@@ -74,7 +74,7 @@ class RunPlan(Value):
     dwell_s: Annotated[float, Field(gt=0)] | None = None
     method: str | None = None
     policy: str | None = None
-    exploration_share: Annotated[float, Field(ge=0, le=1)] = 0.1
+    exploration_share: Annotated[float, Field(ge=0, le=1)] = 0.05
     repeats: Annotated[int, Field(ge=0, le=100)] = 1
     n_samples: Annotated[int, Field(ge=0, le=256)] = 0
     steps: Annotated[int, Field(ge=1, le=1000)] | None = None

@@ -40,7 +40,7 @@ class Scene:
     posterior: Posterior
     measured: NDArray[np.bool_]
     excluded: NDArray[np.bool_]
-    exploration_share: float = 0.1
+    exploration_share: float = 0.05
     not_indexed: NDArray[np.bool_] | None = None
     points: PointBlock | None = None
     laue_groups: Mapping[int, str] = field(default_factory=dict[int, str])

@@ -17,7 +17,7 @@ from scipy import fft, ndimage
 
 from model.acquire._shape_kernels import CLOSED, NEAR, OPEN, Catalogue, best_left, explain_all
 from model.acquire.scene import Scene
-from model.acquire.spread import WINDOW_PX, Spread, expected_gain
+from model.acquire.spread import Spread, expected_gain
 from model.acquire.templates import Template, make_template, pieces_to_try, place
 from model.acquire.trimming import trimmed
 from protocols.capabilities import ScanMeans
@@ -74,7 +74,7 @@ def stake_of(scene: Scene) -> Stake:
     even = np.where(scene.free, float(value.mean()), 0).astype(np.float32)
     share = np.float32(scene.exploration_share)
     mixed = ((1 - share) * value + share * even).astype(np.float32)
-    window_px = float(np.clip(Spread().window_share * scene.spacing_px, *WINDOW_PX))
+    window_px = Spread().window_px(scene)
     return Stake(mixed, window_px, scene.measured, scene.excluded)
 
 

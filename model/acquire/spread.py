@@ -29,12 +29,15 @@ class Spread:
     """Greedy batch of the points around which most pixels are expected to be wrong.
 
     Attributes:
-        window_share: standard deviation of the window around a point that counts as explained by it, as a share of the
-            mean spacing of the points measured so far.
+        window_share: smallest and largest standard deviation of the window around a point that counts as explained by
+            it, as a share of the mean spacing of the points measured so far.
+        coarse_px: spacing at which the share would be 1. Where points are far apart doubt is that of whole grains,
+            where they are close it is that of the pixel beside a boundary.
     """
 
     name: str = "spread"
-    window_share: float = 0.3
+    window_share: tuple[float, float] = (0.15, 0.3)
+    coarse_px: float = 45.0
 
     def __call__(self, scene: Scene, count: int, rng: np.random.Generator) -> Proposals:
         """See `Policy`."""
@@ -43,7 +46,12 @@ class Spread:
 
     def window(self, scene: Scene) -> NDArray[np.float32]:
         """(2 r + 1, 2 r + 1) share of the doubt around a point that counts as explained by it."""
-        return gaussian(float(np.clip(self.window_share * scene.spacing_px, *WINDOW_PX)))
+        return gaussian(self.window_px(scene))
+
+    def window_px(self, scene: Scene) -> float:
+        """Standard deviation of the window."""
+        share = np.clip(scene.spacing_px / self.coarse_px, *self.window_share)
+        return float(np.clip(share * scene.spacing_px, *WINDOW_PX))
 
 
 def gaussian(window_px: float) -> NDArray[np.float32]:

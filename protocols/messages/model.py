@@ -104,7 +104,7 @@ class ProposalRequest(Value):
     kind: Literal["proposal_request"] = "proposal_request"
     count: Annotated[int, Field(ge=1, le=1_000_000)]
     policy: str | None = None
-    exploration_share: Fraction = 0.1
+    exploration_share: Fraction = 0.05
     excluded_px: PixelList
     means: ScanMeans | None = None
     budget_s: Seconds | None = None

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial import KDTree
 
-from model.acquire import POLICIES, Scene
+from model.acquire import POLICIES, Scene, Spread
 from model.acquire.scene import repeat_chance
 from model.acquire.valued import both_sides
 from protocols.messages import REASON_CODES, ProposalReason, Proposals
@@ -171,3 +171,10 @@ def test_a_lone_failure_hardly_counts():
     scene = Scene(posterior_of(np.ones((40, 40))), measured_px, np.zeros((40, 40), bool), 0.0, failed)
     assert scene.indexable.min() > 0.75
     assert scene.indexable[:10, :10].min() > 0.98
+
+
+@pytest.mark.parametrize(("spacing", "window"), [(20, 6.0), (10, 2.22), (5, 0.75)])
+def test_a_point_counts_for_grains_where_points_are_few_and_for_pixels_where_they_are_many(spacing, window):
+    scene = random_scene((120, 120), 0, taken=0)
+    scene.measured[::spacing, ::spacing] = True
+    assert Spread().window_px(scene) == pytest.approx(window, rel=0.01)
