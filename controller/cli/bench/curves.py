@@ -89,6 +89,7 @@ CURVE: dict[str, Callable[[Moment], float]] = {
     "predicted_over_5deg": lambda m: m.figures.predicted_over_5deg,
     "decision_s": lambda m: m.decision_s,
     "asked": lambda m: m.asked,
+    "gain_px": lambda m: m.gain_px,
     "adjacent_share": lambda m: m.adjacent_share,
 }
 """What is told of every decision and of the end, by name."""

@@ -61,6 +61,7 @@ class Moment:
         instrument_s: instrument time at the newest of them, PL images included.
         decision_s: wall time of registration, reconstruction, proposals and route.
         asked: points that the decision asks for.
+        gain_px: pixels that these are forecast to put right.
         adjacent_share: share of those that touch another of them; NaN where none are asked for.
         policy: what chose them; empty at the end.
         figures: how good the map is, and what it says of itself.
@@ -70,6 +71,7 @@ class Moment:
     instrument_s: float
     decision_s: float
     asked: int
+    gain_px: float
     adjacent_share: float
     policy: str
     figures: FiguresOfMerit
@@ -172,6 +174,7 @@ class _Player:
             instrument_s=self._core.ledger.clock_s,
             decision_s=seconds,
             asked=len(asked),
+            gain_px=0.0 if batch is None else batch.gain_px,
             adjacent_share=adjacent_share(asked),
             policy="" if batch is None else batch.decided_by,
             figures=figures_of_merit(reply, truth, _mask(truth.shape_px, question.points)),

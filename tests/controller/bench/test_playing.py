@@ -156,7 +156,7 @@ def test_adjacent_share_counts_touching_points(seed: int) -> None:
 
 def moment(points: int, wrong: float, asked: int = 0, adjacent: float = math.nan, seconds: float = 1.0) -> Moment:
     figures = figures_stub(wrong)
-    return Moment(points, 2.0 * points, seconds, asked, adjacent, "spread" if asked else "", figures)
+    return Moment(points, 2.0 * points, seconds, asked, 3.0 * asked, adjacent, "spread" if asked else "", figures)
 
 
 def figures_stub(wrong: float) -> object:
@@ -177,6 +177,7 @@ def test_figures_are_those_of_the_end_and_decisions_those_after_the_first() -> N
     assert told["decision_s"]["mean"] == pytest.approx((1.5 + 4.0) / 2)
     assert told["adjacent_share"]["mean"] == pytest.approx((0.2 + 0.1) / 2)
     assert [step["points"]["mean"] for step in told["curve"]] == [10, 17, 20]
+    assert [step["gain_px"]["mean"] for step in told["curve"]] == [21, 9, 0]
     assert told["curve"][-1]["adjacent_share"] == {"mean": None, "sd": None}
 
 
