@@ -1,8 +1,10 @@
 """Policies of other packages: a fake one is installed, used, and refused where it is no policy."""
 
+import re
 import subprocess
 import sys
 from importlib.metadata import EntryPoint
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -95,3 +97,14 @@ def test_the_service_offers_it_and_says_why_it_does_not(installed):
     assert told.stdout.strip() == "corner"
     assert "There is no policy 'broken'; known are spread" in told.stderr
     assert "cannot be loaded: RuntimeError: no licence." in told.stderr
+
+
+def test_the_policy_that_the_documentation_shows_works():
+    page = Path("docs/acquire.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    names = {}
+    exec(code, names)  # noqa: S102
+    scene = real_scene(exploration_share=0.0)
+    found = names["FarFromEdges"]()(scene, 5, np.random.default_rng(0))
+    assert len(found.position_px) == 5
+    assert np.all(scene.posterior.boundary[tuple(found.position_px.T)] < 0.5)
