@@ -131,6 +131,7 @@ class Comparison:
         raster_model: coarse raster, reconstructed by the model.
         adaptive: adaptive run; nothing where the instrument accepts no free points, too.
         break_even_dwell_s: exposure at which the adaptive run takes as long as the full raster; it pays above.
+        quickest_above_s: exposure above which the adaptive run is quicker than every raster.
     """
 
     wrong: float
@@ -139,6 +140,7 @@ class Comparison:
     raster_model: Way | None
     adaptive: Way | None
     break_even_dwell_s: float | None
+    quickest_above_s: float | None
 
     @property
     def best(self) -> str:
@@ -161,14 +163,13 @@ def compare(work: Work, material: Material, wrong: float) -> Comparison:
 
     free = ScanShape.POINTS in work.means.shapes.accepted
     adaptive = way(material.adaptive, adaptive_way) if free else None
-    return Comparison(
-        wrong,
-        full_way(work),
-        way(material.raster_nearest, nearest_way),
-        way(material.raster_model, model_way),
-        adaptive,
-        None if adaptive is None else break_even_dwell_s(work, adaptive.share),
-    )
+    nearest, model = way(material.raster_nearest, nearest_way), way(material.raster_model, model_way)
+    rasters = [(1.0, full_way)]
+    rasters += [(one.share, make) for one, make in ((nearest, nearest_way), (model, model_way)) if one is not None]
+    above = [None if adaptive is None else break_even_dwell_s(work, adaptive.share, *one) for one in rasters]
+    known = [dwell_s for dwell_s in above if dwell_s is not None]
+    quickest_above_s = max(known) if len(known) == len(above) else None
+    return Comparison(wrong, full_way(work), nearest, model, adaptive, above[0], quickest_above_s)
 
 
 def share_needed(curve: Curve, wrong: float, scale: float = 1.0) -> float | None:
@@ -199,10 +200,9 @@ def wrong_at(curve: Curve, share: float, scale: float = 1.0) -> float:
     return math.exp(float(np.interp(math.log(share / scale), shares, errors)))
 
 
-def full_way(work: Work) -> Way:
+def full_way(work: Work, share: float = 1.0) -> Way:
     """A full raster; it needs no model and no PL."""
-    seconds = raster_s(work, 1.0)
-    return Way(1.0, work.pixels, seconds, 0.0, 0.0, seconds, 1.0)
+    return nearest_way(work, share)
 
 
 def nearest_way(work: Work, share: float) -> Way:
@@ -255,15 +255,23 @@ def points_s(work: Work, points: int, requests: int) -> float:
     return requests * timing.batch_overhead_s + points * each_s + timing.travel_s_per_px * way_px
 
 
-def break_even_dwell_s(work: Work, share: float) -> float | None:
-    """Exposure at which an adaptive run takes as long as a full raster; below it the full raster is quicker.
+def break_even_dwell_s(
+    work: Work, share: float, raster: float = 1.0, make: Callable[[Work, float], Way] = full_way
+) -> float | None:
+    """Exposure at which an adaptive run takes as long as a raster; below it the raster is quicker.
 
     Nothing where one of them is quicker at any exposure from a microsecond to a quarter of an hour.
+
+    Args:
+        work: the section.
+        share: that the adaptive run measures.
+        raster: share that the raster measures, all of the pixels unless told.
+        make: what becomes of it.
     """
 
     def saved_s(dwell_s: float) -> float:
         there = work.at_dwell(dwell_s)
-        return full_way(there).total_s - adaptive_way(there, share).total_s
+        return make(there, raster).total_s - adaptive_way(there, share).total_s
 
     low, high = _DWELLS_S
     if saved_s(low) >= 0 or saved_s(high) <= 0:

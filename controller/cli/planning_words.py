@@ -145,10 +145,13 @@ def _against_nearest(one: Comparison) -> str:
 
 
 def _above(one: Comparison) -> str:
-    dwell = one.break_even_dwell_s
-    if dwell is None:
+    dwell_s, quickest_s = one.break_even_dwell_s, one.quickest_above_s
+    if dwell_s is None:
         return "That holds at any dwell."
-    return f"It beats the full raster above {duration(dwell)} per point."
+    told = f"It beats the full raster above {duration(dwell_s)} per point"
+    if quickest_s is None or quickest_s == dwell_s:
+        return f"{told}."
+    return f"{told}, and every raster above {duration(quickest_s)}."
 
 
 def duration(seconds: float) -> str:

@@ -129,7 +129,12 @@ def test_it_pays_with_slow_exposures_and_not_with_fast_ones():
     assert slow.best == "adaptive"
     assert not fast.pays
     assert fast.best != "adaptive"
-    assert 1e-4 < slow.break_even_dwell_s < 0.5
+    assert 1e-4 < slow.break_even_dwell_s < slow.quickest_above_s < 0.5
+    above, below = (
+        compare(work(ScanMeans(dwell_s=factor * slow.quickest_above_s), slow_model), MATERIAL, 0.05).best
+        for factor in (1.01, 0.99)
+    )
+    assert (above, below != "adaptive") == ("adaptive", True)
 
 
 @given(st.floats(0.1, 50), st.floats(0.001, 0.5))
