@@ -27,7 +27,7 @@ from model.diffusion.checkpoint import CheckpointError, config_of, read_progress
 from model.diffusion.processes import is_first, joined, share_cores
 from model.diffusion.records import CHECKPOINT, COMPACT
 from model.diffusion.training import TrainConfig, Trainer, train
-from model.diffusion.validation import Case, synthetic_cases, validate
+from model.diffusion.validation import Case, synthetic_cases, validate, validate_free
 from protocols.errors import BadInput
 
 _INTERRUPTED = 130
@@ -157,7 +157,8 @@ class _Validation:
             config = trainer.config.validation
             self._cases = synthetic_cases(trainer.space, config)
             self._cases += real_cases(trainer.space.group.name) if config.real_maps else ()
-        return validate(trainer.average, trainer.space, self._cases)
+        free = validate_free(trainer.average, trainer.space, trainer.config.examples)
+        return validate(trainer.average, trainer.space, self._cases) | free
 
 
 @contextmanager

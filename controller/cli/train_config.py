@@ -19,7 +19,7 @@ from pydantic import TypeAdapter, ValidationError
 from model.crystal import CrystalError
 from model.diffusion.backbone import BACKBONES
 from model.diffusion.state import state_space
-from model.diffusion.training import TrainConfig
+from model.diffusion.training import LEARNS, TrainConfig
 from protocols.errors import BadInput
 
 Rule = tuple[Callable[[Any], bool], str]
@@ -36,6 +36,7 @@ _BACKBONE: Rule = (lambda value: value in BACKBONES, f"there are {' and '.join(B
 _RULES: dict[str, Rule] = {
     "seed": _NOT_NEGATIVE,
     "backbone": _BACKBONE,
+    "learns": (lambda value: value in LEARNS, f"there are {' and '.join(LEARNS)}"),
     "clip": _POSITIVE,
     "weight_decay": _NOT_NEGATIVE,
     "checkpoint_s": _NOT_NEGATIVE,

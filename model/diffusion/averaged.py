@@ -18,6 +18,9 @@ from torch import Tensor, nn
 from model.diffusion.backbone import BACKBONES, DEFAULT
 from model.diffusion.checkpoint import CheckpointError, Origin, Progress, origins_in, read_tensors, revisions_in
 
+FREE_BRANCH = "free_branch."
+"""How the names of the tensors of that network of the denoiser begin."""
+
 
 @dataclass(frozen=True, eq=False)
 class Averaged:
@@ -64,10 +67,14 @@ class Averaged:
     def load_into(self, module: nn.Module, kept: tuple[str, ...] = ()) -> None:
         """Copy them into a denoiser, except for the buffers named in `kept`.
 
+        Weights from before the free branch had a network of its own leave it as it begins: without effect.
+
         Raises:
             CheckpointError: they are of another network.
         """
         held = module.state_dict()
+        if not any(name.startswith(FREE_BRANCH) for name in self.tensors):
+            kept = (*kept, *(name for name in held if name.startswith(FREE_BRANCH)))
         with self.read_as_network():
             module.load_state_dict(self.tensors | {name: held[name] for name in kept})
 

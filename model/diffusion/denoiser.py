@@ -16,6 +16,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from model.diffusion import candidates as cand
 from model.diffusion.backbone import DEFAULT, make_backbone
+from model.diffusion.free_branch import FreeBranch
 from model.diffusion.gate import (
     Slots,
     free_log_likelihood,
@@ -109,14 +110,15 @@ class Denoiser(nn.Module):
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(cast(Tensor, self.head.bias))
         self.log_tolerance = nn.Parameter(torch.tensor(-1.5))
+        self.free_branch = FreeBranch(channels, self.ebsd_channels, 1 + light_channels, FULL_WIDTH)
 
     @property
     def multiple(self) -> int:
         """Map edges must be multiples of this."""
         return self.backbone.multiple
 
-    def forward(self, given: Conditions) -> Denoised:
-        """One evaluation."""
+    def forward(self, given: Conditions, *, corrected: bool = True) -> Denoised:
+        """One evaluation; where everything is unknown the free branch need not be `corrected`, see `free_branch`."""
         slots = Slots.of(given.index, given.known, given.points.shape[1])
         features = list(given.features.unbind(2))
         if self.light_channels:
@@ -124,20 +126,21 @@ class Denoiser(nn.Module):
             features.append(light_mismatch(light, light_sigma, given.points_light, slots) * given.known)
         skip, out = get_scalings(given.sigma, self.sigma_data)
         expected = skip * given.x
-        return self._read(given, slots, features, expected, out, self._context(given, features, expected))
+        levels = torch.cat([noise_input(given.sigma[:, :1]), noise_input(given.sigma[:, self.ebsd_channels :])], 1)
+        context = self._context(given, features, expected, levels)
+        heads = _to_table(self.head, context).float()
+        free = None
+        if corrected:
+            free = self.free_branch(expected, self.sigma_data, out, levels, context).float()
+        return self._read(given, slots, features, expected, out, heads, free)
 
-    def _context(self, given: Conditions, features: list[Tensor], expected: Tensor) -> Tensor:
-        """(outputs, B, h, w) float32 heads."""
-        before = [
-            expected / self.sigma_data,
-            noise_input(given.sigma[:, :1]),
-            noise_input(given.sigma[:, self.ebsd_channels :]),
-        ]
+    def _context(self, given: Conditions, features: list[Tensor], expected: Tensor, levels: Tensor) -> Tensor:
+        """(B, FULL_WIDTH, h, w) what the heads and the free branch look at."""
         after = [given.prior[:, -1:] / 4, given.context]
-        maps = _below_one_another(before, features, after)
+        maps = _below_one_another([expected / self.sigma_data, levels], features, after)
         stem = F.silu(_from_table(self.stem, _table(self.stem.in_channels, maps, given.x)))
         deep = self.backbone(stem)
-        return _to_table(self.head, F.silu(self.fuse(torch.cat([stem, deep], 1)))).float()
+        return F.silu(self.fuse(torch.cat([stem, deep], 1)))
 
     def _read(
         self,
@@ -147,9 +150,11 @@ class Denoiser(nn.Module):
         expected: Tensor,
         out: Tensor,
         heads: Tensor,
+        correction: Tensor | None,
     ) -> Denoised:
         parts = (part.transpose(0, 1) for part in heads.split(self.outputs))
         slot, slope, free_bias, f_ebsd, f_light, boundary, wrong = parts
+        f_ebsd = f_ebsd if correction is None else f_ebsd + correction
         split = self.ebsd_channels
         sigma, x_ebsd = given.sigma[:, :1], given.x[:, :split]
         free = torch.addcmul(expected[:, :split], out[:, :split], f_ebsd)

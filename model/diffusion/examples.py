@@ -8,16 +8,19 @@ the whole state is at one noise level; and the mixture of both.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from model.crystal import boundaries_between, disorientation_deg, embed
 from model.diffusion._candidate_kernels import candidate_chords
 from model.diffusion.conditions import Evidence, gather_evidence
+from model.diffusion.denoiser import Conditions
 from model.diffusion.gate import EDM_LOG_MEAN, EDM_LOG_STD
+from model.diffusion.losses import Truth
 from model.diffusion.patterns import draw_pattern
 from model.diffusion.state import SIGMA_MAX, SIGMA_MIN, StateSpace, standardise_light, standardise_sigma
 from model.light import predict_light
@@ -180,3 +183,11 @@ def stack_examples(examples: list[Arrays]) -> Arrays:
             table = example[name]
             example[name] = np.pad(table, ((0, longest - len(table)), (0, 0)))
     return {name: np.stack([example[name] for example in examples]) for name in examples[0]}
+
+
+def unpack(batch: dict[str, Tensor]) -> tuple[Conditions, Truth]:
+    """The tensors of a batch as what goes in and what should come out."""
+    given = {of.name: batch[of.name] for of in fields(Conditions)}
+    given["index"] = given["index"].long()
+    truth = Truth(batch["true_ebsd"], batch["true_light"], batch["valid"], batch["boundary"], batch["right"])
+    return Conditions(**given), truth

@@ -107,6 +107,19 @@ class _BoundedError(torch.autograd.Function):
         return ctx.saved_tensors[0] * grads[0], None, None, None
 
 
+def free_loss(said: Denoised, given: Conditions, truth: Truth, sigma_data: Tensor) -> Tensor:
+    """Denoising loss of the free branch."""
+    weight = edm_weight(given.sigma[:, :1], sigma_data[:, : said.free.shape[1]])
+    return denoising_loss(said.free, truth.ebsd, weight, truth.valid)
+
+
+def light_loss(said: Denoised, given: Conditions, truth: Truth, sigma_data: Tensor) -> Tensor:
+    """Denoising loss of the PL channels."""
+    split = said.free.shape[1]
+    weight = edm_weight(given.sigma[:, split:], sigma_data[:, split:])
+    return denoising_loss(said.light, truth.light, weight, truth.valid)
+
+
 def boundary_loss(said: Denoised, truth: Truth) -> Tensor:
     """Binary cross-entropy of the boundary logits."""
     each = F.binary_cross_entropy_with_logits(said.boundary, truth.boundary, reduction="none")
@@ -139,20 +152,17 @@ def wrong_loss(said: Denoised, given: Conditions, truth: Truth, within_chord: fl
 def total_loss(
     said: Denoised, given: Conditions, truth: Truth, sigma_data: Tensor, chord_per_deg: float, weights: LossWeights
 ) -> tuple[Tensor, dict[str, float]]:
-    """The weighted sum, and each part for the log."""
+    """The weighted sum, and each part for the log; parts of weight 0 are left out."""
     within = WRONG_DEG * chord_per_deg
-    split = said.ebsd.shape[1]
-    sigma, data = given.sigma, sigma_data
     parts = {
-        "gate": gate_loss(said, truth),
-        "mixture": denoising_loss(said.ebsd, truth.ebsd, None, truth.valid),
-        "free": denoising_loss(said.free, truth.ebsd, edm_weight(sigma[:, :1], data[:, :split]), truth.valid),
-        "boundary": boundary_loss(said, truth),
-        "wrong": wrong_loss(said, given, truth, within),
+        "gate": lambda: gate_loss(said, truth),
+        "mixture": lambda: denoising_loss(said.ebsd, truth.ebsd, None, truth.valid),
+        "free": lambda: free_loss(said, given, truth, sigma_data),
+        "boundary": lambda: boundary_loss(said, truth),
+        "wrong": lambda: wrong_loss(said, given, truth, within),
+        "light": lambda: light_loss(said, given, truth, sigma_data),
     }
-    if said.light.shape[1]:
-        parts["light"] = denoising_loss(
-            said.light, truth.light, edm_weight(sigma[:, split:], data[:, split:]), truth.valid
-        )
-    total = torch.stack([getattr(weights, name) * value for name, value in parts.items()]).sum()
-    return total, {name: float(value.detach()) for name, value in parts.items()} | {"loss": float(total.detach())}
+    unused = {name for name in parts if not getattr(weights, name)} | ({"light"} if not said.light.shape[1] else set())
+    found = {name: part() for name, part in parts.items() if name not in unused}
+    total = torch.stack([getattr(weights, name) * value for name, value in found.items()]).sum()
+    return total, {name: float(value.detach()) for name, value in found.items()} | {"loss": float(total.detach())}

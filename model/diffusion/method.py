@@ -116,9 +116,9 @@ def gate_evaluation(denoiser: Denoiser, section: SectionInput, before: BetweenTi
     """One evaluation with everything unknown at σ_max.
 
     What is unknown is set to zero, the mean of its distribution, and not drawn from it: the candidates then are all
-    equally far away, and nothing is random.
+    equally far away, and nothing is random. The free branch is not corrected: there is no noise to take out.
     """
-    return evaluate(denoiser, section.at(section.measured, section.level), before=before)
+    return evaluate(denoiser, section.at(section.measured, section.level), before=before, corrected=False)
 
 
 def candidate_weights(section: SectionInput, weights: Tensor) -> tuple[NDArray[np.int32], NDArray[np.float32]]:

@@ -17,7 +17,7 @@ from model.diffusion.backbone import parameter_count
 from model.diffusion.card import code_revision, training_card, write_card
 from model.diffusion.checkpoint import metadata_of, read_metadata, save_average
 from model.diffusion.metrics import Metrics, last_validation
-from model.diffusion.validation import SELECTED_BY
+from model.diffusion.validation import FREE_SELECTED_BY, SELECTED_BY
 
 if TYPE_CHECKING:
     from model.diffusion.training import Trainer
@@ -27,7 +27,7 @@ CHECKPOINT = "checkpoint.safetensors"
 COMPACT = "compact.safetensors"
 BEST = "best.safetensors"
 METRICS = "metrics.csv"
-_SHOWN_OF_BEST = ("point_group", "seed", "step", "revision", SELECTED_BY)
+_SHOWN_OF_BEST = ("point_group", "seed", "step", "revision", SELECTED_BY, FREE_SELECTED_BY)
 """What the card says of the best weights; their file holds more, so that a training can begin from it."""
 
 Validate = Callable[["Trainer"], dict[str, float]]
@@ -76,10 +76,10 @@ class Records:
     def _keep(self, figures: dict[str, float]) -> None:
         trainer = self._trainer
         self._metrics.write(trainer.step, trainer.seconds, figures)
-        value = figures.get(SELECTED_BY, math.inf)
+        value = figures.get(self._selected_by, math.inf)
         if value < self._best:
             self._best = value
-            config, figure = trainer.config, {SELECTED_BY: f"{value:.6g}"}
+            config, figure = trainer.config, {self._selected_by: f"{value:.6g}"}
             whose = {"point_group": config.point_group, "backbone": config.backbone, "seed": str(config.seed)}
             meta = metadata_of(trainer.progress()) | whose | {"revision": code_revision()} | figure
             save_average(self._folder / BEST, trainer.average, meta)
@@ -101,4 +101,10 @@ class Records:
         """The figure to beat; weights of steps that were lost with an unsaved checkpoint do not count."""
         best = self._folder / BEST
         meta = read_metadata(best) if self._trainer.step and best.exists() else {}
-        return float(meta[SELECTED_BY]) if meta and int(meta["step"]) <= self._trainer.step else math.inf
+        figure = meta.get(self._selected_by) if meta and int(meta["step"]) <= self._trainer.step else None
+        return math.inf if figure is None else float(figure)
+
+    @property
+    def _selected_by(self) -> str:
+        """The figure that says which weights are best."""
+        return FREE_SELECTED_BY if self._trainer.config.learns == "free" else SELECTED_BY

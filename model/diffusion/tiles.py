@@ -25,9 +25,18 @@ BetweenTiles = Callable[[int, int], None]
 
 
 def evaluate(
-    denoiser: Denoiser, given: Conditions, core: int = CORE_PX, halo: int = HALO_PX, before: BetweenTiles | None = None
+    denoiser: Denoiser,
+    given: Conditions,
+    core: int = CORE_PX,
+    halo: int = HALO_PX,
+    before: BetweenTiles | None = None,
+    *,
+    corrected: bool = True,
 ) -> Denoised:
-    """What `denoiser` says of a map of any size; `core` and `halo` are multiples of what the backbone shrinks by."""
+    """What `denoiser` says of a map of any size; `core` and `halo` are multiples of what the backbone shrinks by.
+
+    Whether the free branch is `corrected` is handed on to the denoiser.
+    """
     h, w = given.x.shape[-2:]
     tiles = list(_tiles(h, w, core))
     out: Denoised | None = None
@@ -35,7 +44,7 @@ def evaluate(
         if before:
             before(number, len(tiles))
         around = _grown(rows, halo, h), _grown(columns, halo, w)
-        said = _evaluate_whole(denoiser, crop(given, *around))
+        said = _evaluate_whole(denoiser, crop(given, *around), corrected)
         if len(tiles) == 1:
             return said
         out = out or _empty_like(said, h, w)
@@ -56,13 +65,13 @@ def _cropped(value: Tensor, name: str, rows: slice, columns: slice) -> Tensor:
     return value if name in TABLES else value[..., rows, columns]
 
 
-def _evaluate_whole(denoiser: Denoiser, given: Conditions) -> Denoised:
+def _evaluate_whole(denoiser: Denoiser, given: Conditions, corrected: bool) -> Denoised:
     """Evaluate a map that needs no tiles: padded by replication to what the backbone accepts, then cropped."""
     h, w = given.x.shape[-2:]
     if h % denoiser.multiple == 0 and w % denoiser.multiple == 0:
-        return denoiser(given)
+        return denoiser(given, corrected=corrected)
     padded = {of.name: _padded(getattr(given, of.name), of.name, denoiser.multiple) for of in fields(Conditions)}
-    said = denoiser(Conditions(**padded))
+    said = denoiser(Conditions(**padded), corrected=corrected)
     return Denoised(**{of.name: getattr(said, of.name)[..., :h, :w] for of in fields(Denoised)})
 
 

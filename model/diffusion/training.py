@@ -12,7 +12,7 @@ import json
 import signal
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
@@ -33,9 +33,9 @@ from model.diffusion.checkpoint import (
     read_progress,
     save_checkpoint,
 )
-from model.diffusion.denoiser import Conditions, Denoiser
-from model.diffusion.examples import ExampleConfig, make_batch
-from model.diffusion.losses import LossWeights, Truth, total_loss
+from model.diffusion.denoiser import Denoiser
+from model.diffusion.examples import ExampleConfig, make_batch, unpack
+from model.diffusion.losses import LossWeights, total_loss
 from model.diffusion.processes import rank_and_world, total
 from model.diffusion.records import Records, StepReport, Validate
 from model.diffusion.schedule import LearningRate, ema_decay, update_average
@@ -43,6 +43,9 @@ from model.diffusion.state import StateSpace, state_space
 from model.diffusion.transfer import transferred
 from model.diffusion.validation import ValidationConfig
 
+ALL, FREE = "all", "free"
+LEARNS = (ALL, FREE)
+"""What `TrainConfig.learns` may be."""
 CPU_SECONDS = "cpu_seconds"
 """Processor time that a batch took to make, in the batch beside its arrays."""
 
@@ -55,6 +58,7 @@ class TrainConfig:
         point_group: of the EBSD channels.
         seed: of examples, noise and initial weights.
         backbone: name of the network between stem and heads.
+        learns: "all", or "free": the network of the free branch alone, everything that the gate says stays as it is.
         examples: what an example looks like.
         weights: of the losses.
         rate: step sizes.
@@ -69,6 +73,7 @@ class TrainConfig:
     point_group: str = "6/mmm"
     seed: int = 1
     backbone: str = DEFAULT
+    learns: str = ALL
     examples: ExampleConfig = field(default_factory=ExampleConfig)
     weights: LossWeights = field(default_factory=LossWeights)
     rate: LearningRate = field(default_factory=LearningRate)
@@ -114,14 +119,6 @@ def _begin_worker(_: int) -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
-def unpack(batch: dict[str, Tensor]) -> tuple[Conditions, Truth]:
-    """The tensors of a batch as what goes in and what should come out."""
-    given = {of.name: batch[of.name] for of in fields(Conditions)}
-    given["index"] = given["index"].long()
-    truth = Truth(batch["true_ebsd"], batch["true_light"], batch["valid"], batch["boundary"], batch["right"])
-    return Conditions(**given), truth
-
-
 class Trainer:
     """One training: networks, optimiser and progress."""
 
@@ -134,8 +131,12 @@ class Trainer:
         # DistributedDataParallel copies a lone buffer onto a flat view of itself, which needs plain strides.
         self.model.sigma_data = self.model.sigma_data.clone(memory_format=torch.contiguous_format)
         self.average = copy.deepcopy(self.model).requires_grad_(False)
+        if config.learns == FREE:
+            self.model.requires_grad_(False)
+            self.model.free_branch.requires_grad_(True)
+        self.learning = [value for value in self.model.parameters() if value.requires_grad]
         self.optimiser = torch.optim.AdamW(
-            self.model.parameters(), lr=1e-4, betas=(0.9, 0.98), weight_decay=config.weight_decay, fused=True
+            self.learning, lr=1e-4, betas=(0.9, 0.98), weight_decay=config.weight_decay, fused=True
         )
         self.step, self.seconds, self.cpu_seconds = 0, 0.0, 0.0
         self.revisions: tuple[tuple[int, str], ...] = ()
@@ -154,7 +155,7 @@ class Trainer:
         )
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
-        norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
+        norm = nn.utils.clip_grad_norm_(self.learning, self.config.clip)
         self.optimiser.step()
         update_average(self.average, self.model, ema_decay(self.step))
         self.step += 1

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from model.diffusion import candidates as cand
+from model.diffusion.averaged import FREE_BRANCH
 from model.diffusion.denoiser import Denoiser
 from model.diffusion.precondition import noise_input
 from model.diffusion.state import SIGMA_MAX, StateSpace
@@ -36,7 +37,7 @@ def transferred(source: dict[str, Tensor], of: StateSpace, target: Denoiser, to:
         elif name in _WRITES:
             for here, there in _pairs(_outputs(target.outputs), _outputs(_output_sizes(target, of))):
                 found[name][here] = value[there]
-        elif name != "sigma_data":
+        elif name != "sigma_data" and not name.startswith(FREE_BRANCH):
             found[name] = value.clone()
     if of.light_channels and not to.light_channels:
         found["stem.bias"] += _unseen_light(source["stem.weight"], of)

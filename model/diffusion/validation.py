@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from model.crystal import disorientation_deg
 from model.diffusion.denoiser import Denoiser
+from model.diffusion.examples import ExampleConfig, make_batch, unpack
+from model.diffusion.losses import free_loss
 from model.diffusion.method import reconstruct
 from model.diffusion.shipped import Weights
 from model.diffusion.state import StateSpace
@@ -34,7 +37,11 @@ from model.reconstruct.problem import (
 SYNTHETIC = "synth"
 SELECTED_BY = f"val_{SYNTHETIC}_wrong"
 """The figure that says which weights are best: real maps stay unseen."""
+FREE_SELECTED_BY = "val_free"
+"""The figure where the free branch alone is trained."""
 _SEED = 7_013_2026
+_STATES = 2
+"""Batches of states that the free branch is tried on."""
 _STREAM = 0x76616C
 """Keeps these specimens apart from those of any training, whose generators are seeded by two numbers."""
 
@@ -124,6 +131,19 @@ def validate(denoiser: Denoiser, space: StateSpace, cases: Iterable[Case]) -> di
         for (name, suffix), pairs in seen.items()
         for figure, value in _figures(pairs).items()
     }
+
+
+def validate_free(denoiser: Denoiser, space: StateSpace, config: ExampleConfig) -> dict[str, float]:
+    """`val_free`: denoising loss of the free branch on states of which nothing is measured, always the same ones."""
+    tried = copy.deepcopy(denoiser).cpu().eval()
+    losses: list[float] = []
+    for number in range(_STATES):
+        rng = np.random.default_rng([_SEED, _STREAM, _SEED + number])
+        drawn = make_batch(rng, space, replace(config, gate_share=0.0, prior_share=1.0))
+        given, truth = unpack({name: torch.from_numpy(value) for name, value in drawn.items()})
+        with torch.inference_mode():
+            losses.append(float(free_loss(tried(given), given, truth, tried.sigma_data)))
+    return {FREE_SELECTED_BY: float(np.mean(losses))}
 
 
 def _error_and_doubt(trained: Weights, case: Case) -> tuple[NDArray[np.floating], NDArray[np.floating]]:

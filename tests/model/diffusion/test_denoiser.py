@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from model.diffusion import denoiser
-from model.diffusion.examples import ExampleConfig, make_batch
+from model.diffusion.examples import ExampleConfig, make_batch, unpack
 from model.diffusion.losses import BOUND, denoising_loss, edm_weight, masked_mean
 from model.diffusion.state import StateSpace, state_space
-from model.diffusion.training import build_denoiser, unpack
+from model.diffusion.training import build_denoiser
 
 
 @pytest.fixture
