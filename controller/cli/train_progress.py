@@ -16,19 +16,20 @@ _MEMORY = 0.98
 
 
 class _Pace:
-    """Running figures: examples per second of this sitting, and the gate loss averaged over about fifty steps."""
+    """Running figures: examples per second of this sitting, and the loss averaged over about fifty steps: the gate's, where it learns."""
 
     def __init__(self) -> None:
-        self._began, self._examples, self._gate = time.monotonic(), 0, float("nan")
+        self._began, self._examples, self._loss = time.monotonic(), 0, float("nan")
 
     def text(self, done: StepReport) -> str:
         """The figures after one more step."""
         self._examples += done.examples
-        gate = done.parts["gate"]
-        self._gate = gate if self._gate != self._gate else _MEMORY * self._gate + (1 - _MEMORY) * gate
+        name = "gate loss" if "gate" in done.parts else "loss"
+        loss = done.parts[name.split()[0]]
+        self._loss = loss if self._loss != self._loss else _MEMORY * self._loss + (1 - _MEMORY) * loss
         rate = self._examples / max(1e-9, time.monotonic() - self._began)
         left = f"{done.ahead_s / 3600:.2f} h left"
-        return f"step {done.step:,} · {rate:.1f} examples/s · gate loss {self._gate:.4f} · {left}"
+        return f"step {done.step:,} · {rate:.1f} examples/s · {name} {self._loss:.4f} · {left}"
 
 
 @contextmanager
