@@ -16,7 +16,7 @@ _MEMORY = 0.98
 
 
 class _Pace:
-    """Running figures: examples per second of this sitting, and the loss averaged over about fifty steps: the gate's, where it learns."""
+    """Running figures: examples per second of this sitting, and the mean loss of about fifty steps, the gate's if any."""
 
     def __init__(self) -> None:
         self._began, self._examples, self._loss = time.monotonic(), 0, float("nan")
@@ -24,8 +24,8 @@ class _Pace:
     def text(self, done: StepReport) -> str:
         """The figures after one more step."""
         self._examples += done.examples
-        name = "gate loss" if "gate" in done.parts else "loss"
-        loss = done.parts[name.split()[0]]
+        part, name = ("gate", "gate loss") if "gate" in done.parts else ("loss", "loss")
+        loss = done.parts[part]
         self._loss = loss if self._loss != self._loss else _MEMORY * self._loss + (1 - _MEMORY) * loss
         rate = self._examples / max(1e-9, time.monotonic() - self._began)
         left = f"{done.ahead_s / 3600:.2f} h left"
