@@ -16,7 +16,7 @@ _MEMORY = 0.98
 
 
 class _Pace:
-    """Running figures: examples per second of this sitting, and the mean loss of about fifty steps, the gate's if any."""
+    """Examples per second of this sitting, and the mean loss of about fifty steps (the gate's if any)."""
 
     def __init__(self) -> None:
         self._began, self._examples, self._loss = time.monotonic(), 0, float("nan")
