@@ -99,6 +99,7 @@ def train(config: Path, out: Path, *more: str) -> int:
         ("[validation]\nshares = []", "validation.shares = [] cannot be used: give shares above 0 up to 1."),
         ('point_group = "mmm"', 'point_group = "mmm" cannot be used: no embedding for mmm'),
         ('point_group = "622"', 'point_group = "622" cannot be used: its Laue group is 6/mmm; give that.'),
+        ('learns = "nothing"', 'learns = "nothing" cannot be used: there are all and free.'),
         ('backbone = "cnn"', 'backbone = "cnn" cannot be used: there are unet and dit.'),
         ("seed =", "is not valid TOML: "),
     ],

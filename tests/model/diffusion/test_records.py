@@ -18,8 +18,8 @@ from model.diffusion.examples import ExampleConfig
 from model.diffusion.metrics import last_validation, read_metrics
 from model.diffusion.records import StepReport
 from model.diffusion.shipped import load_weights
-from model.diffusion.training import TrainConfig, Trainer, train
-from model.diffusion.validation import SELECTED_BY, ValidationConfig
+from model.diffusion.training import FREE, TrainConfig, Trainer, train
+from model.diffusion.validation import FREE_SELECTED_BY, SELECTED_BY, ValidationConfig
 
 ALWAYS = ValidationConfig(every_s=0.0)
 
@@ -64,6 +64,19 @@ def test_a_training_in_two_sittings_equals_one(tmp_path: Path, config: TrainConf
     series = [read_metrics(tmp_path / name / "metrics.csv")["gate"] for name in ("whole", "parts")]
     assert series[0].step == series[1].step == [1, 2, 3, 4]
     assert series[0].value == pytest.approx(series[1].value, rel=1e-4)
+
+
+def test_where_the_free_branch_learns_alone_its_loss_says_which_weights_are_best(
+    tmp_path: Path, config: TrainConfig
+) -> None:
+    said = iter([0.5, 0.4, 0.6])
+
+    def validate(_: Trainer) -> dict[str, float]:
+        return {SELECTED_BY: 0.1, FREE_SELECTED_BY: next(said)}
+
+    train(Trainer(replace(config, learns=FREE)), tmp_path, 1.0, workers=0, stop=after(3), validate=validate)
+    meta = read_metadata(tmp_path / "best.safetensors")
+    assert (meta["step"], meta[FREE_SELECTED_BY]) == ("2", "0.4")
 
 
 def test_lines_of_steps_that_were_lost_are_dropped(tmp_path: Path, config: TrainConfig) -> None:
