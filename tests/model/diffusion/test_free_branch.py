@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
@@ -97,5 +98,5 @@ def test_validation_tries_it_on_the_same_states_every_time(space: StateSpace, sm
     found = validate_free(denoiser, space, small)
     assert found == validate_free(denoiser, space, replace(small, gate_share=0.3))
     with torch.no_grad():
-        denoiser.free_branch.leave.bias.fill_(3.0)
+        cast(torch.Tensor, denoiser.free_branch.leave.bias).fill_(3.0)
     assert validate_free(denoiser, space, small)[FREE_SELECTED_BY] > found[FREE_SELECTED_BY]
