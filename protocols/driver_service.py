@@ -39,6 +39,8 @@ from protocols.messages import (
     PointsMeasured,
     ScanDone,
     ScanRequest,
+    Withdraw,
+    Withdrawn,
 )
 from protocols.shapes import decode_pieces
 from protocols.values import LightImages, PointBlock
@@ -64,6 +66,7 @@ class DriverService:
         self._driver = require_driver(driver, type(driver).__name__)
         self._ledger = Ledger()
         self._calls: list[Call] = []
+        self._waiting: dict[Call, ScanRequest] = {}
         self._last: PointBlock | None = None
         self._light_s = 0.0
         self.service = Service(
@@ -74,6 +77,7 @@ class DriverService:
                 Describe: self._describe,
                 LightRequest: self._light,
                 ScanRequest: self._scan,
+                Withdraw: self._withdraw,
                 Park: self._park,
             },
         )
@@ -152,13 +156,23 @@ class DriverService:
         loop = asyncio.get_running_loop()
 
         def measure() -> ScanDone:
+            if self._waiting.pop(call, None) is None:
+                raise Cancelled(f"Batch {request.batch} was withdrawn before it began; nothing of it was exposed.")
             return batch.done or self._measure(batch, call, lambda: loop.call_soon_threadsafe(news.set))
 
         with self._busy(call):
+            self._waiting[call] = request
             measuring = self._worker.do(measure)
             measuring.add_done_callback(lambda _: news.set())
             await _stream(batch, call, measuring, news)
             return await measuring
+
+    async def _withdraw(self, request: Withdraw, _call: Call) -> Withdrawn:
+        """Removing a call from those that wait decides, whichever thread does it first."""
+        wanted = (request.run, request.section, request.batch)
+        found = [call for call, one in list(self._waiting.items()) if (one.run, one.section, one.batch) == wanted]
+        taken = [self._waiting.pop(call, None) is not None for call in found]
+        return Withdrawn(batch=request.batch, withdrawn=any(taken))
 
     @contextmanager
     def _busy(self, call: Call) -> Generator[None]:
@@ -167,6 +181,7 @@ class DriverService:
             yield
         finally:
             self._calls.remove(call)
+            self._waiting.pop(call, None)
 
     def _measure(self, batch: Batch, call: Call, tell: Callable[[], object]) -> ScanDone:
         """In the worker thread: expose what is left of the batch, block by block."""

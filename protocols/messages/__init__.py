@@ -30,6 +30,8 @@ from protocols.messages.instrument import (
     PointsMeasured,
     ScanDone,
     ScanRequest,
+    Withdraw,
+    Withdrawn,
 )
 from protocols.messages.model import (
     REASON_CODES,
@@ -97,4 +99,6 @@ __all__ = [
     "SectionClosed",
     "SectionOpened",
     "Seed",
+    "Withdraw",
+    "Withdrawn",
 ]

@@ -69,6 +69,28 @@ class ScanRequest(Value):
     not_before_s: Seconds = 0.0
 
 
+class Withdraw(Value):
+    """Take a scan back that waits its turn; one that has begun goes on."""
+
+    kind: Literal["withdraw"] = "withdraw"
+    section: Annotated[int, Field(ge=0)] = 0
+    run: Annotated[str, Field(max_length=200)] = ""
+    batch: Annotated[int, Field(ge=0)]
+
+
+class Withdrawn(Value):
+    """What became of a `Withdraw`.
+
+    Attributes:
+        withdrawn: the scan had not begun and never will: nothing of it was exposed, and its request ends as cancelled.
+            Otherwise it has begun, is over, or is not known, and nothing was changed.
+    """
+
+    kind: Literal["withdrawn"] = "withdrawn"
+    batch: int
+    withdrawn: bool
+
+
 class PointsMeasured(Value):
     """Progress of a scan: points as they come."""
 
@@ -107,7 +129,9 @@ class Parked(Value):
     kind: Literal["parked"] = "parked"
 
 
-InstrumentRequest = Annotated[CheckHealth | Describe | LightRequest | ScanRequest | Park, Field(discriminator="kind")]
+InstrumentRequest = Annotated[
+    CheckHealth | Describe | LightRequest | ScanRequest | Withdraw | Park, Field(discriminator="kind")
+]
 InstrumentReply = Annotated[
-    Health | Description | LightTaken | PointsMeasured | ScanDone | Parked, Field(discriminator="kind")
+    Health | Description | LightTaken | PointsMeasured | ScanDone | Withdrawn | Parked, Field(discriminator="kind")
 ]

@@ -26,6 +26,7 @@ from protocols.messages import (
     PointsMeasured,
     ScanDone,
     ScanRequest,
+    Withdraw,
 )
 from protocols.values import Grid, LightKind, Phase, PointBlock
 from tests.protocols.test_service import running
@@ -176,6 +177,31 @@ async def test_scans_queue_in_order(bench, asker):
     await asyncio.gather(first, second)
     assert asker.points == list(range(20))
     assert bench.log == ["scan 0", "end 0", "scan 1", "end 1"]
+
+
+async def test_only_a_scan_that_waits_is_withdrawn_and_nothing_of_it_is_exposed(bench, asker):
+    bench.hold_at = 3
+    first = asyncio.create_task(asker.ask(scan()))
+    await asyncio.to_thread(bench.holding.wait)
+    second = asyncio.create_task(asker.ask(scan(10, batch=1)))
+    await busy(asker, 2)
+
+    async def withdrawn(batch: int, run: str = "r1") -> bool:
+        reply = await asker.ask(Withdraw(run=run, batch=batch))
+        assert reply.batch == batch
+        return reply.withdrawn
+
+    assert [await withdrawn(0), await withdrawn(1, "r2"), await withdrawn(7)] == [False] * 3
+    assert [await withdrawn(1), await withdrawn(1)] == [True, False]
+    bench.let_on.set()
+    await first
+    with pytest.raises(RemoteError, match="withdrawn before it began") as caught:
+        await second
+    assert caught.value.code is ErrorCode.CANCELLED
+    await asker.ask(scan(20, batch=2))
+    assert bench.exposed == [*range(10), *range(20, 30)]
+    assert bench.log == ["scan 0", "end 0", "scan 2", "end 2"]
+    assert not await withdrawn(2)
 
 
 async def busy(asker: Asker, count: int) -> Any:
