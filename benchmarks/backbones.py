@@ -2,7 +2,8 @@
 
 Equal is the processor time of the learning process, one thread; making examples and validating are not counted. Seed,
 examples and their order, step sizes and validation specimens are the same. The step size falls to zero over the last
-fifth, so that the end of each curve is what that much compute buys.
+fifth, so that the end of each curve is what that much compute buys. The network of the free branch, which is the same
+beside every backbone, is left out.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import json
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from model.diffusion.backbone import BACKBONES, make_backbone, parameter_count
 from model.diffusion.denoiser import FULL_WIDTH
+from model.diffusion.losses import LossWeights
 from model.diffusion.training import TrainConfig, Trainer, batches
 from model.diffusion.validation import SELECTED_BY, Case, synthetic_cases, validate
 
@@ -68,7 +71,7 @@ def main(
 
 
 def _measure(name: str, minutes: float) -> dict[str, Any]:
-    trainer = Trainer(TrainConfig(backbone=name))
+    trainer = Trainer(TrainConfig(backbone=name, weights=LossWeights(free=0.0)))
     learnt = learn(trainer, minutes, synthetic_cases(trainer.space, trainer.config.validation))
     return {
         "parameters": parameter_count(trainer.model),
@@ -98,11 +101,11 @@ def learn(trainer: Trainer, minutes: float, cases: list[Case]) -> Learnt:
 
 def _steps(trainer: Trainer, minutes: float) -> Iterator[tuple[float, float]]:
     """Processor minutes and gate loss after each step."""
-    spent = 0.0
+    spent, forward = 0.0, partial(trainer.model, corrected=False)
     for batch in batches(trainer.config, 0, 1, 0, workers=1):
         ahead = max(0.0, 1 - spent / minutes)
         began = time.process_time()
-        parts = trainer.train_step(batch, trainer.model, min(1.0, ahead / COOLDOWN))
+        parts = trainer.train_step(batch, forward, min(1.0, ahead / COOLDOWN))
         spent += (time.process_time() - began) / 60
         yield spent, parts["gate"]
         if spent >= minutes:

@@ -33,7 +33,7 @@ from model.diffusion.checkpoint import (
     read_progress,
     save_checkpoint,
 )
-from model.diffusion.denoiser import Denoiser
+from model.diffusion.denoiser import Conditions, Denoised, Denoiser
 from model.diffusion.examples import ExampleConfig, make_batch, unpack
 from model.diffusion.losses import LossWeights, total_loss
 from model.diffusion.processes import rank_and_world, total
@@ -142,7 +142,9 @@ class Trainer:
         self.revisions: tuple[tuple[int, str], ...] = ()
         self.origins: tuple[Origin, ...] = ()
 
-    def train_step(self, batch: dict[str, Tensor], forward: nn.Module, cooldown: float = 1.0) -> dict[str, float]:
+    def train_step(
+        self, batch: dict[str, Tensor], forward: Callable[[Conditions], Denoised], cooldown: float = 1.0
+    ) -> dict[str, float]:
         """One optimiser step; `forward` is the model, possibly wrapped for several processes."""
         torch.manual_seed(self.config.seed * 1_000_003 + self.step)
         given, truth = unpack({name: value.to(self.device) for name, value in batch.items()})
