@@ -19,7 +19,7 @@ from model.diffusion.checkpoint import CheckpointError, halved, write_tensors
 from model.diffusion.denoiser import Denoiser
 from model.diffusion.state import StateSpace, state_space
 from model.estimate.calibration import Calibration, CalibrationError, read_calibration
-from model.weights import FOLDER, weights_files, weights_path
+from model.weights import FOLDER, WeightsIndexError, weights_files, weights_path
 
 CALIBRATION = "calibration"
 """Metadata entry of a weights file that holds `Calibration.to_json`."""
@@ -49,7 +49,10 @@ def load_shipped(group: str, folder: Path = FOLDER) -> Weights:
     Raises:
         CheckpointError: there are none, or the file is missing, altered or of another network.
     """
-    entry = weights_files(folder).get(group)
+    try:
+        entry = weights_files(folder).get(group)
+    except WeightsIndexError as error:
+        raise CheckpointError(str(error)) from error
     if entry is None:
         raise CheckpointError(f"No trained model for Laue group {group} is installed.")
     return load_weights(entry.path, group, entry.sha256)

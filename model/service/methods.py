@@ -11,7 +11,7 @@ from typing import Any, Protocol, runtime_checkable
 from model import reconstruct
 from model.crystal import laue_group
 from model.reconstruct import PLCandidates, Reconstructor
-from model.weights import weights_files
+from model.weights import WeightsIndexError, weights_files
 
 
 @runtime_checkable
@@ -22,8 +22,12 @@ class Trained(Protocol):
 
 
 def _trained() -> tuple[Reconstructor, ...]:
-    if not weights_files():
-        return ()
+    """The trained method, also where the index of its weights is damaged: its answers then say so."""
+    try:
+        if not weights_files():
+            return ()
+    except WeightsIndexError:
+        pass
     from model.diffusion.method import JointGate
     from model.diffusion.shipped import load_shipped
 
@@ -36,8 +40,11 @@ DEFAULT_METHOD = next(iter(METHODS))
 
 
 def shipped_weights() -> tuple[tuple[str, str], ...]:
-    """(point group, SHA-256) of the weights that ship."""
-    return tuple((group, file.sha256) for group, file in weights_files().items())
+    """(point group, SHA-256) of the weights that ship; nothing where their index is damaged."""
+    try:
+        return tuple((group, file.sha256) for group, file in weights_files().items())
+    except WeightsIndexError:
+        return ()
 
 
 def weights_sha256(method: Reconstructor, point_group: str) -> str | None:

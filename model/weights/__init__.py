@@ -14,6 +14,10 @@ from pathlib import Path
 FOLDER = Path(__file__).parent
 
 
+class WeightsIndexError(ValueError):
+    """The index of the weights cannot be read."""
+
+
 @dataclass(frozen=True)
 class WeightsFile:
     """A file of weights and the hash it must have."""
@@ -33,9 +37,16 @@ def weights_path(group: str, folder: Path = FOLDER) -> Path:
 
 @cache
 def weights_files(folder: Path = FOLDER) -> dict[str, WeightsFile]:
-    """Laue group → file."""
+    """Laue group → file.
+
+    Raises:
+        WeightsIndexError: the index is there and cannot be read.
+    """
     index = folder / "index.json"
     if not index.is_file():
         return {}
-    entries = json.loads(index.read_text(encoding="utf-8"))
-    return {group: WeightsFile(folder / entry["file"], entry["sha256"]) for group, entry in entries.items()}
+    try:
+        entries = json.loads(index.read_text(encoding="utf-8"))
+        return {group: WeightsFile(folder / entry["file"], entry["sha256"]) for group, entry in entries.items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise WeightsIndexError(f"The index of trained models {index} cannot be read: {error!r}.") from error

@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -27,6 +29,7 @@ WRITTEN = {
     "altered": (lambda path: tensors(path, "6/mmm"), "0" * 64, "is not the one expected"),
     "no tensors": (lambda path: path.write_bytes(b"\x07junk" * 100), None, "cannot be read"),
     "missing": (lambda path: None, "0" * 64, "cannot be read"),
+    "no index": (lambda path: None, "not JSON", "The index of trained models"),
 }
 
 
@@ -36,8 +39,12 @@ def faulty(request, tmp_path, monkeypatch):
     write, sha256, words = WRITTEN[request.param]
     path = tmp_path / "weights.safetensors"
     write(path)
-    entry = {"file": path.name, "sha256": sha256 or hashlib.sha256(path.read_bytes()).hexdigest()}
-    (tmp_path / "index.json").write_text(json.dumps({"6/mmm": entry}))
+    if sha256 == "not JSON":
+        index = '{"6/mmm": ['
+    else:
+        entry = {"file": path.name, "sha256": sha256 or hashlib.sha256(path.read_bytes()).hexdigest()}
+        index = json.dumps({"6/mmm": entry})
+    (tmp_path / "index.json").write_text(index)
     method = JointGate(lambda group: load_shipped(group, tmp_path), PLCandidates(), "faulty")
     monkeypatch.setitem(METHODS, "faulty", method)
     return words
@@ -67,3 +74,17 @@ def test_the_weights_behind_a_method_are_named():
     assert weights_sha256(trained, "6/mmm") == weights_sha256(trained, "622") == "f" * 64
     assert weights_sha256(trained, "m-3m") is None
     assert weights_sha256(METHODS["nn"], "6/mmm") is None
+
+
+def test_a_damaged_index_stops_no_service(tmp_path):
+    """In a process of its own, since methods are collected on import."""
+    (tmp_path / "index.json").write_text('{"6/mmm": {"file": 3}}')
+    code = (
+        "import pathlib, sys, model.weights as w\n"
+        "real = w.weights_files\n"
+        "w.weights_files = lambda folder=pathlib.Path(sys.argv[1]): real(pathlib.Path(sys.argv[1]))\n"
+        "from model.service.methods import METHODS, shipped_weights\n"
+        "print(next(iter(METHODS)), shipped_weights())\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "joint ()"
