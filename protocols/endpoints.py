@@ -26,6 +26,23 @@ def require_local(endpoint: str, service: str) -> None:
         NotPermitted: another transport than tcp or ipc, or an address that is not loopback.
         BadInput: not an endpoint at all, or a port that does not exist.
     """
+    require_endpoint(endpoint, service)
+    if not endpoint.startswith("ipc://") and not is_loopback(host_of(endpoint)):
+        raise NotPermitted(
+            f"{service} refuses to listen on {endpoint}: without keys only 127.0.0.1 and ipc:// are allowed; give "
+            "--key, see docs/security.md.",
+            field="endpoint",
+            value=endpoint,
+        )
+
+
+def require_endpoint(endpoint: str, service: str) -> None:
+    """Refuse what a service cannot listen on, keys or not.
+
+    Raises:
+        NotPermitted: another transport than tcp or ipc.
+        BadInput: not an endpoint at all, or a port that does not exist.
+    """
     scheme, separator, _ = endpoint.partition("://")
     if not separator or (scheme == "tcp" and not _is_port(port_of(endpoint))):
         raise BadInput(
@@ -33,13 +50,28 @@ def require_local(endpoint: str, service: str) -> None:
             field="endpoint",
             value=endpoint,
         )
-    if scheme == "ipc" or (scheme == "tcp" and _is_loopback(host_of(endpoint))):
-        return
-    raise NotPermitted(
-        f"{service} refuses to listen on {endpoint}: without keys only 127.0.0.1 and ipc:// are allowed.",
-        field="endpoint",
-        value=endpoint,
-    )
+    if scheme not in ("tcp", "ipc"):
+        raise NotPermitted(
+            f"{service} refuses to listen on {endpoint}: only tcp:// and ipc:// are allowed.",
+            field="endpoint",
+            value=endpoint,
+        )
+
+
+def require_near(endpoint: str, service: str) -> None:
+    """Refuse to speak in plain text to another machine.
+
+    Raises:
+        NotPermitted: the endpoint is on another machine, as far as its name tells.
+    """
+    host = host_of(endpoint)
+    if endpoint.startswith("tcp://") and host and host != "localhost" and not is_loopback(host):
+        raise NotPermitted(
+            f"{endpoint} is on another machine, where nobody could be sure who the {service} service is: give --key "
+            "and its public key, see docs/security.md.",
+            field="endpoint",
+            value=endpoint,
+        )
 
 
 def host_of(endpoint: str) -> str:
@@ -68,7 +100,8 @@ def _is_port(port: str) -> bool:
     return port == "*" or (port.isascii() and port.isdigit() and int(port) <= LAST_PORT)
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether `host` is an IPv4 address that only this machine reaches."""
     try:
         return isinstance(address := ipaddress.ip_address(host), ipaddress.IPv4Address) and address.is_loopback
     except ValueError:

@@ -7,6 +7,7 @@ import math
 import threading
 from collections.abc import Awaitable, Callable
 
+from protocols.security.roles import LOCAL, Caller
 from protocols.values import Value
 
 
@@ -23,14 +24,21 @@ class Call:
     Attributes:
         id: request id, for logs.
         peer: who asks, as the socket names the connection; tells callers apart and says nothing else of them.
+        caller: who that is, by the key that the socket checked.
         cancelled: set when nobody waits for the answer any more (cancel, deadline, caller gone, service stopping).
     """
 
     def __init__(
-        self, request_id: str, deadline: float, send: Callable[[Value], Awaitable[None]], peer: bytes = b""
+        self,
+        request_id: str,
+        deadline: float,
+        send: Callable[[Value], Awaitable[None]],
+        peer: bytes = b"",
+        caller: Caller = LOCAL,
     ) -> None:
         self.id = request_id
         self.peer = peer
+        self.caller = caller
         self.cancelled = Flag()
         self._deadline = deadline
         self._send = send

@@ -12,12 +12,15 @@ from typing import Any, Self
 
 import zmq
 
+from protocols.aio.connection import Connection, monitored
 from protocols.aio.port import Port
 from protocols.aio.timer import Timer
-from protocols.errors import Unavailable
+from protocols.endpoints import require_near
+from protocols.errors import GrainloopError, Unavailable
 from protocols.frames import Frame
 from protocols.rpc.client import ClientAction, ClientCore, Failed, Progressed, Replied, Send
 from protocols.rpc.heartbeat import CLIENT_HEARTBEAT, Heartbeat
+from protocols.security.access import Credentials
 from protocols.values import Value
 
 OnProgress = Callable[[Any], None]
@@ -68,35 +71,58 @@ class Client:
         replies: closed union of what it may answer, such as `InstrumentReply`.
         service: its name in error sentences.
         heartbeat: how long a silence to bear.
+        credentials: own key and that of the service; without them only services on this machine are asked.
     """
 
-    def __init__(self, endpoint: str, replies: Any, *, service: str, heartbeat: Heartbeat = CLIENT_HEARTBEAT) -> None:
+    def __init__(
+        self,
+        endpoint: str,
+        replies: Any,
+        *,
+        service: str,
+        heartbeat: Heartbeat = CLIENT_HEARTBEAT,
+        credentials: Credentials | None = None,
+    ) -> None:
         self.endpoint = endpoint
         self.service = service
         self._replies = replies
         self._heartbeat = heartbeat
+        self._credentials = credentials
+        self._peer = f"The {service} service at {endpoint}"
+        self._connection = Connection(self._peer, credentials)
         self._waiting: dict[str, _Waiting] = {}
         self._open = False
+        self._refused: GrainloopError | None = None
 
     async def __aenter__(self) -> Self:
+        if self._credentials is None:
+            require_near(self.endpoint, self.service)
         loop = asyncio.get_running_loop()
-        peer = f"The {self.service} service at {self.endpoint}"
-        self._core = ClientCore(self._replies, peer, loop.time, self._heartbeat)
+        self._core = ClientCore(self._replies, self._peer, loop.time, self._heartbeat)
         self._timer = Timer(self._tick, lambda: self._core.wake_at)
         self._context = zmq.Context(io_threads=1)
         self._port = Port(self._context, zmq.DEALER, self._received)
         # Must exist before connecting; its messages say that the connection broke.
         self._monitor = Port(self._context, zmq.PAIR, self._disconnected)
-        self._monitor.socket.connect(_monitored(self._port.socket))
+        self._monitor.socket.connect(monitored(self._port.socket))
         try:
+            self._prove(self._port.socket)
             self._port.socket.connect(self.endpoint)
         except zmq.ZMQError as error:
             self._close()
-            raise Unavailable(f"{peer} cannot be reached: {error}.", field="endpoint", value=self.endpoint) from None
+            raise Unavailable(
+                f"{self._peer} cannot be reached: {error}.", field="endpoint", value=self.endpoint
+            ) from None
         self._monitor.start()
         self._port.start()
         self._open = True
         return self
+
+    def _prove(self, socket: zmq.Socket[bytes]) -> None:
+        if (credentials := self._credentials) is not None:
+            socket.setsockopt(zmq.CURVE_SERVERKEY, credentials.server.encode())
+            socket.setsockopt(zmq.CURVE_PUBLICKEY, credentials.own.public.encode())
+            socket.setsockopt(zmq.CURVE_SECRETKEY, credentials.own.secret.encode())
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -120,10 +146,13 @@ class Client:
             RemoteError: the service reported an error; `code` says which.
             DeadlineExceeded: no reply in time.
             Unavailable: the service is silent, went away, or this client is closed.
+            NotPermitted: the service does not accept the key of this side.
             BadMessage: the service answered with something that is no reply.
         """
         if not self._open:
             raise Unavailable(f"The client of the {self.service} service is not open.", field="endpoint")
+        if self._refused is not None:
+            raise self._refused
         request_id, actions = self._core.request(message, deadline_s)
         self._waiting[request_id] = waiting = _Waiting(on_progress)
         try:
@@ -154,10 +183,14 @@ class Client:
         self._port.read_all()
         self._do(self._core.tick())
 
-    def _disconnected(self, _event: list[Frame]) -> None:
+    def _disconnected(self, event: list[Frame]) -> None:
         self._port.read_all()
-        sentence = f"The {self.service} service at {self.endpoint} closed the connection; it stopped or crashed."
-        self._do(self._core.lost(sentence))
+        found = self._connection.heard(event)
+        if found is None:
+            return
+        if found.final:
+            self._refused = found.error(found.sentence, field="keys")
+        self._do(self._core.lost(found.sentence, found.error))
 
     def _do(self, actions: Sequence[ClientAction]) -> None:
         for action in actions:
@@ -178,10 +211,3 @@ class Client:
         self._monitor.close()
         self._port.close()
         self._context.term()
-
-
-def _monitored(socket: zmq.Socket[bytes]) -> str:
-    """The inproc address at which libzmq tells of broken connections of `socket`."""
-    address = f"inproc://monitor-{id(socket)}"
-    socket.monitor(address, zmq.EVENT_DISCONNECTED)
-    return address

@@ -31,6 +31,8 @@ CLOSE_LINGER_MS = 100
 """So that a last cancel or error still leaves; without it closing would throw it away."""
 ZMTP_HEARTBEAT_MS = 2_000
 ZMTP_TIMEOUT_MS = 10_000
+HANDSHAKE_MS = 10_000
+"""How long a stranger may take to prove who it is."""
 
 
 class Port:
@@ -41,6 +43,7 @@ class Port:
         kind: socket type, such as `zmq.DEALER`.
         on_message: called with the frames of each message; on a ROUTER the first one is the peer.
         on_gone: called with a peer that can no longer be reached (ROUTER only).
+        frame_bytes: largest frame that is taken from the other side; a larger one ends its connection.
     """
 
     def __init__(
@@ -49,10 +52,12 @@ class Port:
         kind: int,
         on_message: Callable[[list[Frame]], None],
         on_gone: Callable[[bytes], None] = lambda _peer: None,
+        frame_bytes: int = LIMITS.array_bytes,
     ) -> None:
         self.socket = context.socket(kind)
         self.socket.setsockopt(zmq.LINGER, 0)
-        self.socket.setsockopt(zmq.MAXMSGSIZE, LIMITS.array_bytes)
+        self.socket.setsockopt(zmq.MAXMSGSIZE, frame_bytes)
+        self.socket.setsockopt(zmq.HANDSHAKE_IVL, HANDSHAKE_MS)
         self.socket.setsockopt(zmq.SNDHWM, HIGH_WATER)
         self.socket.setsockopt(zmq.RCVHWM, HIGH_WATER)
         self.socket.setsockopt(zmq.HEARTBEAT_IVL, ZMTP_HEARTBEAT_MS)
@@ -61,6 +66,10 @@ class Port:
             self.socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
         self._on_message = on_message
         self._on_gone = on_gone
+        self.user = ""
+        """Who sent the message being delivered, as the authenticator called it."""
+        self.tells_users = False
+        """Whether an authenticator guards the socket; libzmq then names the sender of each message."""
         self._waiting: dict[bytes, deque[list[Frame]]] = {}
         self._room = asyncio.Event()
         self._loop = asyncio.get_running_loop()
@@ -147,6 +156,8 @@ class Port:
             part = self.socket.recv(_NOBLOCK, copy=False)
             frames.append(part.buffer)
             more = part.more
+            if not more and self.tells_users:
+                self.user = str(part.get("User-Id"))
         return frames
 
     def _send_waiting(self) -> None:

@@ -9,20 +9,24 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
 import structlog
 import zmq
 
+from protocols.aio.authenticator import Authenticator
 from protocols.aio.call import Call
 from protocols.aio.port import Port
 from protocols.aio.timer import Timer
-from protocols.endpoints import answers_on_ipc, port_of, require_local
+from protocols.endpoints import answers_on_ipc, port_of, require_endpoint, require_local
 from protocols.errors import Cancelled, ErrorCode, GrainloopError, Unavailable, UnknownKind
-from protocols.frames import Frame
+from protocols.frames import LIMITS, Frame, Limits
 from protocols.rpc.heartbeat import SERVER_HEARTBEAT, Heartbeat
-from protocols.rpc.server import RequestKey, SendTo, Serve, ServerAction, ServerCore, Withdraw
+from protocols.rpc.rate import Rate
+from protocols.rpc.server import RequestKey, SendTo, Serve, ServerAction, ServerCore, Withdraw, permit_all
+from protocols.security.access import ZAP_DOMAIN, Access
 from protocols.values import Value
 
 Handler = Callable[[Any, Call], Awaitable[Value]]
@@ -40,6 +44,8 @@ class Service:
         requests: closed union of what it accepts, such as `InstrumentRequest`.
         handlers: what to do with each type of request.
         max_open: open requests that one caller may have.
+        limits: of what is sent to it.
+        rate: of messages of one caller.
     """
 
     def __init__(
@@ -50,6 +56,8 @@ class Service:
         *,
         max_open: int = 16,
         heartbeat: Heartbeat = SERVER_HEARTBEAT,
+        limits: Limits = LIMITS,
+        rate: Rate | None = None,
     ) -> None:
         self.name = name
         self.endpoint: str | None = None
@@ -57,30 +65,31 @@ class Service:
         self._handlers = dict(handlers)
         self._max_open = max_open
         self._heartbeat = heartbeat
+        self._limits = limits
+        self._rate = Rate() if rate is None else rate
 
     async def run(
-        self, endpoint: str, *, ready: Callable[[], object] | None = None, stop: asyncio.Event | None = None
+        self,
+        endpoint: str,
+        *,
+        ready: Callable[[], object] | None = None,
+        stop: asyncio.Event | None = None,
+        access: Access | None = None,
     ) -> None:
         """Serve at `endpoint` until `stop` is set or the task is cancelled.
 
         Args:
-            endpoint: loopback or ipc; port 0 lets the system choose, `self.endpoint` then tells which.
+            endpoint: without `access` loopback or ipc; port 0 lets the system choose, `self.endpoint` then tells which.
             ready: called once requests are accepted.
             stop: ends the service: open calls are cancelled, whose handlers have `STOP_GRACE_S` for a last word.
+            access: encrypts the socket and says whose keys are let in; without it nobody is asked for a key.
 
         Raises:
-            Unavailable: the port is in use, or cannot be listened on.
-            NotPermitted: other machines could reach the endpoint.
+            Unavailable: the port is in use or cannot be listened on, or nobody could check keys.
+            NotPermitted: other machines could reach the endpoint, and there is no `access`.
         """
-        require_local(endpoint, self.name)
-        core = ServerCore(
-            self.name,
-            self._requests,
-            asyncio.get_running_loop().time,
-            max_open=self._max_open,
-            heartbeat=self._heartbeat,
-        )
-        running = _Running(core, self._handlers)
+        (require_local if access is None else require_endpoint)(endpoint, self.name)
+        running = _Running(self._core(access), self._handlers, access)
         try:
             self.endpoint = running.bind(endpoint)
             if ready is not None:
@@ -90,23 +99,39 @@ class Service:
             await running.close()
             self.endpoint = None
 
+    def _core(self, access: Access | None) -> ServerCore:
+        return ServerCore(
+            self.name,
+            self._requests,
+            asyncio.get_running_loop().time,
+            max_open=self._max_open,
+            heartbeat=self._heartbeat,
+            limits=self._limits,
+            rate=self._rate,
+            permit=permit_all if access is None else partial(access.permit, self.name),
+        )
+
 
 class _Running:
     """One run of a service: socket, core, and a task per open request."""
 
-    def __init__(self, core: ServerCore, handlers: Mapping[type[Value], Handler]) -> None:
+    def __init__(self, core: ServerCore, handlers: Mapping[type[Value], Handler], access: Access | None = None) -> None:
         self._core = core
         self._handlers = handlers
+        self._access = access
+        self._authenticator: Authenticator | None = None
         self._log = structlog.get_logger(service=core.service)
         self._stopping = False
         self._calls: dict[RequestKey, Call] = {}
         self._tasks: dict[RequestKey, asyncio.Task[None]] = {}
         self._timer = Timer(self._tick, lambda: core.wake_at)
         self._context = zmq.Context(io_threads=1)
-        self._port = Port(self._context, zmq.ROUTER, self._received, self._gone)
+        self._port = Port(self._context, zmq.ROUTER, self._received, self._gone, core.limits.array_bytes)
 
     def bind(self, endpoint: str) -> str:
         """Listen; returns the endpoint with the port that was chosen."""
+        if self._access is not None:
+            self._guard(self._access)
         try:
             if answers_on_ipc(endpoint):
                 raise zmq.ZMQError(zmq.EADDRINUSE)
@@ -115,6 +140,16 @@ class _Running:
             raise self._unavailable(endpoint, error) from None
         self._port.start()
         return self._port.socket.getsockopt_string(zmq.LAST_ENDPOINT)
+
+    def _guard(self, access: Access) -> None:
+        """Encrypt, and let nobody in without asking; whoever is asked must be there before the socket listens."""
+        self._authenticator = Authenticator(self._context, access, self._core.service)
+        socket = self._port.socket
+        socket.setsockopt(zmq.ZAP_DOMAIN, ZAP_DOMAIN)
+        socket.setsockopt(zmq.ZAP_ENFORCE_DOMAIN, 1)
+        socket.setsockopt(zmq.CURVE_SERVER, 1)
+        socket.setsockopt(zmq.CURVE_SECRETKEY, access.own.secret.encode())
+        self._port.tells_users = True
 
     async def close(self) -> None:
         """Let the handlers end and give their last word, end those that do not, close the socket."""
@@ -129,11 +164,13 @@ class _Running:
             await asyncio.gather(*stuck, return_exceptions=True)
         self._timer.stop()
         self._port.close()
+        if self._authenticator is not None:
+            self._authenticator.close()
         self._context.term()
 
     def _received(self, frames: list[Frame]) -> None:
         peer, *message = frames
-        self._do(self._core.receive(bytes(peer), message))
+        self._do(self._core.receive(bytes(peer), message, self._port.user))
 
     def _tick(self) -> None:
         self._port.read_all()
@@ -160,7 +197,7 @@ class _Running:
             return
         left = math.inf if work.deadline_s is None else work.deadline_s
         send = _Progress(self, work.key)
-        call = Call(work.key.id, asyncio.get_running_loop().time() + left, send, work.key.peer)
+        call = Call(work.key.id, asyncio.get_running_loop().time() + left, send, work.key.peer, work.caller)
         self._calls[work.key] = call
         self._timer.plan()
         name = f"{self._core.service}:{work.key.id}"

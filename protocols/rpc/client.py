@@ -157,12 +157,12 @@ class ClientCore:
             actions.append(Send(to_frames(Envelope(EnvelopeKind.PING, self.new_id()))))
         return actions
 
-    def lost(self, sentence: str) -> list[ClientAction]:
+    def lost(self, sentence: str, error: type[GrainloopError] = Unavailable) -> list[ClientAction]:
         """The connection is gone: no open request can be answered any more.
 
         The cancels reach a service that was only slow, or one that restarts and still finds the requests queued.
         """
-        return [action for key in list(self._open) for action in self._fail(key, Unavailable(sentence))]
+        return [action for key in list(self._open) for action in self._fail(key, error(sentence))]
 
     @property
     def wake_at(self) -> float | None:

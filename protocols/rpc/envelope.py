@@ -15,7 +15,7 @@ from typing import Any
 
 from protocols.codec import require_version
 from protocols.errors import BadMessage
-from protocols.frames import Frame, pack, peek, unpack
+from protocols.frames import LIMITS, Frame, Limits, pack, peek, unpack
 from protocols.messages import PROTOCOL_VERSION
 from protocols.sentences import short
 
@@ -65,22 +65,22 @@ def to_frames(envelope: Envelope) -> list[Frame]:
     )
 
 
-def from_frames(frames: Sequence[Frame]) -> Envelope:
+def from_frames(frames: Sequence[Frame], limits: Limits = LIMITS) -> Envelope:
     """The envelope in `frames`; its body is still to be validated.
 
     Raises:
         BadMessage: no envelope (`VersionMismatch`, `TooLarge` among them).
     """
-    header = unpack(frames)
+    header = unpack(frames, limits)
     require_version(header)
     if header.keys() != _FIELDS:
         raise BadMessage(f"A header with the fields {short(sorted(map(str, header)))}.", field="header")
     return Envelope(_kind(header["kind"]), _id(header["id"]), header["body"], _deadline(header["deadline_s"]))
 
 
-def salvage_id(frames: Sequence[Frame]) -> str:
+def salvage_id(frames: Sequence[Frame], limits: Limits = LIMITS) -> str:
     """The request id of a message that cannot be read otherwise, or `""`; so that its sender learns what failed."""
-    found = peek(frames).get("id")
+    found = peek(frames, limits).get("id")
     return found if isinstance(found, str) and len(found) <= MAX_ID_LENGTH else ""
 
 

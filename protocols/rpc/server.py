@@ -13,10 +13,12 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from protocols.codec import validator
-from protocols.errors import BadMessage, Busy, Cancelled, DeadlineExceeded, GrainloopError
-from protocols.frames import Frame
+from protocols.errors import BadMessage, Busy, Cancelled, DeadlineExceeded, GrainloopError, NotPermitted
+from protocols.frames import LIMITS, Frame, Limits
 from protocols.rpc.envelope import Envelope, EnvelopeKind, from_frames, salvage_id, to_frames
 from protocols.rpc.heartbeat import SERVER_HEARTBEAT, Heartbeat, Listening
+from protocols.rpc.rate import Buckets, Rate, Verdict
+from protocols.security.roles import LOCAL, Caller
 from protocols.values import Value
 
 UNKNOWN_ID = "?"
@@ -48,6 +50,7 @@ class Serve:
     key: RequestKey
     request: Value
     deadline_s: float | None
+    caller: Caller = LOCAL
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,26 +67,51 @@ class Withdraw:
 ServerAction = SendTo | Serve | Withdraw
 
 
+Permit = Callable[[str, Value], Caller]
+"""`(user, request) -> caller`; raises `NotPermitted` where this user may not ask this."""
+
+
+def permit_all(_user: str, _request: Value) -> Caller:
+    """The rule of a socket that only this machine can reach."""
+    return LOCAL
+
+
 @dataclass(slots=True)
 class _Open:
-    """A request: until when, whether it was withdrawn, and whether its caller has had the last word already."""
+    """A request: whose, until when, whether it was withdrawn, and whether its caller has had the last word already."""
 
+    who: object
+    user: str
+    request: Value
     deadline: float | None
     withdrawn: bool = False
     answered: bool = False
+
+
+@dataclass(slots=True)
+class _Peer:
+    """A connection with open requests, and who the socket says is at its other end."""
+
+    user: str
+    listening: Listening
 
 
 @dataclass
 class ServerCore:
     """All open requests of all peers of one service.
 
+    Where the socket tells users, a caller is a user, else a peer: limits hold for all connections of a user together.
+
     Attributes:
         service: its name, as errors carry it.
         requests: closed union of what it accepts.
         clock: monotonic seconds.
-        max_open: open requests that one peer may have.
+        max_open: open requests that one caller may have.
         max_peers: peers that may have open requests at the same time.
         remember: how many closed requests are remembered, to ignore their duplicates.
+        limits: of what is sent to it.
+        rate: of messages of one caller.
+        permit: who may ask what; asked again at every tick while a request is open.
     """
 
     service: str
@@ -93,29 +121,59 @@ class ServerCore:
     max_peers: int = 64
     heartbeat: Heartbeat = SERVER_HEARTBEAT
     remember: int = 1024
+    limits: Limits = LIMITS
+    rate: Rate = field(default_factory=Rate)
+    permit: Permit = permit_all
     _open: dict[RequestKey, _Open] = field(default_factory=dict[RequestKey, _Open])
-    _peers: dict[bytes, Listening] = field(default_factory=dict[bytes, Listening])
+    _peers: dict[bytes, _Peer] = field(default_factory=dict[bytes, _Peer])
     # Oldest first; a plain dict would search for its first key past all those deleted before.
     _closed: OrderedDict[RequestKey, None] = field(default_factory=OrderedDict[RequestKey, None])
 
     def __post_init__(self) -> None:
         self._validate = validator(self.requests)
+        self._buckets = Buckets(self.rate)
 
-    def receive(self, peer: bytes, frames: Sequence[Frame]) -> list[ServerAction]:
-        """What one incoming message means."""
-        if peer in self._peers:
-            self._peers[peer].heard(self.clock())
+    def receive(self, peer: bytes, frames: Sequence[Frame], user: str = "") -> list[ServerAction]:
+        """What one incoming message means.
+
+        Args:
+            peer: the connection that brought it.
+            frames: the message.
+            user: who sent it, as the socket has proven; `""` where it proves nothing.
+        """
+        now = self.clock()
+        verdict = self._buckets.take(user or peer, now)
+        if verdict is not Verdict.TAKE:
+            return self._too_fast(peer, frames) if verdict is Verdict.REFUSE else []
+        return [*self._heard(peer, user, now), *self._understand(peer, frames, user)]
+
+    def _too_fast(self, peer: bytes, frames: Sequence[Frame]) -> list[ServerAction]:
+        error = Busy(f"{self.service} takes at most {self.rate.per_s:g} messages per second from one caller.")
+        return [self._error(RequestKey(peer, salvage_id(frames, self.limits) or UNKNOWN_ID), error)]
+
+    def _heard(self, peer: bytes, user: str, now: float) -> list[ServerAction]:
+        """Note a sign of life; of another user it is none: connections choose their names, and may take an old one."""
+        known = self._peers.get(peer)
+        if known is None:
+            return []
+        known.listening.heard(now)
+        if known.user == user:
+            return []
+        known.user = user
+        return self.lost(peer, "The caller is gone; another one has its connection.")
+
+    def _understand(self, peer: bytes, frames: Sequence[Frame], user: str) -> list[ServerAction]:
         try:
-            envelope = from_frames(frames)
+            envelope = from_frames(frames, self.limits)
         except BadMessage as error:
-            return [self._error(RequestKey(peer, salvage_id(frames) or UNKNOWN_ID), error)]
+            return [self._error(RequestKey(peer, salvage_id(frames, self.limits) or UNKNOWN_ID), error)]
         match envelope.kind:
             case EnvelopeKind.PING:
                 return [SendTo(peer, to_frames(Envelope(EnvelopeKind.PONG, envelope.id)))]
             case EnvelopeKind.CANCEL:
                 return self._withdraw(RequestKey(peer, envelope.id), Cancelled("The caller withdrew the request."))
             case EnvelopeKind.REQUEST:
-                return self._request(RequestKey(peer, envelope.id), envelope)
+                return self._request(RequestKey(peer, envelope.id), envelope, user)
             case _:
                 return []
 
@@ -156,16 +214,26 @@ class ServerCore:
         return actions
 
     def tick(self) -> list[ServerAction]:
-        """Deadlines passed and peers gone silent."""
+        """Deadlines passed, peers gone silent, and callers who may not ask any more what they asked."""
         now, actions = self.clock(), list[ServerAction]()
-        for peer, listening in list(self._peers.items()):
-            listening.look(now)
-            if listening.lost(now):
+        for peer, known in list(self._peers.items()):
+            known.listening.look(now)
+            if known.listening.lost(now):
                 actions += self.lost(peer, f"The caller has been silent for {self.heartbeat.silence_s:g} s.")
         for key, request in self._open.items():
-            if request.deadline is not None and now >= request.deadline and not request.answered:
-                actions += self._expire(key, request)
+            if not request.answered and (error := self._over(request, now)) is not None:
+                actions += self._end(key, request, error)
         return actions
+
+    def _over(self, request: _Open, now: float) -> GrainloopError | None:
+        """Why the caller gets nothing more for this request."""
+        if request.deadline is not None and now >= request.deadline:
+            return DeadlineExceeded(f"{self.service} did not finish before the deadline.")
+        try:
+            self.permit(request.user, request.request)
+        except NotPermitted as error:
+            return error
+        return None
 
     @property
     def wake_at(self) -> float | None:
@@ -176,28 +244,30 @@ class ServerCore:
         # Every interval at the latest, so that `Listening` can tell the peer's silence from our own sleep.
         return min([self.clock() + self.heartbeat.interval_s, *deadlines])
 
-    def _request(self, key: RequestKey, envelope: Envelope) -> list[ServerAction]:
+    def _request(self, key: RequestKey, envelope: Envelope, user: str) -> list[ServerAction]:
         if key in self._open or key in self._closed:
             return []
+        who = user or key.peer
         try:
-            self._require_room(key.peer)
+            self._require_room(key.peer, who)
             request = self._validate(envelope.body)
+            caller = self.permit(user, request)
         except GrainloopError as error:
             return [self._error(key, error)]
         now = self.clock()
-        self._open[key] = _Open(None if envelope.deadline_s is None else now + envelope.deadline_s)
-        self._peers.setdefault(key.peer, Listening(self.heartbeat, now))
-        return [Serve(key, request, envelope.deadline_s)]
+        deadline = None if envelope.deadline_s is None else now + envelope.deadline_s
+        self._open[key] = _Open(who, user, request, deadline)
+        self._peers.setdefault(key.peer, _Peer(user, Listening(self.heartbeat, now)))
+        return [Serve(key, request, envelope.deadline_s, caller)]
 
-    def _require_room(self, peer: bytes) -> None:
-        if sum(key.peer == peer for key in self._open) >= self.max_open:
+    def _require_room(self, peer: bytes, who: object) -> None:
+        if sum(request.who == who for request in self._open.values()) >= self.max_open:
             raise Busy(f"{self.service} already works on {self.max_open} requests of this caller.")
         if peer not in self._peers and len(self._peers) >= self.max_peers:
             raise Busy(f"{self.service} already serves {self.max_peers} callers.")
 
-    def _expire(self, key: RequestKey, request: _Open) -> list[ServerAction]:
-        """The caller gives up now; it hears why, and no more."""
-        error = DeadlineExceeded(f"{self.service} did not finish before the deadline.")
+    def _end(self, key: RequestKey, request: _Open, error: GrainloopError) -> list[ServerAction]:
+        """The caller hears why, and no more."""
         request.answered = True
         return [self._error(key, error), *self._withdraw(key, error)]
 

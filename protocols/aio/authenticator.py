@@ -1,0 +1,88 @@
+"""Answers libzmq's questions about keys (ZAP, RFC 27): a key on the list gets in, everything else stays out.
+
+pyzmq's `Authenticator` would let sockets without keys in, reads keys from a folder only when told to, and does not look
+at modes of files; its asyncio form needs `zmq.asyncio`. What is left of ZAP is one message in and one out. What a key
+may do once it is in is checked per message, elsewhere.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Final
+
+import structlog
+import zmq
+from zmq.utils import z85
+
+from protocols.aio.port import Port
+from protocols.errors import Unavailable
+from protocols.frames import Frame
+from protocols.security.access import ZAP_DOMAIN, Access
+
+ADDRESS: Final = "inproc://zeromq.zap.01"
+VERSION: Final = b"1.0"
+KEY_BYTES: Final = 32
+TELL_EVERY_S: Final = 1.0
+"""Refused keys are logged no more often than this, so that strangers cannot fill the disk."""
+
+
+class Authenticator:
+    """The one that libzmq asks, for all sockets of one context.
+
+    Args:
+        context: of the sockets that are guarded.
+        access: whose keys get in.
+        service: name in logs and errors.
+
+    Raises:
+        Unavailable: it cannot be started; the service must not be either.
+    """
+
+    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], access: Access, service: str) -> None:
+        self._access = access
+        self._log = structlog.get_logger(service=service)
+        self._told_at, self._untold = -TELL_EVERY_S, 0
+        self._port = Port(context, zmq.REP, self._asked)
+        try:
+            self._port.socket.bind(ADDRESS)
+        except zmq.ZMQError as error:
+            self._port.close()
+            raise Unavailable(
+                f"The {service} service does not start, because nobody could check keys: {error}.", field="keys"
+            ) from None
+        self._port.start()
+
+    def close(self) -> None:
+        """Stop answering; from then on nobody new gets in."""
+        self._port.close()
+
+    def _asked(self, frames: list[Frame]) -> None:
+        question = [bytes(frame) for frame in frames]
+        self._port.send(self._answer(question))
+
+    def _answer(self, question: list[bytes]) -> list[Frame]:
+        request_id = question[1] if len(question) > 1 else b""
+        key = _key(question)
+        if key is not None and self._access.allowed.caller(key).role is not None:
+            return [VERSION, request_id, b"200", b"OK", key.encode(), b""]
+        self._tell(key, question[3] if len(question) > 3 else b"?")
+        if self._access.allowed.broken is not None:
+            return [VERSION, request_id, b"300", b"list of keys cannot be used", b"", b""]
+        return [VERSION, request_id, b"400", b"unknown key", b"", b""]
+
+    def _tell(self, key: str | None, address: bytes) -> None:
+        now = time.monotonic()
+        if now - self._told_at < TELL_EVERY_S:
+            self._untold += 1
+            return
+        others, self._told_at, self._untold = self._untold, now, 0
+        self._log.warning("refused a key", key=key, address=address.decode(errors="replace"), others_untold=others)
+
+
+def _key(question: list[bytes]) -> str | None:
+    """The client's public key in Z85; None for anything but a CURVE question of our own domain."""
+    match question:
+        case [version, _, domain, _, _, b"CURVE", key] if (version, domain) == (VERSION, ZAP_DOMAIN):
+            return z85.encode(key).decode() if len(key) == KEY_BYTES else None
+        case _:
+            return None
