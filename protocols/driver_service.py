@@ -22,6 +22,7 @@ from protocols.capabilities import LightCapabilities
 from protocols.driver import InstrumentDriver
 from protocols.endpoints import INSTRUMENT_ENDPOINT
 from protocols.errors import Cancelled, DeviceFailed, GrainloopError
+from protocols.frames import Limits
 from protocols.hosting.ledger import Batch, Ledger
 from protocols.hosting.limits import check_block, check_images, check_light, check_scan
 from protocols.hosting.loading import load_driver, require_driver
@@ -42,6 +43,7 @@ from protocols.messages import (
     Withdraw,
     Withdrawn,
 )
+from protocols.security.access import Access
 from protocols.shapes import decode_pieces
 from protocols.values import LightImages, PointBlock
 from protocols.version import grainloop_version
@@ -51,6 +53,8 @@ __all__ = ["DriverService", "load_driver"]
 T = TypeVar("T")
 
 SERVICE = "instrument"
+REQUEST_LIMITS = Limits(array_bytes=2**26, total_bytes=2**27)
+"""Requests to measure are small: the ids of 8 million points fill an array."""
 DRIVER_GRACE_S = 10.0
 """How long a driver may take to return when the service ends."""
 
@@ -80,6 +84,7 @@ class DriverService:
                 Withdraw: self._withdraw,
                 Park: self._park,
             },
+            limits=REQUEST_LIMITS,
         )
 
     @property
@@ -98,16 +103,17 @@ class DriverService:
         *,
         ready: Callable[[], object] | None = None,
         stop: asyncio.Event | None = None,
+        access: Access | None = None,
     ) -> None:
         """Serve until `stop` is set or the task is cancelled; the instrument is parked before this returns.
 
         Raises:
             Unavailable: the port is in use.
-            NotPermitted: other machines could reach the endpoint.
+            NotPermitted: other machines could reach the endpoint, and there is no `access`.
         """
         self._worker = Worker(f"{SERVICE} driver")
         try:
-            await self.service.run(endpoint, ready=ready, stop=stop)
+            await self.service.run(endpoint, ready=ready, stop=stop, access=access)
         finally:
             parked = self._worker.do(self._driver.park)
             if await self._worker.close(DRIVER_GRACE_S):

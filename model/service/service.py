@@ -40,6 +40,7 @@ from protocols.messages import (
     SectionClosed,
     SectionOpened,
 )
+from protocols.security import Access
 from protocols.version import grainloop_version
 
 SERVICE = "model"
@@ -80,16 +81,17 @@ class ModelService:
         *,
         ready: Callable[[], object] | None = None,
         stop: asyncio.Event | None = None,
+        access: Access | None = None,
     ) -> None:
         """Serve until `stop` is set or the task is cancelled.
 
         Raises:
             Unavailable: the port is in use.
-            NotPermitted: other machines could reach the endpoint.
+            NotPermitted: other machines could reach the endpoint, and there is no `access`.
         """
         self._turns = Turns(f"{SERVICE} work")
         try:
-            await self.service.run(endpoint, ready=ready, stop=stop)
+            await self.service.run(endpoint, ready=ready, stop=stop, access=access)
         finally:
             await self._turns.close()
 
@@ -157,6 +159,7 @@ async def run_model_service(
     endpoint: str = MODEL_ENDPOINT,
     ready: Callable[[], object] | None = None,
     stop: asyncio.Event | None = None,
+    access: Access | None = None,
 ) -> None:
     """Serve the model at `endpoint` until `stop` is set; `ready` is called once requests are accepted."""
-    await ModelService().run(endpoint, ready=ready, stop=stop)
+    await ModelService().run(endpoint, ready=ready, stop=stop, access=access)
