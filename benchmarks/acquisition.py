@@ -5,19 +5,22 @@ reconstruction and proposals by the model service's code, batches by the control
 nuisances. Choices were made on synthetic specimens that neither training nor validation saw; the real maps are for the
 report. Each run is a row of the JSON file, written as soon as it is there; what is there is not measured again.
 
-    python -m benchmarks.acquisition [PART …]
+    python -m benchmarks.acquisition [PART …] [--seeds N]
 """
 
 from __future__ import annotations
 
 import json
-import sys
+import os
 import time
-from collections.abc import Iterator
+from argparse import ArgumentParser
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
+from benchmarks.fingerprint import gate_sha256
 from benchmarks.tasks.materials import synthetic_specimen
 from controller.cli.bench.acquire import Light
 from controller.cli.bench.cropping import turned
@@ -28,7 +31,6 @@ from instrument_sim import specimens
 from instrument_sim.config import SimConfig
 from model.acquire import DEFAULT_POLICY
 from model.maps import OrientationMap
-from model.service.methods import shipped_weights
 from protocols.plan import Budget, RunPlan
 
 RESULTS = Path(__file__).parent / "results" / "acquisition.json"
@@ -37,13 +39,22 @@ TARGETS = {"ti64": {0.03: 23.0, 0.05: 15.0, 0.10: 8.5}, "mg-twins": {0.03: 3.3, 
 """Percent of wrong pixels that the default policy may leave."""
 NEAREST_25 = {"ti64": 10.7, "mg-twins": 6.0}
 """Percent that nearest neighbour leaves on a grid of 25 % of the pixels: today's practice."""
+LAUE_GROUP = "6/mmm"
+"""Of all specimens."""
 POLICIES = (DEFAULT_POLICY, "lookahead", "entropy", "boundary", "segments", "grid", "bluenoise", "random")
 STATIC = "static grid"
 """Everything on one regular grid, reconstructed once."""
+CLASSICAL = ("nn", "pl_watershed", "pl_candidates")
+BUDGETS = (0.03, 0.05, 0.10)
 STATIC_BUDGETS = (0.01, 0.02, 0.03, 0.05, 0.075, 0.10, 0.15, 0.20, 0.25, 0.35, 0.50)
 EXTREMES = (0.01, 0.02, 0.05, 0.10, 0.20, 0.50)
+SEEDS = 3
 SMALL_PX = 64
 """Edge of the synthetic specimens that are played with single points."""
+MOST_FOR_SINGLE = 0.1
+"""Budget up to which decisions on single points are played."""
+FIRST_SPECIMEN, FIRST_SMALL = 400, 500
+"""Numbers of synthetic specimens."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +65,7 @@ class Case:
         specimen: a shipped map, or "synthetic N" of an edge of `edge_px`.
         batch: points of a batch; 0 for the plan's number of batches.
         queued: batches queued while the model decides.
+        method: of reconstruction; empty for the default.
     """
 
     specimen: str
@@ -65,68 +77,62 @@ class Case:
     noisy: bool = False
     queued: int = 1
     edge_px: int = 0
+    method: str = ""
 
     @property
     def key(self) -> str:
         """What its row is found by."""
-        return " | ".join(f"{value}" for value in asdict(self).values())
+        said = asdict(self)
+        if not self.method:
+            said.pop("method")
+        return " | ".join(f"{value}" for value in said.values())
 
 
-def parts() -> dict[str, list[Case]]:
-    """What is measured, part by part, the most wanted first."""
-    seeds, budgets = range(3), (0.03, 0.05, 0.10)
-    return {
-        "targets": [Case(name, seed, DEFAULT_POLICY, b) for name in REAL for seed in seeds for b in budgets],
-        "static": [Case(name, seed, STATIC, b) for name in REAL for seed in seeds for b in STATIC_BUDGETS],
-        "policies": [
-            Case(name, seed, policy, b) for name in REAL for policy in POLICIES[1:] for seed in seeds for b in budgets
-        ],
-        "curve": [
-            Case(name, seed, DEFAULT_POLICY, b)
-            for name in REAL
-            for seed in seeds
-            for b in STATIC_BUDGETS
-            if b not in budgets
-        ],
-        "noisy": [
-            Case(name, seed, policy, b, noisy=True)
-            for name in REAL
-            for policy in (DEFAULT_POLICY, STATIC)
-            for seed in seeds
-            for b in budgets
-        ],
-        "without PL": list(_without_light(seeds)),
-        "synthetic": [
-            Case(f"synthetic {n}", n, policy, b, edge_px=128)
-            for n in range(400, 408)
-            for b in budgets
-            for policy in (STATIC, *POLICIES)
-        ],
-        "batches": list(_batch_sizes()),
-        "not queued": [
-            Case(name, seed, DEFAULT_POLICY, b, queued=0) for name in REAL for seed in seeds for b in budgets
-        ],
-    }
+def _on_real(seed: int, policies: Sequence[str], budgets: Sequence[float], **more: Any) -> Iterator[Case]:
+    for name, policy, budget in product(REAL, policies, budgets):
+        yield Case(name, seed, policy, budget, **more)
 
 
-def _without_light(seeds: range) -> Iterator[Case]:
-    for name in REAL:
-        for light in (Light.NONE, Light.WRONG):
-            for budget in EXTREMES:
-                for policy in (STATIC, DEFAULT_POLICY):
-                    yield from (Case(name, seed, policy, budget, pl=light) for seed in seeds)
+def _classical(seed: int) -> Iterator[Case]:
+    for method in CLASSICAL:
+        yield from _on_real(seed, (STATIC,), STATIC_BUDGETS, method=method)
+    yield from _on_real(seed, (DEFAULT_POLICY,), BUDGETS, method="pl_candidates")
 
 
-def _batch_sizes() -> Iterator[Case]:
-    """Small synthetic specimens, batches of 1, 10 and 100 points, with PL, without, and with that of another one."""
-    for n in range(500, 506):
-        for light in Light:
-            for budget in EXTREMES:
-                common: dict[str, Any] = {"seed": n, "budget": budget, "pl": light, "edge_px": SMALL_PX}
-                yield Case(f"synthetic {n}", policy=STATIC, **common)
-                for batch in (100, 10, 1):
-                    if batch > 1 or budget <= 0.1:
-                        yield Case(f"synthetic {n}", policy=DEFAULT_POLICY, batch=batch, **common)
+def _without_light(seed: int) -> Iterator[Case]:
+    for light in (Light.NONE, Light.WRONG):
+        yield from _on_real(seed, (STATIC, DEFAULT_POLICY), EXTREMES, pl=light)
+
+
+def _synthetic(seed: int) -> Iterator[Case]:
+    for budget, policy in product(BUDGETS, (STATIC, *POLICIES)):
+        yield Case(f"synthetic {FIRST_SPECIMEN + seed}", FIRST_SPECIMEN + seed, policy, budget, edge_px=128)
+
+
+def _batch_sizes(seed: int) -> Iterator[Case]:
+    """A small synthetic specimen, batches of 1, 10 and 100 points, with PL, without, and with that of another one."""
+    number = FIRST_SMALL + seed
+    for light, budget in product(Light, EXTREMES):
+        common: dict[str, Any] = {"seed": number, "budget": budget, "pl": light, "edge_px": SMALL_PX}
+        yield Case(f"synthetic {number}", policy=STATIC, **common)
+        for batch in (100, 10, 1):
+            if batch > 1 or budget <= MOST_FOR_SINGLE:
+                yield Case(f"synthetic {number}", policy=DEFAULT_POLICY, batch=batch, **common)
+
+
+PARTS: dict[str, Callable[[int], Iterator[Case]]] = {
+    "targets": lambda seed: _on_real(seed, (DEFAULT_POLICY,), BUDGETS),
+    "static": lambda seed: _on_real(seed, (STATIC,), STATIC_BUDGETS),
+    "policies": lambda seed: _on_real(seed, POLICIES, BUDGETS),
+    "classical": _classical,
+    "curve": lambda seed: _on_real(seed, (DEFAULT_POLICY,), STATIC_BUDGETS),
+    "without PL": _without_light,
+    "noisy": lambda seed: _on_real(seed, (DEFAULT_POLICY, STATIC), BUDGETS, noisy=True),
+    "batches": _batch_sizes,
+    "synthetic": _synthetic,
+    "not queued": lambda seed: _on_real(seed, (DEFAULT_POLICY,), BUDGETS, queued=0),
+}
+"""The cases of each seed, part by part, the most wanted first."""
 
 
 def specimen_of(case: Case) -> OrientationMap:
@@ -143,7 +149,8 @@ def run(case: Case) -> dict[str, Any]:
     if case.pl == Light.NONE:
         config = config.model_copy(update={"light_kind": None})
     stage = set_up(truth, config, case.seed, lit=turned(truth) if case.pl == Light.WRONG else None)
-    plan = RunPlan(budget=Budget(fraction=case.budget), policy="grid" if static else case.policy, seed=case.seed)
+    policy, method = "grid" if static else case.policy, case.method or None
+    plan = RunPlan(budget=Budget(fraction=case.budget), policy=policy, seed=case.seed, method=method)
     if static:
         plan = plan.model_copy(update={"first_pass": 1.0, "first_pass_most": 1.0, "batches": 1})
     elif case.batch:
@@ -160,30 +167,40 @@ def _point(moment: Moment) -> list[float]:
 
 
 def load() -> dict[str, Any]:
-    """What was measured by the weights that ship; nothing of it if they are others."""
-    weights = dict(shipped_weights())
+    """What was measured by the gate that ships; nothing of it if it is another one."""
+    gate = {LAUE_GROUP: gate_sha256()[LAUE_GROUP]}
     if RESULTS.exists():
         held = json.loads(RESULTS.read_text(encoding="utf-8"))
-        if held["weights_sha256"] == weights:
+        if held["gate_sha256"] == gate:
             return held
-    return {"weights_sha256": weights, "rows": {}}
+    return {"gate_sha256": gate, "rows": {}}
 
 
-def main(names: list[str] | None = None) -> dict[str, Any]:
+def keep(key: str, row: dict[str, Any]) -> None:
+    """Add a row to the file as it is by now: several parts may be measured at a time."""
+    result = load()
+    result["rows"][key] = row
+    written = RESULTS.with_suffix(f".{os.getpid()}")
+    written.write_text(json.dumps(result, indent=None, separators=(",", ":")) + "\n", encoding="utf-8")
+    written.replace(RESULTS)
+
+
+def main(names: Sequence[str] = (), seeds: int = SEEDS) -> None:
     """Measure what is missing of the parts named, of all by default."""
-    wanted, result = parts(), load()
-    for name in names or list(wanted):
-        for case in wanted[name]:
-            if case.key in result["rows"]:
+    for name, seed in product(names or PARTS, range(seeds)):
+        for case in PARTS[name](seed):
+            if case.key in load()["rows"]:
                 continue
             started = time.perf_counter()
-            result["rows"][case.key] = row = run(case)
-            RESULTS.write_text(json.dumps(result, indent=None, separators=(",", ":")) + "\n", encoding="utf-8")
-            print(
-                f"{name}: {case.key}: {row['error_over_5deg']:.4f} in {time.perf_counter() - started:.0f} s", flush=True
-            )
-    return result
+            row = run(case)
+            keep(case.key, row)
+            took_s = time.perf_counter() - started
+            print(f"{name}: {case.key}: {row['error_over_5deg']:.4f} in {took_s:.0f} s", flush=True)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    parser = ArgumentParser(prog="python -m benchmarks.acquisition", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="PART", help=f"by default all: {', '.join(PARTS)}")
+    parser.add_argument("--seeds", type=int, default=SEEDS, help="how many; what was measured already is kept")
+    given = parser.parse_args()
+    main(given.names, given.seeds)
