@@ -1,39 +1,43 @@
 """The control service: starts runs, tells their events, and passes the operator's four words on.
 
 One run at a time. A run belongs to the service, not to whoever asked for it: when the asker goes away the run goes on,
-and its state can still be asked for. What a run does is the business of `controller.loop`.
+and its state can still be asked for and its events followed. What a run does is the business of `controller.loop`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from controller.followers import Followers
 from controller.loop import Run
 from protocols.aio import Call, Client, Service
 from protocols.endpoints import CONTROLLER_ENDPOINT, INSTRUMENT_ENDPOINT, MODEL_ENDPOINT
-from protocols.errors import Busy, IllegalState
+from protocols.errors import Busy, Cancelled, IllegalState, NotPermitted
+from protocols.frames import Limits
 from protocols.messages import (
     Accepted,
     CheckHealth,
     Command,
     ControlRequest,
+    FollowRun,
     GetStatus,
     Health,
     InstrumentReply,
     ModelReply,
-    RunEvent,
     RunFinished,
     RunRequest,
     RunStatus,
 )
+from protocols.security import Access, Caller, Credentials, Role
 from protocols.states import RunState
 from protocols.version import grainloop_version
 
 SERVICE = "controller"
+REQUEST_LIMITS = Limits(array_bytes=2**20, total_bytes=2**21)
+"""Nobody sends arrays to the controller."""
 
 
 class ControlService:
@@ -42,22 +46,36 @@ class ControlService:
     Args:
         instrument: endpoint of the instrument service.
         model: endpoint of the model service.
+        instrument_keys: how the controller proves itself to the instrument service, if that asks for keys.
+        model_keys: the same for the model service.
+        sessions: folder that relative session folders are in, and outside of which only an owner may store sessions.
     """
 
-    def __init__(self, instrument: str = INSTRUMENT_ENDPOINT, model: str = MODEL_ENDPOINT) -> None:
-        self._instrument, self._model = instrument, model
+    def __init__(
+        self,
+        instrument: str = INSTRUMENT_ENDPOINT,
+        model: str = MODEL_ENDPOINT,
+        *,
+        instrument_keys: Credentials | None = None,
+        model_keys: Credentials | None = None,
+        sessions: Path = Path(),
+    ) -> None:
+        self._to_instrument, self._to_model = (instrument, instrument_keys), (model, model_keys)
+        self._sessions = sessions
         self._run: Run | None = None
         self._working: asyncio.Task[RunFinished] | None = None
-        self._listeners: set[asyncio.Queue[RunEvent]] = set()
+        self._followers = Followers()
         self.service = Service(
             SERVICE,
             ControlRequest,
             {
                 CheckHealth: self._health,
                 RunRequest: self._start,
+                FollowRun: self._follow,
                 GetStatus: self._status,
                 Command: self._command,
             },
+            limits=REQUEST_LIMITS,
         )
 
     async def run(
@@ -66,12 +84,13 @@ class ControlService:
         *,
         ready: Callable[[], object] | None = None,
         stop: asyncio.Event | None = None,
+        access: Access | None = None,
     ) -> None:
         """Serve until `stop` is set; a run that is under way is aborted, its file closed, before this returns."""
         let_go = asyncio.Event()
         ending = asyncio.create_task(self._end_at(stop or asyncio.Event(), let_go))
         try:
-            await self.service.run(endpoint, ready=ready, stop=let_go)
+            await self.service.run(endpoint, ready=ready, stop=let_go, access=access)
         finally:
             ending.cancel()
             await self._end_run()
@@ -95,21 +114,36 @@ class ControlService:
         """Run the plan, and tell its events to the caller for as long as there is one."""
         if self._working is not None and not self._working.done():
             raise Busy("The controller is busy with a run; one at a time.")
-        events: asyncio.Queue[RunEvent] = asyncio.Queue()
-        self._listeners.add(events)
-        self._working = working = asyncio.create_task(self._execute(request))
-        try:
-            await _tell(events, working, call)
-            return await asyncio.shield(working)
-        finally:
-            self._listeners.discard(events)
+        folder = session_folder(request.session_dir, self._sessions, call.caller)
+        self._followers.begin()
+        self._working = working = asyncio.create_task(self._execute(request, folder))
+        working.add_done_callback(self._over)
+        return await self._tell(working, call, after=0)
 
-    async def _execute(self, request: RunRequest) -> RunFinished:
+    async def _follow(self, request: FollowRun, call: Call) -> RunFinished:
+        if self._working is None:
+            raise IllegalState("There is no run to follow.", field="state", value=RunState.IDLE)
+        return await self._tell(self._working, call, request.after)
+
+    async def _tell(self, working: asyncio.Task[RunFinished], call: Call, after: int | None) -> RunFinished:
+        with self._followers.follow(after) as follower:
+            await follower.pass_on(call.progress, lambda: working.done() or call.cancelled.is_set())
+        if not working.done():
+            raise Cancelled("The caller listens no more; the run goes on.")
+        return working.result()
+
+    def _over(self, working: asyncio.Task[RunFinished]) -> None:
+        if not working.cancelled():
+            working.exception()  # whoever listens is told; with nobody there asyncio would complain
+        self._followers.over()
+
+    async def _execute(self, request: RunRequest, folder: Path) -> RunFinished:
+        (at_instrument, instrument_keys), (at_model, model_keys) = self._to_instrument, self._to_model
         async with (
-            Client(self._instrument, InstrumentReply, service="instrument") as instrument,
-            Client(self._model, ModelReply, service="model") as model,
+            Client(at_instrument, InstrumentReply, service="instrument", credentials=instrument_keys) as instrument,
+            Client(at_model, ModelReply, service="model", credentials=model_keys) as model,
         ):
-            self._run = Run(request.plan, Path(request.session_dir), instrument, model, self._heard)
+            self._run = Run(request.plan, folder, instrument, model, self._followers.tell)
             return await self._run.execute()
 
     async def _status(self, _request: GetStatus, _call: Call) -> RunStatus:
@@ -122,22 +156,21 @@ class ControlService:
             raise IllegalState(f"There is no run to {request.command}.", field="state", value=RunState.IDLE)
         return Accepted(state=await self._run.command(request.command))
 
-    def _heard(self, event: RunEvent) -> None:
-        for events in self._listeners:
-            events.put_nowait(event)
 
+def session_folder(named: str, sessions: Path, caller: Caller) -> Path:
+    """Where a session is stored: `named`, as seen from the folder of all sessions.
 
-async def _tell(events: asyncio.Queue[RunEvent], working: asyncio.Task[RunFinished], call: Call) -> None:
-    """Pass events on until the run is over and all are told."""
-    while not working.done() or not events.empty():
-        getting = asyncio.create_task(events.get())
-        await asyncio.wait([getting, working], return_when=asyncio.FIRST_COMPLETED)
-        if getting.done():
-            await call.progress(getting.result())
-        else:
-            getting.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await getting
+    Raises:
+        NotPermitted: outside of that folder, and the caller is no owner.
+    """
+    folder = (sessions / named).resolve()
+    if not folder.is_relative_to(sessions.resolve()) and not caller.at_least(Role.OWNER):
+        raise NotPermitted(
+            f"Only an owner may store a session in {folder}; {caller.name} may within {sessions.resolve()}.",
+            field="session_dir",
+            value=named,
+        )
+    return folder
 
 
 def _prove() -> str:

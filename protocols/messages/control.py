@@ -66,6 +66,18 @@ class GetStatus(Value):
     kind: Literal["get_status"] = "get_status"
 
 
+class FollowRun(Value):
+    """Listen to the events of the run that goes on, or of the last one; the reply is `RunFinished`.
+
+    Attributes:
+        after: begin with the event after this number, as far back as they are kept; without it with the newest one,
+            which tells where the run stands. A gap in the numbers says that events in between are gone.
+    """
+
+    kind: Literal["follow_run"] = "follow_run"
+    after: Annotated[int, Field(ge=0)] | None = None
+
+
 class RunStatus(Value):
     """Where the run stands; `last` is the newest event, if any."""
 
@@ -97,5 +109,5 @@ class Accepted(Value):
     state: RunState
 
 
-ControlRequest = Annotated[CheckHealth | RunRequest | GetStatus | Command, Field(discriminator="kind")]
+ControlRequest = Annotated[CheckHealth | RunRequest | FollowRun | GetStatus | Command, Field(discriminator="kind")]
 ControlReply = Annotated[Health | RunEvent | RunFinished | RunStatus | Accepted, Field(discriminator="kind")]
