@@ -25,7 +25,7 @@ from benchmarks.tasks.materials import synthetic_specimen
 from controller.cli.bench.acquire import Light
 from controller.cli.bench.cropping import turned
 from controller.cli.bench.curves import FIGURES
-from controller.cli.bench.playing import Moment, batches_of, play, set_up
+from controller.cli.bench.playing import Moment, Stage, batches_of, play, set_up
 from controller.cli.bench.scenes import EXACT_POINTS
 from instrument_sim import specimens
 from instrument_sim.config import SimConfig
@@ -144,18 +144,26 @@ def specimen_of(case: Case) -> OrientationMap:
 
 def run(case: Case) -> dict[str, Any]:
     """Play one run; shares are 0 … 1."""
-    truth, static = specimen_of(case), case.policy == STATIC
-    config = SimConfig() if case.noisy else EXACT_POINTS
+    truth, config = specimen_of(case), SimConfig() if case.noisy else EXACT_POINTS
     if case.pl == Light.NONE:
         config = config.model_copy(update={"light_kind": None})
     stage = set_up(truth, config, case.seed, lit=turned(truth) if case.pl == Light.WRONG else None)
+    depth = 1 if case.policy == STATIC else case.queued + 1
+    return figures_of(case, tuple(play(stage, plan_of(case, stage), depth)))
+
+
+def plan_of(case: Case, stage: Stage) -> RunPlan:
+    """What a case is played by."""
+    static = case.policy == STATIC
     policy, method = "grid" if static else case.policy, case.method or None
     plan = RunPlan(budget=Budget(fraction=case.budget), policy=policy, seed=case.seed, method=method)
     if static:
-        plan = plan.model_copy(update={"first_pass": 1.0, "first_pass_most": 1.0, "batches": 1})
-    elif case.batch:
-        plan = plan.model_copy(update={"batches": batches_of(plan, stage, case.batch)})
-    moments = tuple(play(stage, plan, 1 if static else case.queued + 1))
+        return plan.model_copy(update={"first_pass": 1.0, "first_pass_most": 1.0, "batches": 1})
+    return plan.model_copy(update={"batches": batches_of(plan, stage, case.batch)}) if case.batch else plan
+
+
+def figures_of(case: Case, moments: tuple[Moment, ...]) -> dict[str, Any]:
+    """The row of a run."""
     figures = {name: round(float(of(moments)), 6) for name, of in FIGURES.items()}
     return asdict(case) | figures | {"curve": [_point(moment) for moment in moments]}
 

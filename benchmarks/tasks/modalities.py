@@ -167,4 +167,5 @@ TASK = Task(
     remarks=what_pl_saves,
     constant=(INVERTED, *KEPT),
     scale="log",
+    whole_network=tuple(KEPT),
 )

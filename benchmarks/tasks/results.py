@@ -1,7 +1,8 @@
 """What was measured of a task, in memory and as a JSON file that later runs go on with.
 
-A file holds results of one set of weights. Cells of another version of a level, and all cells of other weights, are
-dropped when it is read; everything else is not measured again.
+A file holds results of one set of weights. Cells of another version of a level, and all cells of another gate, are
+dropped when it is read, and those that the free branch takes part in when any weights are others; everything else is
+not measured again.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from benchmarks.fingerprint import gate_sha256
 from benchmarks.tasks.task import Measured, Task, Trial
 from controller.cli.bench.cases import Case
 from controller.cli.bench.runs import Row
@@ -67,8 +69,16 @@ class Results:
     @cached_property
     def weights(self) -> dict[str, str]:
         """Laue group → SHA-256 of the weights that ship, for the groups of the materials."""
-        groups = {phase.laue_group for material in self.task.materials for phase in material.specimen(0).phases}
-        return {group: sha256 for group, sha256 in shipped_weights() if group in groups}
+        return {group: sha256 for group, sha256 in shipped_weights() if group in self._groups}
+
+    @cached_property
+    def gate(self) -> dict[str, str]:
+        """Laue group → SHA-256 of what the gate is made of, for the groups of the materials."""
+        return {group: sha256 for group, sha256 in gate_sha256().items() if group in self._groups}
+
+    @cached_property
+    def _groups(self) -> set[str]:
+        return {phase.laue_group for material in self.task.materials for phase in material.specimen(0).phases}
 
     def missing(self, trial: Trial) -> list[Case]:
         """The cases that were not yet tried in a trial."""
@@ -99,6 +109,7 @@ class Results:
         return {
             "task": self.task.name,
             "versions": {"grainloop": grainloop_version()},
+            "gate_sha256": self.gate,
             "weights_sha256": self.weights,
             "cells": [_cell_to_json(self.cells[key]) for key in keys_of(self.task) if key in self.cells],
         }
@@ -121,12 +132,14 @@ def load(task: Task, folder: Path = FOLDER) -> Results:
     if not path.is_file():
         return Results(task)
     found = json.loads(path.read_text(encoding="utf-8"))
-    if found["weights_sha256"] != Results(task).weights:
-        return Results(task)
+    anew = Results(task)
+    if found.get("gate_sha256") != anew.gate:
+        return anew
+    stale = () if found["weights_sha256"] == anew.weights else task.whole_network
     wanted, current = set(keys_of(task)), {level.name: level.fingerprint for level in task.levels}
     cells = (_cell_from_json(cell) for cell in found["cells"])
     fitting = {cell.key: cell for cell in cells if cell.fingerprint == current.get(cell.level)}
-    return Results(task, {key: cell for key, cell in fitting.items() if key in wanted})
+    return Results(task, {key: cell for key, cell in fitting.items() if key in wanted and key[2] not in stale})
 
 
 def _cell_to_json(cell: Cell) -> dict[str, Any]:

@@ -144,6 +144,7 @@ class Task:
         kind: lines over the axis, or groups of bars, one for each level.
         scale: of the axis of lines.
         log_figures: names of figures that are drawn on a logarithmic axis.
+        whole_network: names of cases that not the gate alone answers, but the free branch with it.
     """
 
     name: str
@@ -164,3 +165,4 @@ class Task:
     kind: Literal["lines", "bars"] = "lines"
     scale: Literal["linear", "log"] = "linear"
     log_figures: tuple[str, ...] = ()
+    whole_network: tuple[str, ...] = ()

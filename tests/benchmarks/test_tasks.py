@@ -87,7 +87,7 @@ def test_what_was_measured_is_kept(tmp_path: Path, silent: object) -> None:
     assert len(calls) == 12 + 4
 
 
-def test_a_level_that_changed_and_other_weights_are_measured_anew(
+def test_a_level_that_changed_and_another_gate_are_measured_anew(
     tmp_path: Path, silent: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: list[tuple[str, str, int, str]] = []
@@ -97,13 +97,23 @@ def test_a_level_that_changed_and_other_weights_are_measured_anew(
     other = replace(small, levels=(few, replace(many, setting=many.setting.with_light(noise=0.3))))
     measure(other, 1, silent, tmp_path)
     assert [call[1] for call in calls[4:]] == ["many", "many"]
-    monkeypatch.setattr("benchmarks.tasks.results.shipped_weights", lambda: (("6/mmm", "new"),))
+    monkeypatch.setattr("benchmarks.tasks.results.gate_sha256", lambda: {"6/mmm": "new"})
     assert not load(other, tmp_path).cells
     measure(other, 1, silent, tmp_path)
     assert len(calls) == 6 + 4
-    monkeypatch.setattr("benchmarks.tasks.results.shipped_weights", lambda: (("6/mmm", "new"), ("m-3m", "first")))
+    monkeypatch.setattr("benchmarks.tasks.results.gate_sha256", lambda: {"6/mmm": "new", "m-3m": "first"})
     assert len(load(other, tmp_path).cells) == 4  # of another Laue group than the material
-    assert json.loads((tmp_path / "small.json").read_text(encoding="utf-8"))["weights_sha256"] == {"6/mmm": "new"}
+    assert json.loads((tmp_path / "small.json").read_text(encoding="utf-8"))["gate_sha256"] == {"6/mmm": "new"}
+
+
+def test_another_free_branch_takes_only_those_cases_away_that_ask_it(
+    tmp_path: Path, silent: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = task(measure=counted([]), whole_network=("nn",))
+    measure(small, 1, silent, tmp_path)
+    assert len(load(small, tmp_path).cells) == 4
+    monkeypatch.setattr("benchmarks.tasks.results.shipped_weights", lambda: (("6/mmm", "new"),))
+    assert {key[2] for key in load(small, tmp_path).cells} == {"candidates"}
 
 
 def test_cases_and_levels_that_are_no_more_are_dropped(tmp_path: Path, silent: object) -> None:
