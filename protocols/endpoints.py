@@ -58,20 +58,30 @@ def require_endpoint(endpoint: str, service: str) -> None:
         )
 
 
-def require_near(endpoint: str, service: str) -> None:
+def require_near(endpoint: str, service: str, option: str = "--server-key") -> None:
     """Refuse to speak in plain text to another machine.
+
+    Args:
+        endpoint: where the service is said to be.
+        service: its name.
+        option: of the command line that gives its public key.
 
     Raises:
         NotPermitted: the endpoint is on another machine, as far as its name tells.
     """
-    host = host_of(endpoint)
-    if endpoint.startswith("tcp://") and host and host != "localhost" and not is_loopback(host):
+    if not is_near(endpoint):
         raise NotPermitted(
-            f"{endpoint} is on another machine, where nobody could be sure who the {service} service is: give --key "
-            "and its public key, see docs/security.md.",
+            f"{endpoint} is on another machine, and without keys anybody there could be the {service} service: give "
+            f"--key and {option}, see docs/security.md.",
             field="endpoint",
             value=endpoint,
         )
+
+
+def is_near(endpoint: str) -> bool:
+    """Whether an endpoint to connect to is on this machine, as far as its name tells."""
+    host = host_of(endpoint)
+    return not endpoint.startswith("tcp://") or host in ("", "localhost") or is_loopback(host)
 
 
 def host_of(endpoint: str) -> str:

@@ -8,7 +8,10 @@ from typing import Annotated
 
 import typer
 
-from protocols.endpoints import CONTROLLER_ENDPOINT, INSTRUMENT_ENDPOINT, MODEL_ENDPOINT
+from controller.cli.keys import keys
+from controller.cli.operating import add_operating
+from controller.cli.options import JsonOption, MapOption, SeedOption, SpeedOption
+from controller.cli.serve_commands import serve
 
 app = typer.Typer(
     name="grainloop",
@@ -17,19 +20,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-serve = typer.Typer(name="serve", help="Run one of the three services until Ctrl-C.", no_args_is_help=True)
 app.add_typer(serve)
+app.add_typer(keys)
 bench = typer.Typer(name="bench", help="Measure how good reconstruction and acquisition are.", no_args_is_help=True)
 app.add_typer(bench)
-
-MapOption = Annotated[str, typer.Option("--map", help="Map file (.ang, .ctf, .cpr) or the name of a shipped specimen.")]
-SeedOption = Annotated[int, typer.Option(min=0, help="Seed of everything random.")]
-SpeedOption = Annotated[
-    float, typer.Option(help="Instrument seconds per second of waiting; 'inf' waits for nothing.", show_default="inf")
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else, on stdout.")]
-ControllerOption = Annotated[str, typer.Option(help="Endpoint of the controller service.")]
-StdinOption = Annotated[bool, typer.Option(hidden=True, help="Also stop when stdin ends: the parent is gone.")]
 
 
 def _version(asked: bool) -> None:
@@ -163,62 +157,6 @@ def train(
         raise typer.Exit(run_training(TrainOptions(config, out, resume, hours, cooldown, threads, start_from)))
 
 
-@serve.command("instrument")
-def serve_instrument(
-    driver: Annotated[str | None, typer.Option(help="Your driver, as module:object; else the simulator runs.")] = None,
-    specimen: MapOption = "ti64",
-    seed: SeedOption = 0,
-    speed_up: SpeedOption = math.inf,
-    endpoint: Annotated[str, typer.Option(help="Where to listen.")] = INSTRUMENT_ENDPOINT,
-    until_stdin_ends: StdinOption = False,
-) -> None:
-    """Serve an instrument: your driver, or a simulator with a real map as its specimen."""
-    from controller.cli import serving
-
-    hosted = serving.load_own(driver) if driver else serving.simulator(specimen, seed, speed_up)
-    serving.serve("instrument", hosted.run, endpoint, until_stdin_ends)
-
-
-@serve.command("model")
-def serve_model(
-    endpoint: Annotated[str, typer.Option(help="Where to listen.")] = MODEL_ENDPOINT,
-    until_stdin_ends: StdinOption = False,
-) -> None:
-    """Serve the model: reconstruction, uncertainty, proposals."""
-    from controller.cli import serving
-    from model.service import run_model_service
-
-    serving.serve("model", run_model_service, endpoint, until_stdin_ends)
-
-
-@serve.command("controller")
-def serve_controller(
-    instrument: Annotated[str, typer.Option(help="Endpoint of the instrument service.")] = INSTRUMENT_ENDPOINT,
-    model: Annotated[str, typer.Option(help="Endpoint of the model service.")] = MODEL_ENDPOINT,
-    endpoint: Annotated[str, typer.Option(help="Where to listen.")] = CONTROLLER_ENDPOINT,
-    until_stdin_ends: StdinOption = False,
-) -> None:
-    """Serve the controller: runs plans against an instrument and a model."""
-    from controller.cli import serving
-    from controller.service import ControlService
-
-    serving.warm_up_controller()
-    serving.serve("controller", ControlService(instrument, model).run, endpoint, until_stdin_ends)
-
-
-@app.command()
-def run(
-    plan: Annotated[Path | None, typer.Option(help="Plan as TOML; else the default plan.")] = None,
-    controller: ControllerOption = CONTROLLER_ENDPOINT,
-    out: Annotated[Path, typer.Option(help="Folder for session and figures.")] = Path("run-output"),
-    json: JsonOption = False,
-) -> None:
-    """Run a plan with the services that are running already. Ctrl-C stops it cleanly."""
-    from controller.cli.asking import run_plan
-
-    raise typer.Exit(run_plan(plan, controller, out, json))
-
-
 @app.command()
 def plan(
     plan: Annotated[Path | None, typer.Option(help="Run plan as TOML, to tell what it comes to.")] = None,
@@ -241,39 +179,4 @@ def plan(
     run_plan_command(PlanOptions(plan, rows, columns, step, dwell, instrument, wrong, grain, pl_seconds, measure, json))
 
 
-@app.command()
-def status(controller: ControllerOption = CONTROLLER_ENDPOINT, json: JsonOption = False) -> None:
-    """Say where the run stands."""
-    from controller.cli.asking import show_status
-
-    show_status(controller, json)
-
-
-@app.command()
-def pause(controller: ControllerOption = CONTROLLER_ENDPOINT) -> None:
-    """Send no more batches until `resume`."""
-    _command(controller, "pause")
-
-
-@app.command()
-def resume(controller: ControllerOption = CONTROLLER_ENDPOINT) -> None:
-    """Go on after `pause`."""
-    _command(controller, "resume")
-
-
-@app.command()
-def stop(controller: ControllerOption = CONTROLLER_ENDPOINT) -> None:
-    """Finish the batch being measured, reconstruct, and end the run."""
-    _command(controller, "stop")
-
-
-@app.command()
-def abort(controller: ControllerOption = CONTROLLER_ENDPOINT) -> None:
-    """End the run now: park the instrument, keep every point."""
-    _command(controller, "abort")
-
-
-def _command(controller: str, word: str) -> None:
-    from controller.cli.asking import send_command
-
-    send_command(controller, word)
+add_operating(app)

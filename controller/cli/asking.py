@@ -1,10 +1,11 @@
-"""Commands that talk to services which are already running: run, status, pause, resume, stop, abort."""
+"""What the commands do that talk to a controller: ask, follow, and tell."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,14 @@ from controller.asking import expect
 from controller.cli.progress import show_events
 from controller.plans import load_plan
 from protocols.aio import Client, run
+from protocols.endpoints import is_near
 from protocols.errors import Unavailable
 from protocols.messages import (
     Accepted,
     CheckHealth,
     Command,
     ControlReply,
+    FollowRun,
     GetStatus,
     RunCommand,
     RunFinished,
@@ -27,7 +30,8 @@ from protocols.messages import (
     RunStatus,
 )
 from protocols.plan import RunPlan
-from protocols.rpc.heartbeat import Heartbeat
+from protocols.rpc.heartbeat import CLIENT_HEARTBEAT, Heartbeat
+from protocols.security import Credentials
 from protocols.states import FinishReason
 
 _FIRST_WORD_S = 3.0
@@ -35,21 +39,38 @@ _PATIENCE_S = 30.0
 _LONGEST_RUN_S = 30 * 24 * 3600.0
 
 
-def run_plan(plan_file: Path | None, controller: str, out: Path, json: bool) -> int:
+@dataclass(frozen=True)
+class Controller:
+    """Where a controller is, and how to prove oneself to it."""
+
+    endpoint: str
+    credentials: Credentials | None = None
+
+    @property
+    def here(self) -> bool:
+        """Whether its files are this machine's, as far as the endpoint tells."""
+        return is_near(self.endpoint)
+
+
+def run_plan(plan_file: Path | None, controller: Controller, out: Path, json: bool) -> int:
     """Run a plan; returns the exit code."""
     plan = RunPlan() if plan_file is None else load_plan(plan_file)
-    finished = run(_run_plan(plan, controller, out.resolve(), json))
-    if json:
-        typer.echo(finished.model_dump_json(indent=2))
-    else:
-        typer.echo(f"The run has {finished.reason}: {finished.detail}")
-        typer.echo(f"{finished.points_measured} points in {finished.session_file}")
-    if Path(finished.session_file).is_file():
+    finished = run(_run_plan(plan, controller, out.resolve() if controller.here else out, json))
+    code = _tell_end(finished, json)
+    if controller.here and Path(finished.session_file).is_file():
         _draw(Path(finished.session_file), out)
-    return 0 if finished.reason in (FinishReason.COMPLETED, FinishReason.STOPPED) else 1
+    return code
 
 
-def show_status(controller: str, json: bool) -> None:
+def watch_run(controller: Controller, json: bool) -> int:
+    """Follow a run to its end; returns the exit code."""
+    try:
+        return _tell_end(run(_watch(controller, json)), json)
+    except KeyboardInterrupt:
+        return 0
+
+
+def show_status(controller: Controller, json: bool) -> None:
     """Print where the run stands."""
     status = expect(run(_ask(controller, GetStatus())), RunStatus, "controller")
     if json:
@@ -60,14 +81,23 @@ def show_status(controller: str, json: bool) -> None:
         typer.echo(f"{last.points_measured} of at most {last.points_budget} points; last event: {last.text}")
 
 
-def send_command(controller: str, word: str) -> None:
+def send_command(controller: Controller, word: str) -> None:
     """Say one word to the run."""
     accepted = expect(run(_ask(controller, Command(command=RunCommand(word)))), Accepted, "controller")
     typer.echo(f"The run is {accepted.state}.")
 
 
-async def _run_plan(plan: RunPlan, controller: str, out: Path, json: bool) -> RunFinished:
-    async with _controller_at(controller) as client:
+def _tell_end(finished: RunFinished, json: bool) -> int:
+    if json:
+        typer.echo(finished.model_dump_json(indent=2))
+    else:
+        typer.echo(f"The run has {finished.reason}: {finished.detail}")
+        typer.echo(f"{finished.points_measured} points in {finished.session_file}")
+    return 0 if finished.reason in (FinishReason.COMPLETED, FinishReason.STOPPED) else 1
+
+
+async def _run_plan(plan: RunPlan, controller: Controller, out: Path, json: bool) -> RunFinished:
+    async with _connected(controller) as client:
         with show_events(quiet=json) as heard:
             request = RunRequest(plan=plan, session_dir=str(out))
             running = asyncio.create_task(client.request(request, deadline_s=_LONGEST_RUN_S, on_progress=heard))
@@ -78,25 +108,41 @@ async def _run_plan(plan: RunPlan, controller: str, out: Path, json: bool) -> Ru
                 return await running
 
 
-async def _ask(controller: str, message: GetStatus | Command) -> Any:
-    async with _controller_at(controller) as client:
+async def _watch(controller: Controller, json: bool) -> RunFinished:
+    async with _connected(controller) as client:
+        with show_events(quiet=json) as heard:
+            return await client.request(FollowRun(), deadline_s=_LONGEST_RUN_S, on_progress=heard)
+
+
+async def _ask(controller: Controller, message: GetStatus | Command) -> Any:
+    async with _connected(controller) as client:
         return await client.request(message, deadline_s=_PATIENCE_S)
 
 
 @asynccontextmanager
-async def _controller_at(endpoint: str) -> AsyncGenerator[Client]:
+async def _connected(controller: Controller) -> AsyncGenerator[Client]:
     """A connection to a controller that has answered once; says quickly when there is none."""
     impatient = Heartbeat(interval_s=_FIRST_WORD_S / 3, silence_s=_FIRST_WORD_S)
-    async with Client(endpoint, ControlReply, service="controller", heartbeat=impatient) as client:
+    async with _client(controller, impatient) as client:
         try:
             await client.request(GetStatus(), deadline_s=_FIRST_WORD_S)
         except Unavailable as error:
             hint = "start it with: grainloop serve controller"
-            message = f"No controller service answers at {endpoint}; {hint}."
-            raise Unavailable(message, field="controller", value=endpoint) from error
-    async with Client(endpoint, ControlReply, service="controller") as client:
+            message = f"No controller service answers at {controller.endpoint}; {hint}."
+            raise Unavailable(message, field="controller", value=controller.endpoint) from error
+    async with _client(controller, CLIENT_HEARTBEAT) as client:
         await client.request(CheckHealth(), deadline_s=_PATIENCE_S)
         yield client
+
+
+def _client(controller: Controller, heartbeat: Heartbeat) -> Client:
+    return Client(
+        controller.endpoint,
+        ControlReply,
+        service="controller",
+        heartbeat=heartbeat,
+        credentials=controller.credentials,
+    )
 
 
 def _draw(session: Path, out: Path) -> None:

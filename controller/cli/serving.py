@@ -14,6 +14,7 @@ import structlog
 
 from protocols.aio import run
 from protocols.driver_service import DriverService, load_driver
+from protocols.security import Access
 
 READY = "ready"
 """The line on stdout that says that the service accepts requests."""
@@ -25,7 +26,12 @@ class Serves(Protocol):
     """The `run` of a service."""
 
     async def __call__(
-        self, endpoint: str, *, ready: Callable[[], object] | None = None, stop: asyncio.Event | None = None
+        self,
+        endpoint: str,
+        *,
+        ready: Callable[[], object] | None = None,
+        stop: asyncio.Event | None = None,
+        access: Access | None = None,
     ) -> None:
         """Serve until `stop` is set."""
         ...
@@ -52,13 +58,16 @@ def warm_up_controller() -> None:
     warm_up()
 
 
-def serve(name: str, service: Serves, endpoint: str, until_stdin_ends: bool) -> None:
+def serve(name: str, service: Serves, endpoint: str, until_stdin_ends: bool, access: Access | None = None) -> None:
     """Serve until Ctrl-C, SIGTERM, or (if asked) the end of stdin."""
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
-    run(_serve(name, service, endpoint, until_stdin_ends))
+    if access is not None:
+        log = structlog.get_logger(service=name)
+        log.info("serves keys alone", public_key=access.own.public, allowed=len(access.allowed))
+    run(_serve(name, service, endpoint, until_stdin_ends, access))
 
 
-async def _serve(name: str, service: Serves, endpoint: str, until_stdin_ends: bool) -> None:
+async def _serve(name: str, service: Serves, endpoint: str, until_stdin_ends: bool, access: Access | None) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
 
@@ -71,7 +80,7 @@ async def _serve(name: str, service: Serves, endpoint: str, until_stdin_ends: bo
         threading.Thread(target=_wait_for_stdin, args=(let_go,), name="stdin watch", daemon=True).start()
     awake = asyncio.create_task(_stay_awake())
     try:
-        await service(endpoint, ready=lambda: _tell_ready(name, endpoint), stop=stop)
+        await service(endpoint, ready=lambda: _tell_ready(name, endpoint), stop=stop, access=access)
     finally:
         awake.cancel()
 

@@ -73,9 +73,8 @@ class Connection:
     def _refused(self) -> str:
         if self._credentials is None:
             return self._mismatch()
-        own = self._credentials.own
-        hint = f"there: grainloop keys authorise {own.public} --name {own.name}"
-        return f"{self._peer} does not know the key {own.name}; {hint}."
+        own = self._credentials.own.name
+        return f"{self._peer} does not know the key {own}; it is let in there by: grainloop keys authorise {own}.pub."
 
     def _mismatch(self) -> str:
         if self._credentials is None:

@@ -72,7 +72,8 @@ class KeyFolder:
         """
         path = Path(name) if _is_path(name) else self.path / f"{name}{SECRET_SUFFIX}"
         if not path.exists():
-            hint = "" if _is_path(name) else f"; make it with: grainloop keys create {name}"
+            elsewhere = "" if self.path == default_folder() else f" --keys {self.path}"
+            hint = "" if _is_path(name) else f"; make it with: grainloop keys create {name}{elsewhere}"
             raise BadInput(f"There is no key {path}{hint}.", field="key", value=name)
         require_private_folder(path.parent)
         return load_key(path)
@@ -86,6 +87,8 @@ class KeyFolder:
         if is_key(name):
             return name
         path = Path(name) if _is_path(name) else self.path / f"{name}{PUBLIC_SUFFIX}"
+        if path.suffix == SECRET_SUFFIX:
+            raise BadInput(f"{path} is a secret key; only the .pub file beside it is given away.", field="key")
         if not path.exists():
             raise BadInput(
                 f"{name} is no public key, and there is no file {path}: copy the .pub file of the other side there.",

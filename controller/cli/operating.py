@@ -1,0 +1,107 @@
+"""Commands that talk to a controller which is running already: run, watch, status, pause, resume, stop, abort."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from controller.cli.options import ControllerOption, JsonOption, KeyOption, KeysOption, ServerKeyOption, credentials
+from protocols.endpoints import CONTROLLER_ENDPOINT
+
+
+def add_operating(app: typer.Typer) -> None:
+    """Add the commands to `app`."""
+    for command in (run, watch, status, pause, resume, stop, abort):
+        app.command()(command)
+
+
+def run(
+    plan: Annotated[Path | None, typer.Option(help="Plan as TOML; else the default plan.")] = None,
+    controller: ControllerOption = CONTROLLER_ENDPOINT,
+    out: Annotated[
+        Path, typer.Option(help="Folder for session and figures; of a controller elsewhere: within its sessions.")
+    ] = Path("run-output"),
+    json: JsonOption = False,
+    key: KeyOption = None,
+    server_key: ServerKeyOption = None,
+    keys: KeysOption = None,
+) -> None:
+    """Run a plan with the services that are running already. Ctrl-C stops it cleanly."""
+    from controller.cli.asking import Controller, run_plan
+
+    at = Controller(controller, credentials(keys, key, server_key))
+    raise typer.Exit(run_plan(plan, at, out, json))
+
+
+def watch(
+    controller: ControllerOption = CONTROLLER_ENDPOINT,
+    json: JsonOption = False,
+    key: KeyOption = None,
+    server_key: ServerKeyOption = None,
+    keys: KeysOption = None,
+) -> None:
+    """Follow the run that goes on until it ends; Ctrl-C ends the watching alone."""
+    from controller.cli.asking import Controller, watch_run
+
+    raise typer.Exit(watch_run(Controller(controller, credentials(keys, key, server_key)), json))
+
+
+def status(
+    controller: ControllerOption = CONTROLLER_ENDPOINT,
+    json: JsonOption = False,
+    key: KeyOption = None,
+    server_key: ServerKeyOption = None,
+    keys: KeysOption = None,
+) -> None:
+    """Say where the run stands."""
+    from controller.cli.asking import Controller, show_status
+
+    show_status(Controller(controller, credentials(keys, key, server_key)), json)
+
+
+def pause(
+    controller: ControllerOption = CONTROLLER_ENDPOINT,
+    key: KeyOption = None,
+    server_key: ServerKeyOption = None,
+    keys: KeysOption = None,
+) -> None:
+    """Send no more batches until `resume`."""
+    _command("pause", controller, keys, key, server_key)
+
+
+def resume(
+    controller: ControllerOption = CONTROLLER_ENDPOINT,
+    key: KeyOption = None,
+    server_key: ServerKeyOption = None,
+    keys: KeysOption = None,
+) -> None:
+    """Go on after `pause`."""
+    _command("resume", controller, keys, key, server_key)
+
+
+def stop(
+    controller: ControllerOption = CONTROLLER_ENDPOINT,
+    key: KeyOption = None,
+    server_key: ServerKeyOption = None,
+    keys: KeysOption = None,
+) -> None:
+    """Finish the batch being measured, reconstruct, and end the run."""
+    _command("stop", controller, keys, key, server_key)
+
+
+def abort(
+    controller: ControllerOption = CONTROLLER_ENDPOINT,
+    key: KeyOption = None,
+    server_key: ServerKeyOption = None,
+    keys: KeysOption = None,
+) -> None:
+    """End the run now: park the instrument, keep every point."""
+    _command("abort", controller, keys, key, server_key)
+
+
+def _command(word: str, controller: str, keys: Path | None, key: str | None, server_key: str | None) -> None:
+    from controller.cli.asking import Controller, send_command
+
+    send_command(Controller(controller, credentials(keys, key, server_key)), word)

@@ -1,0 +1,67 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from protocols.errors import BadInput
+from protocols.security import Access, Credentials, KeyFolder
+
+MapOption = Annotated[str, typer.Option("--map", help="Map file (.ang, .ctf, .cpr) or the name of a shipped specimen.")]
+SeedOption = Annotated[int, typer.Option(min=0, help="Seed of everything random.")]
+SpeedOption = Annotated[
+    float, typer.Option(help="Instrument seconds per second of waiting; 'inf' waits for nothing.", show_default="inf")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else, on stdout.")]
+StdinOption = Annotated[bool, typer.Option(hidden=True, help="Also stop when stdin ends: the parent is gone.")]
+EndpointOption = Annotated[str, typer.Option(help="Where to listen.")]
+ControllerOption = Annotated[str, typer.Option(help="Endpoint of the controller service.")]
+KeyOption = Annotated[
+    str | None, typer.Option("--key", help="Own key: its name in the folder of keys, or a .key file.", metavar="NAME")
+]
+ServerKeyOption = Annotated[
+    str | None,
+    typer.Option("--server-key", help="Public key of the service: name, .pub file, or itself.", metavar="KEY"),
+]
+KeysOption = Annotated[
+    Path | None,
+    typer.Option("--keys", help="Folder of keys; else $GRAINLOOP_KEYS, else ~/.grainloop/keys.", metavar="FOLDER"),
+]
+
+
+def access(keys: Path | None, key: str | None) -> Access | None:
+    """How a service guards itself; not at all where no key is given.
+
+    Raises:
+        BadInput: no such key, or no list of allowed keys.
+        NotPermitted: others can read them.
+    """
+    return None if key is None else KeyFolder(keys).access(key)
+
+
+def credentials(
+    keys: Path | None, key: str | None, server_key: str | None, option: str = "--server-key"
+) -> Credentials | None:
+    """How a client proves itself and whom it expects; without both keys it uses none.
+
+    Args:
+        keys: folder of keys.
+        key: own key.
+        server_key: public key of the service.
+        option: that gives it, as sentences name it.
+
+    Raises:
+        BadInput: only one of the two is given, or there is no such key.
+        NotPermitted: others can read the own key.
+    """
+    if key is None and server_key is None:
+        return None
+    if key is None:
+        raise BadInput(f"{option} needs --key too: the service wants to know who asks.", field="key")
+    if server_key is None:
+        message = f"--key needs {option} too: only the public key of the service tells it from an impostor."
+        raise BadInput(message, field="server_key")
+    return KeyFolder(keys).credentials(key, server_key)

@@ -1,0 +1,111 @@
+"""`grainloop serve`: the three services, each in a process of its own."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from controller.cli.options import (
+    EndpointOption,
+    KeyOption,
+    KeysOption,
+    MapOption,
+    SeedOption,
+    SpeedOption,
+    StdinOption,
+    access,
+    credentials,
+)
+from protocols.endpoints import CONTROLLER_ENDPOINT, INSTRUMENT_ENDPOINT, MODEL_ENDPOINT, require_near
+from protocols.security import Credentials
+
+serve = typer.Typer(name="serve", help="Run one of the three services until Ctrl-C.", no_args_is_help=True)
+
+
+@serve.command("instrument")
+def serve_instrument(
+    driver: Annotated[str | None, typer.Option(help="Your driver, as module:object; else the simulator runs.")] = None,
+    specimen: MapOption = "ti64",
+    seed: SeedOption = 0,
+    speed_up: SpeedOption = math.inf,
+    endpoint: EndpointOption = INSTRUMENT_ENDPOINT,
+    key: KeyOption = None,
+    keys: KeysOption = None,
+    until_stdin_ends: StdinOption = False,
+) -> None:
+    """Serve an instrument: your driver, or a simulator with a real map as its specimen."""
+    from controller.cli import serving
+
+    guard = access(keys, key)
+    hosted = serving.load_own(driver) if driver else serving.simulator(specimen, seed, speed_up)
+    serving.serve("instrument", hosted.run, endpoint, until_stdin_ends, guard)
+
+
+@serve.command("model")
+def serve_model(
+    endpoint: EndpointOption = MODEL_ENDPOINT,
+    key: KeyOption = None,
+    keys: KeysOption = None,
+    until_stdin_ends: StdinOption = False,
+) -> None:
+    """Serve the model: reconstruction, uncertainty, proposals."""
+    from controller.cli import serving
+
+    guard = access(keys, key)
+    from model.service import run_model_service
+
+    serving.serve("model", run_model_service, endpoint, until_stdin_ends, guard)
+
+
+@serve.command("controller")
+def serve_controller(
+    instrument: Annotated[str, typer.Option(help="Endpoint of the instrument service.")] = INSTRUMENT_ENDPOINT,
+    model: Annotated[str, typer.Option(help="Endpoint of the model service.")] = MODEL_ENDPOINT,
+    endpoint: EndpointOption = CONTROLLER_ENDPOINT,
+    key: KeyOption = None,
+    keys: KeysOption = None,
+    instrument_key: Annotated[
+        str | None, typer.Option(help="Public key of the instrument service, if it uses keys.", metavar="KEY")
+    ] = None,
+    model_key: Annotated[
+        str | None, typer.Option(help="Public key of the model service, if it uses keys.", metavar="KEY")
+    ] = None,
+    local: Annotated[
+        bool, typer.Option("--local", help="Ask nobody here for a key; --key then only opens the other services.")
+    ] = False,
+    sessions: Annotated[
+        Path, typer.Option(help="Folder for sessions; with keys only owners may store elsewhere.")
+    ] = Path(),
+    until_stdin_ends: StdinOption = False,
+) -> None:
+    """Serve the controller: runs plans against an instrument and a model."""
+    from controller.cli import serving
+
+    guard = None if local else access(keys, key)
+    to_instrument = other_service("instrument", instrument, keys, key, instrument_key)
+    to_model = other_service("model", model, keys, key, model_key)
+    from controller.service import ControlService
+
+    serving.warm_up_controller()
+    control = ControlService(
+        instrument, model, instrument_keys=to_instrument, model_keys=to_model, sessions=sessions.resolve()
+    )
+    serving.serve("controller", control.run, endpoint, until_stdin_ends, guard)
+
+
+def other_service(
+    name: str, endpoint: str, keys: Path | None, own: str | None, public: str | None
+) -> Credentials | None:
+    """How the controller proves itself to another service; without keys only to one on this machine.
+
+    Raises:
+        BadInput: a key is missing.
+        NotPermitted: the service is on another machine and its key is not given.
+    """
+    if public is None:
+        require_near(endpoint, name, f"--{name}-key")
+        return None
+    return credentials(keys, own, public, f"--{name}-key")
