@@ -1,24 +1,33 @@
-"""Batches on their way: sent to the instrument, stored point by point, closed oldest first.
+"""Batches on their way: sent to the instrument, stored point by point, closed oldest first, withdrawn where they wait.
 
 A batch counts as done when the session file has it. One that fails is written down with what it brought; without the
 instrument, without the session file, or after three failures in a row the run cannot go on. What to measure is the
 core's business.
+
+A simulated instrument may be faster than time: it would have measured what is queued before the model can answer. So it
+gets one batch at a time; what waits behind that one waits here, and the answer of the model and the end of a batch come
+in the order that they have on the instrument clock. A real instrument queues by itself, and is asked to give back.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any
 
-from controller.asking import Asks
-from controller.core import Batch, Core
+from controller.asking import Asks, expect
+from controller.core import Core
+from controller.decided import Batch
+from controller.ledger import Closed
 from controller.session import CannotStore, SessionFile
 from controller.standing import Standing
+from controller.thinking import Thinking
 from protocols.errors import BadMessage, Cancelled, DeviceFailed, ErrorCode, GrainloopError, OutOfLimits
-from protocols.messages import PointsMeasured, ScanDone
+from protocols.messages import PointsMeasured, ScanDone, Withdraw, Withdrawn
 
 _SCAN_S = 600.0
 _SCAN_FACTOR = 20.0
+_WITHDRAW_S = 5.0
 _FAILURES_IN_A_ROW = 3
 GONE = frozenset({ErrorCode.UNAVAILABLE, ErrorCode.DEADLINE_EXCEEDED})
 """Errors that mean that the instrument cannot be talked to."""
@@ -28,26 +37,54 @@ class _TimeSpent(OutOfLimits):
     """The instrument took longer than it had declared, and its time is over."""
 
 
-class Batches:
-    """The batches that are out, oldest first.
+class _Out:
+    """A batch that is out; it is handed over at its turn, and has begun then as far as is known."""
 
-    Attributes:
-        closed: how many were closed.
-    """
+    def __init__(self, batch: Batch) -> None:
+        self.batch, self.number = batch, batch.request.batch
+        self.turn, self.begun = asyncio.Event(), False
+        self.task: asyncio.Task[ScanDone]
+
+
+class Batches:
+    """The batches that are out, oldest first."""
 
     def __init__(self, instrument: Asks, core: Core, session: SessionFile, standing: Standing) -> None:
         self._instrument, self._core, self._session, self._standing = instrument, core, session, standing
-        self._out: list[tuple[Batch, asyncio.Task[Any]]] = []
+        self._out: list[_Out] = []
+        self._going: set[asyncio.Task[ScanDone]] = set()
         self._failures_in_a_row = 0
-        self.closed = 0
+        self._one_at_a_time, self._gives_back = core.capabilities.simulated, True
 
     def __len__(self) -> int:
         return len(self._out)
 
-    def send(self, batch: Batch, about: dict[str, Any]) -> None:
+    @property
+    def next_is_decided(self) -> bool:
+        """Whether a batch that is no stop-gap waits behind the one being measured."""
+        return any(not one.batch.stop_gap for one in self._out[1:])
+
+    def send(self, batch: Batch, about: Mapping[str, Any]) -> None:
         """Store the decision, then send it."""
         self._session.add_decision(batch, about)
-        self._out.append((batch, asyncio.create_task(self._scan(batch))))
+        one = _Out(batch)
+        if not (self._one_at_a_time and self._out):
+            one.turn.set()
+        one.task = asyncio.create_task(self._scan(one))
+        self._out.append(one)
+
+    async def outlast(self, thinking: Thinking) -> bool:
+        """Whether the model answers before the oldest batch is over, by the instrument clock; waits for the first."""
+        if not self._out:
+            await asyncio.wait([thinking.task])
+            return True
+        oldest = self._out[0]
+        await asyncio.wait([oldest.task, thinking.task], return_when=asyncio.FIRST_COMPLETED)
+        if not oldest.task.done() or not self._one_at_a_time:
+            return thinking.task.done()
+        lasts_s = self._core.ledger.ends_s(oldest.number, _outcome(oldest.task)[0]) - thinking.asked_s
+        await asyncio.wait([thinking.task], timeout=max(0.0, lasts_s - thinking.elapsed_s))
+        return thinking.task.done() and thinking.elapsed_s <= lasts_s
 
     async def close_oldest(self) -> None:
         """Wait for the oldest batch, and close it.
@@ -55,14 +92,18 @@ class Batches:
         Raises:
             GrainloopError: the run cannot go on.
         """
-        batch, task = self._out[0]
-        await asyncio.wait([task])
+        oldest = self._out[0]
+        await asyncio.wait([oldest.task])
         self._out.pop(0)
-        done, error = _outcome(task)
-        self._close(batch, done, error)
+        error = self._close(oldest)
         if isinstance(error, _TimeSpent):
-            for _, queued in self._out:
-                queued.cancel()
+            for queued in self._out:
+                queued.task.cancel()
+        elif self._out:
+            self._out[0].turn.set()
+        self._count_failures(error)
+
+    def _count_failures(self, error: GrainloopError | None) -> None:
         if error is None or isinstance(error, Cancelled | _TimeSpent):
             self._failures_in_a_row = 0
             return
@@ -72,51 +113,96 @@ class Batches:
         if self._failures_in_a_row >= _FAILURES_IN_A_ROW:
             raise DeviceFailed(f"{self._failures_in_a_row} batches in a row failed; the last: {error}")
 
+    async def make_way(self) -> None:
+        """Take the stop-gap back that waits for its turn, if it has not begun."""
+        waiting = next((one for one in self._out[1:] if one.batch.stop_gap), None)
+        if waiting is None or not await self._taken_back(waiting) or waiting not in self._out:
+            return
+        self._out.remove(waiting)
+        waiting.task.cancel()
+        self._going.add(waiting.task)
+        waiting.task.add_done_callback(self._going.discard)
+        self._note_withdrawn(waiting)
+
+    async def _taken_back(self, one: _Out) -> bool:
+        if self._one_at_a_time or not self._gives_back:
+            return not one.begun
+        request = Withdraw(run=one.batch.request.run, section=one.batch.request.section, batch=one.number)
+        try:
+            reply = await self._instrument.request(request, deadline_s=_WITHDRAW_S)
+            return expect(reply, Withdrawn, "instrument").withdrawn
+        except GrainloopError as error:  # if the instrument is gone, the scans tell
+            self._gives_back = error.code is not ErrorCode.UNKNOWN_KIND
+            return False
+
     def withdraw_queued(self) -> None:
         """Take back what waits behind the batch being measured."""
-        unfinished = [task for _, task in self._out if not task.done()]
+        unfinished = [one.task for one in self._out if not one.task.done()]
         for task in unfinished[1:]:
             task.cancel()
 
     async def withdraw_all(self) -> None:
         """Take everything back, keeping what was measured."""
         left, self._out = self._out, []
-        for _, task in left:
-            task.cancel()
-        if left:
-            await asyncio.wait([task for _, task in left])
-        for batch, task in left:
-            self._close(batch, *_outcome(task))
+        for one in left:
+            one.task.cancel()
+        if tasks := {one.task for one in left} | self._going:
+            await asyncio.wait(tasks)
+        for one in left:
+            self._close(one)
 
-    async def _scan(self, batch: Batch) -> ScanDone:
-        number = batch.request.batch
+    async def _scan(self, one: _Out) -> ScanDone:
+        await one.turn.wait()
+        one.begun, number = True, one.number
 
         def arrived(message: Any) -> None:
             if not isinstance(message, PointsMeasured) or message.batch != number:
                 raise BadMessage(f"The instrument answered batch {number} with something else.", field="batch")
-            self._core.ledger.receive(number, message.points)
-            self._session.add_points(number, message.points)
-            if self._core.ledger.time_is_over(message.points):
+            received = self._core.ledger.receive(number, message.points)
+            self._session.add_points(number, received.kept)
+            if received.fault is not None:
+                raise DeviceFailed(received.fault, field="points")
+            if self._core.ledger.time_is_over(received.kept):
                 raise _TimeSpent("The instrument time of the budget is over; the rest of the batch was withdrawn.")
 
         deadline_s = _SCAN_S + _SCAN_FACTOR * self._core.ledger.open_s()
-        done = await self._instrument.request(batch.request, deadline_s=deadline_s, on_progress=arrived)
+        done = await self._instrument.request(one.batch.request, deadline_s=deadline_s, on_progress=arrived)
         if not isinstance(done, ScanDone) or done.batch != number:
             raise BadMessage(f"The instrument answered batch {number} with something else.", field="batch")
         return done
 
-    def _close(self, batch: Batch, done: ScanDone | None, error: GrainloopError | None) -> None:
-        number, asked = batch.request.batch, len(batch.request.point_id)
-        points = len(self._core.ledger.close(number, done))
-        self.closed += 1
-        self._session.close_batch(number, asked, points, done, None if error is None else str(error))
-        if error is None:
-            self._standing.say("batch_done", f"Batch {number}: {points} of {asked} points measured.")
+    def _close(self, one: _Out) -> GrainloopError | None:
+        """Write down how a batch that is over ended; returns what went wrong."""
+        done, error = _outcome(one.task)
+        if isinstance(error, Cancelled) and not one.begun:
+            self._note_withdrawn(one)
+            return error
+        asked, closed = len(one.batch.request.point_id), self._core.ledger.close(one.number, done)
+        if error is None and closed.lost:
+            name = self._core.capabilities.name
+            error = DeviceFailed(f"{name} called batch {one.number} done, but {closed.lost} of its points are missing.")
+        told = None if error is None else str(error)
+        self._session.close_batch(one.number, asked, len(closed.points), done, told)
+        self._say_closed(one, closed, asked, error)
+        return error
+
+    def _say_closed(self, one: _Out, closed: Closed, asked: int, error: GrainloopError | None) -> None:
+        number, points, say = one.number, len(closed.points), self._standing.say
+        if error is not None:
+            say("batch_failed", f"Batch {number} ended with {points} of {asked} points: {error}")
         else:
-            self._standing.say("batch_failed", f"Batch {number} ended with {points} of {asked} points: {error}")
+            why = " while the model was thinking" if one.batch.stop_gap else ""
+            say("batch_done", f"Batch {number}: {points} of {asked} points measured{why}.")
+        if closed.displaced:
+            far = f"up to {closed.farthest_px:.1f} px beside their targets; they count where they were measured."
+            say("displaced", f"Batch {number}: {closed.displaced} of {points} points were measured {far}")
+
+    def _note_withdrawn(self, one: _Out) -> None:
+        self._core.ledger.withdraw(one.number)
+        self._session.withdraw_batch(one.number, len(one.batch.request.point_id))
 
 
-def _outcome(task: asyncio.Task[Any]) -> tuple[ScanDone | None, GrainloopError | None]:
+def _outcome(task: asyncio.Task[ScanDone]) -> tuple[ScanDone | None, GrainloopError | None]:
     """What a finished task brought; bugs pass through."""
     if task.cancelled():
         return None, Cancelled("It was withdrawn.")

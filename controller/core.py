@@ -1,34 +1,29 @@
 """The decisions of a run, without sockets, clocks or files: replies go in, the next request comes out.
 
-Decision k is made from the points of exactly those batches that were closed when it is made, and the shell closes
-batches in a fixed rhythm (two are always out). So the same plan and the same replies give the same decisions, whatever
-the timing. Running the requests, files and operators is the shell's business (`controller.loop`).
+What depends on timing comes in from outside and is told with every batch (`When`): how long a decision took, which
+batches were over when the model was asked and when it had answered. So the same plan, the same replies and the same
+timing give the same decisions again. Running the requests, files and operators is the shell's business
+(`controller.loop`); how long things take is learned in `controller.pace`.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from controller.decided import Batch, Enough, When
 from controller.grid import around, coarse_grid, space_filling, spread_apart
 from controller.ledger import Ledger
+from controller.picks import Picks
 from controller.route import short_path, way_lengths
-from controller.why import Index, Why
 from protocols.capabilities import Capabilities
-from protocols.messages import (
-    REASON_CODES,
-    ProposalReason,
-    ProposalRequest,
-    Proposals,
-    Reconstruction,
-    ReconstructRequest,
-    ScanRequest,
-)
+from protocols.messages import ProposalReason, ProposalRequest, Reconstruction, ReconstructRequest
 from protocols.plan import RunPlan
+
+__all__ = ["BY_PLAN", "PIPELINE_DEPTH", "SPACE_FILLING", "Batch", "Core", "Enough", "When"]
 
 Pixels = NDArray[np.int32]
 
@@ -38,52 +33,17 @@ PIPELINE_DEPTH = 2
 SPACE_FILLING = "space_filling"
 BY_PLAN = "plan"
 _SEEDS = 2**63
-
-
-@dataclass(frozen=True)
-class Batch:
-    """A decided batch: the request, and for each of its points why it is asked for and how far the beam travels to it.
-
-    The way to the first point of a run is not known: the beam has not been used yet.
-    """
-
-    request: ScanRequest
-    why: Why
-    travel_px: NDArray[np.float32]
-    decided_by: str
-
-    @property
-    def gain_px(self) -> float:
-        """Pixels that the batch is forecast to put right."""
-        return round(float(self.why.gain.sum()), 3)
-
-    @property
-    def reasons(self) -> dict[str, int]:
-        """How many of its points are asked for why."""
-        codes, counts = np.unique(self.why.reason, return_counts=True)
-        return {REASON_CODES[int(code)].value: int(count) for code, count in zip(codes, counts, strict=True)}
-
-
-@dataclass(frozen=True)
-class Enough:
-    """The decision to measure no more, and why."""
-
-    why: str
-
-
-@dataclass(frozen=True)
-class _Picks:
-    position_px: Pixels
-    why: Why
-
-    def __len__(self) -> int:
-        return len(self.position_px)
-
-    def take(self, index: Index) -> _Picks:
-        return _Picks(self.position_px[index], self.why.take(index))
-
-    def then(self, more: _Picks) -> _Picks:
-        return _Picks(np.concatenate([self.position_px, more.position_px]), self.why.then(more.why))
+OUTLASTS = 1.25
+"""A batch lasts as many times as long as a decision, so that the answer is there before it ends."""
+STOP_GAP_DECISIONS = 0.25
+"""A stop-gap lasts as long as this share of a decision: long ones are chosen too early, …"""
+STOP_GAP_OVERHEADS = 10
+"""… and short ones cost more than they measure; so this many times what a request costs, …"""
+STOP_GAP_S = 0.2
+"""… and no less than messages need to come and go."""
+NOTHING_LEFT = "no pixel is left that may be measured"
+BUDGET_SPENT = "the budget is spent"
+NO_TIME = "no instrument time is left"
 
 
 class Core:
@@ -96,16 +56,18 @@ class Core:
 
     Attributes:
         ledger: points, budget and clock.
-        rounds: adaptive batches decided so far.
+        rounds: adaptive batches decided so far, stop-gaps not counted.
     """
 
     def __init__(self, plan: RunPlan, capabilities: Capabilities, run: str) -> None:
         self.plan, self.capabilities, self.run = plan, capabilities, run
         self.ledger = Ledger(plan, capabilities, run)
         self.rounds = 0
-        self._decisions = 0
+        self._questions = 0
+        self._asked, self._asked_s = When(0), 0.0
         self._decided_s = 0.0
         self._first_pass: list[Pixels] = []
+        self._left_over, self._left_by = Picks.none(), SPACE_FILLING
 
     def begin(self, light_s: float) -> None:
         """Plan the first pass; `light_s` is what the PL images took of the instrument time."""
@@ -120,56 +82,78 @@ class Core:
     def next_planned(self) -> Batch | None:
         """The next part of the first pass, or nothing when it is all out (or out of instrument time)."""
         while self._first_pass:
-            part = self._first_pass.pop(0)
-            batch = self._make(_plain(part, ProposalReason.FIRST_PASS), BY_PLAN, lambda: 0.0)
-            if batch is not None:
+            picks = Picks.plain(self._first_pass.pop(0), ProposalReason.FIRST_PASS)
+            if (batch := self._make(picks, BY_PLAN)) is not None:
                 return batch
         return None
+
+    def stop_gap(self) -> Batch | None:
+        """A short batch for while the model thinks: what its last answer left over, then the largest gaps.
+
+        Nothing where the plan wants none, or no point may be added.
+        """
+        count = min(self._stop_gap_size(), self.ledger.points_left) if self.plan.fill_in else 0
+        if count == 0:
+            return None
+        picks = self._left_over.allowed(self.ledger.askable & ~self._near_queued())
+        picks = picks.take(slice(count))
+        decided_by = self._left_by if len(picks) else SPACE_FILLING
+        return self._make(picks.then(self._fill(picks, count - len(picks))), decided_by, stop_gap=True)
 
     def question(self) -> ReconstructRequest | None:
         """What to ask the model before the next batch; nothing when no point may be added."""
         count = self._batch_size()
-        if count == 0:
+        if count == 0 or not self.ledger.askable.any():
             return None
-        excluded = np.argwhere(self._keep_away(count)).astype(np.int32)
-        share = self.plan.exploration_share
+        reserve = self._stop_gap_size() if self.plan.fill_in and self.ledger.pace.decision_s else 0
         propose = ProposalRequest(
-            count=count,
+            count=min(count + reserve, self.ledger.asked.size),
             policy=self.plan.policy,
-            exploration_share=share,
-            excluded_px=excluded,
+            exploration_share=self.plan.exploration_share,
+            excluded_px=np.argwhere(self._keep_away(count)).astype(np.int32),
             repeatable_px=np.argwhere(self.ledger.repeatable).astype(np.int32),
         )
-        return self._ask(propose)
+        question, ledger = self._ask(propose), self.ledger
+        self._asked = When(0, self._questions, ledger.batches_sent, ledger.batches_over)
+        self._asked_s = self.now_s
+        return question
 
     def final_question(self) -> ReconstructRequest:
         """What to ask the model when everything is measured."""
         return self._ask(None)
 
+    @property
+    def now_s(self) -> float:
+        """Instrument time of the newest thing that happened."""
+        return max(self.ledger.clock_s, self._decided_s)
+
     def decide(self, answer: Reconstruction | None, elapsed_s: Callable[[], float]) -> Batch | Enough:
         """The next batch.
 
         Args:
-            answer: of the model to `question`, or nothing when it gave none: then space filling decides.
-            elapsed_s: wall time that the decision has taken when called.
+            answer: of the model to the last `question`, or nothing when it gave none: then space filling decides.
+            elapsed_s: wall time since that question; called once, when the batch is chosen and ordered.
         """
         if answer is not None and answer.predicted_wrong < self.plan.stop_below:
             predicted = f"{answer.predicted_wrong:.2%} of the pixels"
             return Enough(f"the predicted share of wrong pixels, {predicted}, is below {self.plan.stop_below:.2%}")
-        count = self._batch_size()
-        picks = self._usable(answer.proposals if answer is not None else None, count)
+        proposals, count = None if answer is None else answer.proposals, self._batch_size()
+        picks, self._left_over = Picks.proposed(proposals).allowed(self.ledger.askable).split(count)
         if (why := self._hardly_pays(picks)) is not None:
             return Enough(why)
-        decided_by = (
-            answer.proposals.policy if answer is not None and answer.proposals and len(picks) else SPACE_FILLING
-        )
-        batch = self._make(picks.then(self._fill(picks, count - len(picks))), decided_by, elapsed_s)
+        decided_by = self._left_by = proposals.policy if proposals is not None and len(picks) else SPACE_FILLING
+        picks = picks.then(self._fill(picks, count - len(picks)))
+        if not len(picks):
+            return Enough(NOTHING_LEFT if self.ledger.points_left else BUDGET_SPENT)
+        batch = self._make(picks, decided_by, elapsed_s)
         if batch is None:
-            return Enough("the budget is spent" if self.ledger.points_left == 0 else "no instrument time is left")
+            return Enough(NO_TIME)
+        if answer is not None:
+            self.ledger.pace.decision_took(batch.when.elapsed_s)
         self.rounds += 1
         return batch
 
-    def _hardly_pays(self, picks: _Picks) -> str | None:
+    def _hardly_pays(self, picks: Picks) -> str | None:
         """Why a batch of these picks is not worth its time; nothing when it is, or when nobody forecast its gain."""
         least = self.plan.least_gain_per_s
         if not least or not len(picks):
@@ -192,67 +176,76 @@ class Core:
         return [part[i : i + most] for part in parts for i in range(0, len(part), most)]
 
     def _batch_size(self) -> int:
-        batches_left = max(1, self.plan.batches - self.rounds)
-        share = math.ceil(self.ledger.points_left / batches_left)
-        return min(share, self.capabilities.max_points_per_scan)
+        """The plan's share of what is left, or more where the model would take longer than that lasts."""
+        share = math.ceil(self.ledger.points_left / max(1, self.plan.batches - self.rounds))
+        lasting = self._points_lasting(OUTLASTS * self.ledger.pace.decision_s)
+        return min(max(share, lasting), self.ledger.points_left, self.capabilities.max_points_per_scan)
+
+    def _stop_gap_size(self) -> int:
+        thinking_s = STOP_GAP_DECISIONS * self.ledger.pace.decision_s
+        request_s = STOP_GAP_OVERHEADS * self.capabilities.timing.batch_overhead_s
+        size = self._points_lasting(max(thinking_s, request_s, STOP_GAP_S))
+        return min(size, self.capabilities.max_points_per_scan)
+
+    def _points_lasting(self, seconds: float) -> int:
+        return self.ledger.pace.points_lasting(seconds) if seconds else 0
 
     def _ask(self, propose: ProposalRequest | None) -> ReconstructRequest:
-        self._decisions += 1
+        self._questions += 1
         return ReconstructRequest(
             section_key=self.run,
             points=self.ledger.points.block(),
             method=self.plan.method,
             n_samples=self.plan.n_samples,
             steps=self.plan.steps,
-            seed=(self.plan.seed + self._decisions) % _SEEDS,
+            seed=(self.plan.seed + self._questions) % _SEEDS,
             propose=propose,
             want_light=propose is None,
         )
 
-    def _keep_away(self, count: int) -> NDArray[np.bool_]:
-        """(h, w) pixels not to propose: not askable, or so near to a queued point that its result may settle them."""
+    def _near_queued(self) -> NDArray[np.bool_]:
+        """(h, w) pixels so near to a queued point that its result may settle them."""
         ledger = self.ledger
         spacing = math.sqrt(ledger.asked.size / max(1, ledger.points_asked))
-        near = around(ledger.queued_px(), spacing / 2, self.capabilities.grid.shape_px) | ~ledger.askable
-        return near if (~near).sum() >= 4 * count else ~ledger.askable
+        return around(ledger.queued_px(), spacing / 2, self.capabilities.grid.shape_px)
 
-    def _usable(self, proposals: Proposals | None, count: int) -> _Picks:
-        """The best proposals inside the grid, on pixels that may be asked for, each pixel once."""
-        if proposals is None:
-            return _no_picks()
-        picks = _Picks(proposals.position_px, Why.told(proposals))
-        shape = self.ledger.asked.shape
-        picks = picks.take(np.all((picks.position_px >= 0) & (picks.position_px < shape), axis=1))
-        picks = picks.take(np.asarray(self.ledger.askable[tuple(picks.position_px.T)]))
-        _, first = np.unique(picks.position_px, axis=0, return_index=True)
-        return picks.take(np.sort(first)[:count])
+    def _keep_away(self, count: int) -> NDArray[np.bool_]:
+        """(h, w) pixels not to propose: not askable, or near a queued point while enough others are left."""
+        near = self._near_queued() | ~self.ledger.askable
+        return near if (~near).sum() >= 4 * count else ~self.ledger.askable
 
-    def _fill(self, picks: _Picks, missing: int) -> _Picks:
+    def _fill(self, picks: Picks, missing: int) -> Picks:
         if missing <= 0:
-            return _no_picks()
+            return Picks.none()
         taken = self.ledger.asked.copy()
         taken[tuple(picks.position_px.T)] = True
-        return _plain(space_filling(taken, missing), ProposalReason.SPACE_FILLING)
+        return Picks.plain(space_filling(taken, missing), ProposalReason.SPACE_FILLING)
 
-    def _make(self, picks: _Picks, decided_by: str, elapsed_s: Callable[[], float]) -> Batch | None:
-        """A batch along a short path, cut down (worst picks first) to the points and the time that are left."""
-        newest_s = max(self.ledger.clock_s, self._decided_s)
-        picks = picks.take(slice(self.ledger.points_left))
+    def _make(
+        self, picks: Picks, decided_by: str, elapsed_s: Callable[[], float] | None = None, *, stop_gap: bool = False
+    ) -> Batch | None:
+        """A batch along a short path, cut down (worst picks first) to the points and the time that are left.
+
+        With `elapsed_s` it answers the last question, else it is decided now.
+        """
+        picks, decided_s, when = picks.take(slice(self.ledger.points_left)), self.now_s, None
         while len(picks):
             path = picks.take(short_path(picks.position_px, self.ledger.beam_px))
-            decided_s = newest_s + elapsed_s()
+            if when is None:
+                when = self._when(elapsed_s)
+                decided_s = decided_s if when.question is None else max(decided_s, self._asked_s + when.elapsed_s)
             expected, left = self.ledger.expected_s(path.position_px), self.ledger.time_left_s(decided_s)
             if expected <= left:
                 self._decided_s = decided_s
                 travel = way_lengths(path.position_px, start=self.ledger.beam_px)
-                return Batch(self.ledger.order(path.position_px, decided_s), path.why, travel, decided_by)
+                request = self.ledger.order(path.position_px, decided_s)
+                return Batch(request, path.why, travel, decided_by, when, stop_gap)
             picks = picks.take(slice(min(len(picks) - 1, math.floor(len(picks) * max(0.0, left) / expected))))
         return None
 
-
-def _plain(position_px: Pixels, reason: ProposalReason) -> _Picks:
-    return _Picks(position_px, Why.plain(len(position_px), reason))
-
-
-def _no_picks() -> _Picks:
-    return _plain(np.empty((0, 2), np.int32), ProposalReason.SPACE_FILLING)
+    def _when(self, elapsed_s: Callable[[], float] | None) -> When:
+        over = self.ledger.batches_over
+        if elapsed_s is None:
+            return When(over)
+        asked = self._asked
+        return When(over, asked.question, asked.asked_sent, asked.asked_over, elapsed_s())

@@ -1,74 +1,66 @@
-"""What was asked for, what came back and what it may still cost: points, ids and instrument time of one section.
+"""What was asked for, what came back and what it may still cost: points, ids, exposure and time of a section.
 
 The ledger is the only place that hands out point ids and the only one that knows the budget, so that no limit is passed
 and no pixel is asked for twice, but for those that brought no orientation and may be repeated. A point counts against
-the budget from the moment it is asked for, because the beam may have been there even when its result is lost. Nothing
-here decides where to measure.
+the budget from the moment it is asked for, because the beam may have been there even when its result is lost; only a
+batch that was withdrawn before it began gives its points back. Nothing here decides where to measure.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from controller import plans
-from controller.route import path_length
+from controller.pace import Pace
+from controller.points import PointStore
 from protocols.capabilities import Capabilities
-from protocols.errors import DeviceFailed
 from protocols.messages import ScanDone, ScanRequest
 from protocols.plan import RunPlan
 from protocols.values import PointBlock
 
 Pixels = NDArray[np.int32]
-_FIRST_CAPACITY = 1024
-
-
-class PointStore:
-    """All points of the run in one growing set of columns; reading them copies nothing."""
-
-    def __init__(self) -> None:
-        empty = PointBlock.empty()
-        self._columns: dict[str, NDArray[Any]] = {
-            name: np.array(getattr(empty, name)) for name in PointBlock.model_fields
-        }
-        self._count = 0
-
-    def __len__(self) -> int:
-        return self._count
-
-    def append(self, block: PointBlock) -> None:
-        """Add the points of `block` at the end."""
-        end = self._count + len(block)
-        for name, column in self._columns.items():
-            if end > len(column):
-                grown = np.empty((max(_FIRST_CAPACITY, 2 * end), *column.shape[1:]), column.dtype)
-                grown[: self._count] = column[: self._count]
-                self._columns[name] = grown
-            self._columns[name][self._count : end] = getattr(block, name)
-        self._count = end
-
-    def block(self) -> PointBlock:
-        """Everything so far, read-only."""
-        return PointBlock(**{name: _frozen(column[: self._count]) for name, column in self._columns.items()})
-
-
-def _frozen(view: NDArray[Any]) -> NDArray[Any]:
-    view.flags.writeable = False
-    return view
+_ROUNDING = 1e-9
+_SINGLE_PRECISION = 1e-6
 
 
 @dataclass
 class _Order:
-    """A request that is out, with what it has brought so far."""
+    """A request that is out, with what it has brought so far, and which of its pixels had failed before."""
 
     request: ScanRequest
     declared_s: float
+    again: NDArray[np.bool_]
     missing: NDArray[np.bool_]
     blocks: list[PointBlock] = field(default_factory=list[PointBlock])
+
+
+@dataclass(frozen=True)
+class Received:
+    """What can be kept of a block that came, and what is wrong with the rest of it, if anything is."""
+
+    kept: PointBlock
+    fault: str | None
+
+
+@dataclass(frozen=True)
+class Closed:
+    """A batch that is over.
+
+    Attributes:
+        points: that it brought, in order.
+        lost: how many it did not bring.
+        displaced: how many were measured beside their target.
+        farthest_px: how far at most.
+    """
+
+    points: PointBlock
+    lost: int
+    displaced: int
+    farthest_px: float
 
 
 class Ledger:
@@ -78,22 +70,26 @@ class Ledger:
         max_points: the most points that may ever be asked for.
         asked: (h, w) bool, pixels that were asked for.
         points: what the finished batches brought, in order.
+        pace: how long batches and decisions take.
+        batches_over: how many were closed or withdrawn.
         clock_s: instrument clock at the newest finished batch.
         idle_s: how long the instrument had nothing to do, by its own account.
     """
 
     def __init__(self, plan: RunPlan, capabilities: Capabilities, run: str) -> None:
         self.plan, self.capabilities, self.run = plan, capabilities, run
-        self.max_points = plan.budget.max_points(capabilities.grid.size)
-        self.asked: NDArray[np.bool_] = np.zeros(capabilities.grid.shape_px, np.bool_)
-        self._failed: NDArray[np.bool_] = np.zeros(capabilities.grid.shape_px, np.bool_)
-        self._times: NDArray[np.uint8] = np.zeros(capabilities.grid.shape_px, np.uint8)
+        self.pace, self._dwell_s = Pace(plan, capabilities), plans.dwell_s(plan, capabilities)
+        self.max_points = plans.most_points(plan, capabilities)
+        shape = capabilities.grid.shape_px
+        self.asked: NDArray[np.bool_] = np.zeros(shape, np.bool_)
+        self._failed: NDArray[np.bool_] = np.zeros(shape, np.bool_)
+        self._times: NDArray[np.uint8] = np.zeros(shape, np.uint8)
+        self._dose_s: NDArray[np.float64] = np.zeros(shape, np.float64)
         self.points = PointStore()
-        self.clock_s = self.idle_s = self._busy_until_s = 0.0
+        self.clock_s = self.idle_s = self._busy_until_s = self._exposure_s = 0.0
         self._orders: dict[int, _Order] = {}
-        self._next_id = self._next_batch = 0
-        self._beam_px: Pixels | None = None
-        self._pace = 1.0
+        self._next_id = self._next_batch = self._spent = self.batches_over = 0
+        self._stands_px: Pixels | None = None
 
     def begin(self, light_s: float) -> None:
         """Count the PL images, the first thing that takes instrument time."""
@@ -102,17 +98,26 @@ class Ledger:
     @property
     def points_left(self) -> int:
         """Points that may still be asked for."""
-        return self.max_points - self._next_id
+        left, limit = self.max_points - self._spent, self.plan.budget.exposure_s
+        if limit is not None:
+            left = min(left, math.floor((limit - self._exposure_s) / self._dwell_s + _ROUNDING))
+        return max(0, left)
 
     @property
     def points_asked(self) -> int:
-        """Points asked for so far."""
-        return self._next_id
+        """Points asked for so far and not taken back."""
+        return self._spent
+
+    @property
+    def batches_sent(self) -> int:
+        """Batches asked for so far, withdrawn ones among them."""
+        return self._next_batch
 
     @property
     def beam_px(self) -> Pixels | None:
         """(2,) pixel where the beam will stand when everything queued is done."""
-        return self._beam_px
+        last = next(reversed(self._orders.values()), None)
+        return self._stands_px if last is None else last.request.position_px[-1]
 
     @property
     def repeatable(self) -> NDArray[np.bool_]:
@@ -121,7 +126,9 @@ class Ledger:
         A point whose result was lost is not among them: nobody knows how long the beam was there.
         """
         just_enough = self.points_left == np.count_nonzero(~self.asked)  # to measure every pixel once
-        return self._failed & (self._times <= self.plan.repeats) & (not just_enough)
+        may = self._failed & (self._times <= self.plan.repeats) & (not just_enough)
+        most_s = self.plan.budget.pixel_exposure_s
+        return may if most_s is None else may & (self._dose_s + self._dwell_s <= most_s * (1 + _ROUNDING))
 
     @property
     def askable(self) -> NDArray[np.bool_]:
@@ -135,25 +142,12 @@ class Ledger:
 
     def expected_s(self, pixels: Pixels) -> float:
         """Expected duration of a batch along `pixels` in this order: declared cost times the slowest pace seen."""
-        return self._pace * self._declared_s(pixels)
-
-    def _declared_s(self, pixels: Pixels) -> float:
-        timing = self.capabilities.timing
-        each = timing.settle_s + timing.point_overhead_s + plans.dwell_s(self.plan, self.capabilities)
-        travel = timing.travel_s_per_px * path_length(pixels, start=self._beam_px)
-        return timing.batch_overhead_s + each * len(pixels) + travel
+        return self.pace.slowest * self.pace.declared_s(pixels, self.beam_px)
 
     def affordable_points(self) -> int:
         """About how many points the budget of points and the declared cost of time allow in all."""
-        timing, grid_size = self.capabilities.timing, self.capabilities.grid.size
-        each = timing.settle_s + timing.point_overhead_s + plans.dwell_s(self.plan, self.capabilities)
-        left = self.time_left_s(0.0) - (self.plan.batches + 2) * timing.batch_overhead_s
-        low, high = 1, self.max_points
-        while low < high:
-            middle = (low + high + 1) // 2
-            travel = timing.travel_s_per_px * math.sqrt(grid_size * middle)
-            low, high = (middle, high) if each * middle + travel <= left else (low, middle - 1)
-        return low
+        overheads_s = (self.plan.batches + 2) * self.capabilities.timing.batch_overhead_s
+        return self.pace.points_within(self.time_left_s(0.0) - overheads_s, self.max_points)
 
     def time_left_s(self, not_before_s: float) -> float:
         """Instrument time left for a batch that starts after all that are out, and not before `not_before_s`."""
@@ -179,69 +173,111 @@ class Ledger:
             raise ValueError("a batch beyond the budget or the grid, or with a pixel that must not be asked for again")
         if len(np.unique(pixels[:, 0].astype(np.int64) * width + pixels[:, 1])) != count:
             raise ValueError("a batch that holds a pixel twice")
-        where = tuple(pixels.T)
-        self.asked[where], self._failed[where] = True, False
-        self._times[where] += 1
+        declared_s, where = self.pace.declared_s(pixels, self.beam_px), tuple(pixels.T)
+        again = self._failed[where]
+        self._spend(where, 1)
+        self._failed[where] = False
         request = ScanRequest(
             run=self.run,
             section=self.plan.section,
             batch=self._next_batch,
             point_id=np.arange(self._next_id, self._next_id + count, dtype=np.int64),
             position_px=pixels,
-            dwell_s=plans.dwell_s(self.plan, self.capabilities),
+            dwell_s=self._dwell_s,
             not_before_s=not_before_s,
         )
-        self._orders[request.batch] = _Order(request, self._declared_s(pixels), np.ones(count, np.bool_))
+        self._orders[request.batch] = _Order(request, declared_s, again, np.ones(count, np.bool_))
         self._next_id += count
         self._next_batch += 1
-        self._beam_px = pixels[-1]
         return request
 
-    def receive(self, batch: int, block: PointBlock) -> None:
-        """Take points of a batch that is still running.
+    def _spend(self, where: tuple[NDArray[np.int32], ...], sign: int) -> None:
+        """Count pixels, each of them once, as asked for, or take that back."""
+        self._times[where] = self._times[where].astype(np.int64) + sign
+        self.asked[where] = self._times[where] > 0
+        self._dose_s[where] += sign * self._dwell_s
+        self._exposure_s += sign * len(where[0]) * self._dwell_s
+        self._spent += sign * len(where[0])
 
-        Raises:
-            DeviceFailed: the instrument reports a point that was not asked for, twice, or outside the grid.
-        """
+    def withdraw(self, batch: int) -> None:
+        """Give back the points of a batch that never began."""
+        order = self._orders.pop(batch)
+        self.batches_over += 1
+        where = tuple(order.request.position_px.T)
+        self._spend(where, -1)
+        self._failed[where] = order.again
+
+    def receive(self, batch: int, block: PointBlock) -> Received:
+        """Take points of a batch that is still running: those that were asked for, each once, inside the grid."""
         order, name = self._orders[batch], self.capabilities.name
         place = block.point_id - order.request.point_id[0]
         known = (place >= 0) & (place < len(order.missing))
         known[known] = order.missing[place[known]]
-        if not known.all():
-            unknown = int(block.point_id[np.argmin(known)])
-            message = f"{name} reported point {unknown} in batch {batch}, which was not asked for or came before."
-            raise DeviceFailed(message, field="point_id", value=unknown)
-        if len(np.unique(place)) != len(place):
-            raise DeviceFailed(f"{name} reported a point of batch {batch} twice at once.", field="point_id")
-        inside = ((block.position_px >= 0) & (block.position_px < self.asked.shape)).all()
-        if not inside:
-            raise DeviceFailed(f"{name} reported a point outside the grid in batch {batch}.", field="position_px")
-        order.missing[place] = False
-        order.blocks.append(block)
+        first = np.zeros(len(place), np.bool_)
+        first[np.unique(place, return_index=True)[1]] = True
+        inside = ((block.position_px >= 0) & (block.position_px < self.asked.shape)).all(axis=1)
+        good = known & first & inside
+        kept = block if good.all() else block.select(good)
+        order.missing[place[good]] = False
+        order.blocks.append(kept)
+        if good.all():
+            return Received(kept, None)
+        worst = int(np.argmin(good))
+        point = f"{name} reported point {int(block.point_id[worst])} in batch {batch}"
+        if not known[worst] or not first[worst]:
+            return Received(kept, f"{point}, which was not asked for or came before.")
+        row, column = (int(n) for n in block.position_px[worst])
+        return Received(kept, f"{point} at row {row}, column {column}, outside the grid.")
 
-    def close(self, batch: int, done: ScanDone | None) -> PointBlock:
-        """Finish a batch, with what it brought; `done` is missing when it failed. Returns its points."""
+    def close(self, batch: int, done: ScanDone | None) -> Closed:
+        """Finish a batch, with what it brought; `done` is missing when it failed."""
         order = self._orders.pop(batch)
+        self.batches_over += 1
         block = PointBlock.concatenate(order.blocks)
         self.points.append(block)
+        self._stands_px = order.request.position_px[-1]
+        way = self._count(order, block)
         self._failed[tuple(block.position_px.T)] = ~block.indexed
+        self._tell_time(order, block, done)
+        farthest = float(way.max(initial=0.0))
+        return Closed(block, int(order.missing.sum()), int((way > 0).sum()), farthest)
+
+    def _count(self, order: _Order, block: PointBlock) -> NDArray[np.float64]:
+        """Count exposures as reported, and where: (N,) how far from its target each point was measured, in pixels."""
+        target = order.request.position_px[block.point_id - order.request.point_id[0]]
+        way = np.hypot(*(block.position_px - target).T.astype(np.float64))
+        beside = tuple(block.position_px[way > 0].T)
+        self.asked[beside] = True
+        np.add.at(self._times, beside, 1)
+        np.add.at(self._dose_s, beside, self._dwell_s)
+        longer_s = block.dwell_s.astype(np.float64) - self._dwell_s
+        longer_s[np.abs(longer_s) < _SINGLE_PRECISION * self._dwell_s] = 0.0
+        np.add.at(self._dose_s, tuple(block.position_px.T), longer_s)
+        self._exposure_s += float(longer_s.sum())
+        return way
+
+    def _tell_time(self, order: _Order, block: PointBlock, done: ScanDone | None) -> None:
         began_s = max(self._busy_until_s, order.request.not_before_s)
         if done is not None:
             self.idle_s += done.idle_s
-            self._pace = max(self._pace, (done.finished_s - began_s) / order.declared_s)
+            self.pace.batch_took(done.finished_s - began_s, order.declared_s)
         newest_s = float(block.time_s.max()) if len(block) else 0.0
         self.clock_s = max(self.clock_s, newest_s, 0.0 if done is None else done.finished_s)
         # A batch that failed may have taken longer than its last point says.
-        spent_s = 0.0 if done is not None else self._pace * order.declared_s
+        spent_s = 0.0 if done is not None else self.pace.slowest * order.declared_s
         self._busy_until_s = max(self.clock_s, began_s + spent_s)
-        return block
 
     def open_s(self) -> float:
         """Expected duration of all batches that are out, waiting included."""
         return self._free_at_s() - self._busy_until_s
 
+    def ends_s(self, batch: int, done: ScanDone | None) -> float:
+        """Instrument time at which a batch that is out has ended, as far as it told."""
+        times = [float(block.time_s.max()) for block in self._orders[batch].blocks if len(block)]
+        return max([self.clock_s, *times] + ([] if done is None else [done.finished_s]))
+
     def _free_at_s(self) -> float:
         free_s = self._busy_until_s
         for order in self._orders.values():
-            free_s = max(free_s, order.request.not_before_s) + self._pace * order.declared_s
+            free_s = max(free_s, order.request.not_before_s) + self.pace.slowest * order.declared_s
         return free_s

@@ -1,27 +1,26 @@
 """Carrying a run out: the asyncio shell between the decisions (`controller.core`) and services, file and operator.
 
-describe → PL → coarse grid → (reconstruct → propose → decide → scan) … → final reconstruction. Two batches are always
-out. A model that gives no answer is replaced by space filling. Every way out leads to FINISHED with a reason, a parked
-instrument and a closed file.
+describe → PL → coarse grid → (reconstruct → propose → decide → scan) … → final reconstruction. The instrument always
+has a queued batch: a stop-gap until the model has answered, then what the answer asks for. A model that gives no answer
+is replaced by space filling. Every way out leads to FINISHED with a reason, a parked instrument and a closed file.
 """
 
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import structlog
 
 from controller.asking import Asks
 from controller.batches import GONE
-from controller.core import PIPELINE_DEPTH, Batch, Enough
+from controller.core import BUDGET_SPENT, NOTHING_LEFT, PIPELINE_DEPTH, Batch, Enough
 from controller.preparing import Prepared, prepare
 from controller.standing import Standing
+from controller.thinking import Thinking
 from protocols.errors import GrainloopError
-from protocols.messages import Park, Reconstruction, ReconstructRequest, RunCommand, RunEvent, RunFinished
+from protocols.messages import Park, Reconstruction, RunCommand, RunEvent, RunFinished
 from protocols.plan import RunPlan
 from protocols.states import FinishReason, RunState, Trigger, move
 
@@ -53,7 +52,8 @@ class Run:
         self._instrument, self._model = instrument, model
         self._ready: Prepared | None = None
         self._work: asyncio.Task[None] | None = None
-        self._thinking: asyncio.Task[Reconstruction] | None = None
+        self._thinking: Thinking | None = None
+        self._asked_over = 0
         self._may_go_on, self._finished = asyncio.Event(), asyncio.Event()
         self._may_go_on.set()
         self._stopped = False
@@ -75,6 +75,8 @@ class Run:
         self.standing.say(_PAST[command.value], f"The operator {_PAST[command.value]} the run.")
         if command is RunCommand.PAUSE:
             self._may_go_on.clear()
+            if self._ready is not None:
+                await self._ready.batches.make_way()
         else:
             self._may_go_on.set()
         if command is RunCommand.STOP:
@@ -91,7 +93,7 @@ class Run:
         """Neither the model's answer nor the queued batch is needed any more; the batch being measured is finished."""
         self._stopped = True
         if self._thinking is not None:
-            self._thinking.cancel()
+            self._thinking.task.cancel()
         if self._ready is not None:
             self._ready.batches.withdraw_queued()
 
@@ -102,7 +104,8 @@ class Run:
         Raises:
             GrainloopError: nothing could be started: no instrument, a plan outside its limits, no session file.
         """
-        began = time.monotonic()
+        loop = asyncio.get_running_loop()
+        began = loop.time()
         self.standing.move(Trigger.START)
         self._work = asyncio.create_task(self._run())
         try:
@@ -115,7 +118,7 @@ class Run:
         reason, detail = await self._leave(error)
         if error is not None and never_began:
             raise error
-        return self._report(reason, detail, time.monotonic() - began)
+        return self._report(reason, detail, loop.time() - began)
 
     async def _run(self) -> None:
         self._ready = ready = await prepare(self.plan, self.path, self._instrument, self._model, self.standing)
@@ -123,7 +126,6 @@ class Run:
             self.standing.move(Trigger.PREPARED)
             self.standing.say("running", f"Measuring at most {ready.core.ledger.max_points} points.")
             await self._pump(ready)
-            await self._may_go_on.wait()
         if self.standing.state is RunState.RUNNING:
             self.standing.move(Trigger.DONE)
         if len(ready.core.ledger.points):
@@ -131,57 +133,94 @@ class Run:
         await ready.link.close()
 
     async def _pump(self, ready: Prepared) -> None:
-        """Keep two batches out; close them oldest first, so that what a decision knows never depends on timing."""
+        """Keep the instrument and the model busy until there is nothing more to measure."""
         while True:
-            while len(ready.batches) < PIPELINE_DEPTH and (decided := await self._next(ready)) is not None:
-                ready.batches.send(*decided)
-            if not len(ready.batches):
+            self._ask(ready)
+            self._top_up(ready)
+            if not len(ready.batches) and self._thinking is not None and not ready.core.ledger.points_left:
+                await self._give_up_thinking()
+            if len(ready.batches) or self._thinking is not None:
+                await self._step(ready)
+            elif self._may_go_on.is_set():
                 return
-            await ready.batches.close_oldest()
+            else:
+                await self._may_go_on.wait()
 
-    async def _next(self, ready: Prepared) -> tuple[Batch, dict[str, Any]] | None:
-        """The next batch and what is known about its decision; nothing when there is none to send now."""
-        await self._may_go_on.wait()
-        if self.standing.state is not RunState.RUNNING or self._no_more:
-            return None
-        if (planned := ready.core.next_planned()) is not None:
-            return planned, {"round": 0}
-        return await self._decide(ready) if ready.batches.closed or not len(ready.batches) else None
+    @property
+    def _may_send(self) -> bool:
+        return self.standing.state is RunState.RUNNING and not self._no_more and self._may_go_on.is_set()
 
-    async def _decide(self, ready: Prepared) -> tuple[Batch, dict[str, Any]] | None:
-        core, began = ready.core, time.monotonic()
-        question = core.question()
+    def _ask(self, ready: Prepared) -> None:
+        """Ask the model as soon as there is news for the batch that comes next."""
+        core, over = ready.core, ready.core.ledger.batches_over
+        if not self._may_send or self._thinking is not None or core.has_planned or ready.batches.next_is_decided:
+            return
+        if over == self._asked_over and len(ready.batches):
+            return
+        self._asked_over, question = over, core.question()
         if question is None:
-            self._no_more = "the budget is spent"
-            return None
-        answer = await self._answer(ready, question)
-        if self.standing.state is RunState.STOPPING:
-            return None
-        decided = core.decide(answer, lambda: time.monotonic() - began)
+            self._no_more = BUDGET_SPENT if core.ledger.points_left == 0 else NOTHING_LEFT
+            return
+        self._thinking = Thinking(ready.link.reconstruct(question), core.now_s, len(question.points))
+
+    def _top_up(self, ready: Prepared) -> None:
+        """Queue what is planned, then what fills in until the model has answered."""
+        while self._may_send and len(ready.batches) < PIPELINE_DEPTH:
+            batch = ready.core.next_planned()
+            if batch is None and (len(ready.batches) or self._thinking is not None):
+                batch = ready.core.stop_gap()
+            if batch is None:
+                return
+            ready.batches.send(batch, {"round": ready.core.rounds})
+
+    async def _step(self, ready: Prepared) -> None:
+        """Wait for what happens next, the model's answer or the end of the oldest batch, and see to it."""
+        if self._thinking is not None and self._may_go_on.is_set():
+            answered = await ready.batches.outlast(self._thinking)
+            if answered and self._may_go_on.is_set():
+                await self._decide(ready, self._thinking)
+                return
+        if len(ready.batches):
+            await ready.batches.close_oldest()
+        else:
+            await self._may_go_on.wait()
+
+    async def _decide(self, ready: Prepared, thinking: Thinking) -> None:
+        """Put what the model's answer asks for in the place of the stop-gap that waits."""
+        core, answered_at, loop = ready.core, thinking.elapsed_s, asyncio.get_running_loop()
+        began, self._thinking = loop.time(), None
+        answer = await self._answer(thinking)
+        if self.standing.state is not RunState.RUNNING:
+            return
+        await ready.batches.make_way()
+        decided = core.decide(answer, lambda: answered_at + loop.time() - began)
+        predicted = None if answer is None else answer.predicted_wrong
+        if isinstance(decided, Batch):
+            about = {"round": core.rounds, "data_points": thinking.points, "predicted_wrong": predicted}
+            ready.batches.send(decided, about)
+        if answer is not None:
+            self._keep(ready, "latest", answer, thinking.points)
         if isinstance(decided, Enough):
             self._no_more = decided.why
-            return None
-        seconds, count = time.monotonic() - began, len(decided.request.point_id)
+            return
+        count = len(decided.request.point_id)
         self.standing.say("decided", f"Round {core.rounds}: {count} points chosen by {decided.decided_by}.")
-        predicted = None if answer is None else answer.predicted_wrong
-        about = {"round": core.rounds, "data_points": len(question.points), "predicted_wrong": predicted}
-        return decided, about | {"seconds": seconds}
 
-    async def _answer(self, ready: Prepared, question: ReconstructRequest) -> Reconstruction | None:
+    async def _answer(self, thinking: Thinking) -> Reconstruction | None:
         """The model's answer, or nothing: it failed, or the operator stopped the run meanwhile."""
-        self._thinking = asyncio.create_task(ready.link.reconstruct(question))
         try:
-            answer = await self._thinking
+            return await thinking.task
         except GrainloopError as error:
             self.standing.say("model_failed", f"{error} Space filling decides this batch.")
-            return None
         except asyncio.CancelledError:
-            self._thinking.cancel()
-            if self._stopped and not self._aborted:
-                return None
-            raise
-        self._keep(ready, "latest", answer, len(question.points))
-        return answer
+            if not self._stopped or self._aborted:
+                raise
+        return None
+
+    async def _give_up_thinking(self) -> None:
+        if self._thinking is not None:
+            thinking, self._thinking = self._thinking, None
+            await thinking.give_up()
 
     async def _reconstruct_finally(self, ready: Prepared) -> None:
         try:
@@ -238,6 +277,7 @@ class Run:
                 await self._ready.batches.withdraw_all()
         finally:
             await self._park(patience_s)
+            await self._give_up_thinking()
 
     async def _park(self, patience_s: float) -> None:
         try:

@@ -66,6 +66,7 @@ def check_plan(plan: RunPlan, capabilities: Capabilities) -> None:
     if why_no_light(plan, capabilities) is None:
         _check_light(plan, capabilities)
     _check_time(plan, capabilities)
+    _check_exposure(plan, capabilities)
 
 
 def check_model(plan: RunPlan, model: ModelDescription) -> None:
@@ -108,6 +109,12 @@ def light_seconds(plan: RunPlan, capabilities: Capabilities) -> float:
 def dwell_s(plan: RunPlan, capabilities: Capabilities) -> float:
     """Exposure of a point: the plan's, or the instrument's default."""
     return capabilities.default_dwell_s if plan.dwell_s is None else plan.dwell_s
+
+
+def most_points(plan: RunPlan, capabilities: Capabilities) -> int:
+    """The most points that the budget allows: by number, share, and sum of exposures."""
+    most, limit_s = plan.budget.max_points(capabilities.grid.size), plan.budget.exposure_s
+    return most if limit_s is None else min(most, int(limit_s / dwell_s(plan, capabilities) + 1e-9))
 
 
 def _plain(message: str) -> str:
@@ -163,3 +170,14 @@ def _check_time(plan: RunPlan, capabilities: Capabilities) -> None:
             f"the PL images and one scan point take {needed:.3g} s."
         )
         raise OutOfLimits(message, field="budget.instrument_s", value=limit)
+
+
+def _check_exposure(plan: RunPlan, capabilities: Capabilities) -> None:
+    for field in ("exposure_s", "pixel_exposure_s"):
+        limit, needed = getattr(plan.budget, field), dwell_s(plan, capabilities)
+        if limit is not None and limit < needed * (1 - 1e-9):
+            message = (
+                f"The plan's budget.{field} = {limit:g} s is too short on {capabilities.name}: "
+                f"one scan point is exposed for {needed:.3g} s."
+            )
+            raise OutOfLimits(message, field=f"budget.{field}", value=limit)

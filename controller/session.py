@@ -1,8 +1,8 @@
 """Writing `session.h5`: everything a run was told, asked, measured and inferred, flushed as it goes.
 
 The file is ordinary HDF5 in the default format (no SWMR, no newer library version), so that whatever was flushed can be
-read after the writer was killed. Layout, version 3 (version 2 has no evidence with the points asked for, version 1 no
-/inferred/…/bound90_deg either):
+read after the writer was killed. Layout, version 4 (version 3 has no batches that were withdrawn and tells of no timing
+with decisions, version 2 has no evidence with the points asked for, version 1 no /inferred/…/bound90_deg either):
 
     /                   attributes: format, format_version, created, finish_reason, finish_detail
     /plan, /capabilities, /software     JSON
@@ -10,7 +10,8 @@ read after the writer was killed. Layout, version 3 (version 2 has no evidence w
     /requested/…        columns, one row per point asked for: point_id, position_px, batch, reason, gain, and
                         as evidence p_wrong, competing, misorientation_deg, travel_px (`controller.why`)
     /measured/…         columns, one row per point measured: those of `PointBlock`, and batch
-    /batches, /decisions, /events       one JSON text per row
+    /batches, /decisions, /events       one JSON text per row; batches in the order in which they were closed or
+                        withdrawn, decisions in that of sending, with their timing (`controller.decided`)
     /inferred/latest/…, /inferred/final/…   maps of the newest and of the last reconstruction
 
 What was measured and what was inferred never share a group. Reading is the business of `controller.session_reader`.
@@ -22,6 +23,7 @@ import json
 import platform
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import wraps
 from importlib.metadata import PackageNotFoundError, version
@@ -31,7 +33,7 @@ from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 import h5py
 import numpy as np
 
-from controller.core import Batch
+from controller.decided import Batch
 from protocols.capabilities import Capabilities
 from protocols.errors import BadInput, ErrorCode, GrainloopError
 from protocols.messages import REASON_CODES, Reconstruction, RunEvent, ScanDone
@@ -43,7 +45,7 @@ Node = Any
 """A file, group or dataset: h5py types them only in part."""
 
 FORMAT: Final = "grainloop-session"
-FORMAT_VERSION: Final = 3
+FORMAT_VERSION: Final = 4
 INFERRED_MAPS: Final = ("orientation", "phase_id", "expected_error_deg", "bound90_deg", "p_wrong", "boundary", "grain")
 _ROWS_PER_CHUNK = 4096
 _TEXTS_PER_CHUNK = 64
@@ -174,6 +176,7 @@ class SessionFile:
         self._requested.append(rows)
         sent = {"batch": request.batch, "points": len(request.point_id), "not_before_s": request.not_before_s}
         told = {"decided_by": batch.decided_by, "reasons": batch.reasons, "gain_px": batch.gain_px}
+        told |= {"stop_gap": batch.stop_gap, "when": asdict(batch.when)}
         _append_text(self._texts["decisions"], json.dumps(sent | told | dict(about)))
 
     @_stored
@@ -187,6 +190,12 @@ class SessionFile:
         """How a batch ended."""
         times = {} if done is None else done.model_dump(include={"started_s", "finished_s", "idle_s"})
         row = {"batch": batch, "asked": asked, "points": points, "ok": done is not None, "error": error} | times
+        _append_text(self._texts["batches"], json.dumps(row))
+
+    @_stored
+    def withdraw_batch(self, batch: int, asked: int) -> None:
+        """A batch was taken back before it began."""
+        row = {"batch": batch, "asked": asked, "points": 0, "ok": False, "error": None, "withdrawn": True}
         _append_text(self._texts["batches"], json.dumps(row))
 
     @_stored

@@ -75,9 +75,9 @@ class Session:
     Attributes:
         points: every acknowledged point, in the order of arrival.
         batch: (N,) the batch of each point.
-        requested: what was asked for, with reasons and gains.
-        batches: one record per closed batch.
-        decisions: one record per decision.
+        requested: what was asked for and not withdrawn, with reasons and gains.
+        batches: one record per batch that was closed or withdrawn.
+        decisions: one record per decision, those of batches that were withdrawn among them.
         latest: the newest reconstruction of a running loop, if any.
         final: the one made when everything was measured, if any.
         finish_reason: empty while running, or after a crash.
@@ -138,6 +138,7 @@ def _check_format(file: Node, path: Path) -> None:
 
 def _read(file: Node, path: Path) -> Session:
     points, batch = _read_points(file["measured"])
+    batches = tuple(json.loads(row) for row in _rows(file["batches"]))
     return Session(
         path=path,
         plan=RunPlan.model_validate_json(_text(file["plan"])),
@@ -147,8 +148,8 @@ def _read(file: Node, path: Path) -> Session:
         light=_read_light(file["light"]) if "light" in file else None,
         points=points,
         batch=batch,
-        requested=Requested(**_read_columns(file["requested"])),
-        batches=tuple(json.loads(row) for row in _rows(file["batches"])),
+        requested=Requested(**_read_requested(file["requested"], batches)),
+        batches=batches,
         decisions=tuple(json.loads(row) for row in _rows(file["decisions"])),
         events=tuple(RunEvent.model_validate_json(row) for row in _rows(file["events"])),
         latest=_read_inferred(file["inferred"], "latest"),
@@ -170,6 +171,13 @@ def _read_columns(group: Node) -> dict[str, NDArray[Any]]:
     """All columns, cut to the shortest: a writer that was killed may have lengthened only some of them."""
     rows = min(column.shape[0] for column in group.values())
     return {name: np.asarray(column[:rows]) for name, column in group.items()}
+
+
+def _read_requested(group: Node, batches: tuple[dict[str, Any], ...]) -> dict[str, NDArray[Any]]:
+    """The columns of everything asked for, but for batches that were withdrawn."""
+    columns = _read_columns(group)
+    kept = ~np.isin(columns["batch"], [row["batch"] for row in batches if row.get("withdrawn")])
+    return {name: column[kept] for name, column in columns.items()}
 
 
 def _read_points(group: Node) -> tuple[PointBlock, NDArray[np.int32]]:

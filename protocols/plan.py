@@ -26,11 +26,15 @@ class Budget(Value):
         fraction: share of the pixels of the grid that may be measured.
         points: number of points, if smaller.
         instrument_s: time on the instrument clock, PL included.
+        exposure_s: sum of the exposures of all points, repeats included.
+        pixel_exposure_s: sum of the exposures of any one pixel.
     """
 
     fraction: Fraction = 0.06
     points: Annotated[int, Field(ge=1)] | None = None
     instrument_s: Annotated[float, Field(gt=0)] | None = None
+    exposure_s: Annotated[float, Field(gt=0)] | None = None
+    pixel_exposure_s: Annotated[float, Field(gt=0)] | None = None
 
     def max_points(self, grid_size: int) -> int:
         """The number of points that this budget allows on a grid of `grid_size` pixels (at least 1)."""
@@ -46,7 +50,10 @@ class RunPlan(Value):
         first_pass: share of the budget spent on the coarse regular grid, if that is less than `first_pass_most`.
         first_pass_most: share of the pixels of the section that the coarse grid takes at most, if that is more than
             `LEAST_FIRST_POINTS`: more of it only delays the points that are chosen.
-        batches: number of adaptive batches that the rest of the budget is divided into.
+        batches: number of adaptive batches that the rest of the budget is divided into; fewer where the model takes
+            longer than one of them lasts.
+        fill_in: where the model has not answered in time, measure what its last answer left over, or the largest gaps,
+            instead of letting the instrument wait.
         light_angles_deg: stage angles of the PL stack.
         use_light: take and use PL images where the instrument can.
         dwell_s: exposure per point, or the instrument's default.
@@ -69,6 +76,7 @@ class RunPlan(Value):
     first_pass: Fraction = 0.5
     first_pass_most: Fraction = 0.02
     batches: Annotated[int, Field(ge=1, le=10_000)] = 8
+    fill_in: bool = True
     use_light: bool = True
     light_angles_deg: tuple[float, ...] = tuple(float(a) for a in range(0, 180, 10))
     dwell_s: Annotated[float, Field(gt=0)] | None = None

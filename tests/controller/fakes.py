@@ -82,7 +82,7 @@ class FakeInstrument:
     """Serves scans first come, first served.
 
     Args:
-        fail: batches that fail after half of their points, with the error to raise.
+        fail: scans (numbered from 0) that fail after half of their points, with the error to raise.
         hold: called (and awaited) before each scan.
         light: called (and awaited) before PL images are taken.
         pace: how much slower it is than declared.
@@ -130,6 +130,7 @@ class FakeInstrument:
         return LightTaken(section=0, light=light, seconds=seconds)
 
     async def _scan(self, request: ScanRequest, on_progress: Any) -> ScanDone:
+        number = len(self.scans)
         self.scans.append(request)
         await asyncio.sleep(0)
         if self._hold is not None:
@@ -141,7 +142,7 @@ class FakeInstrument:
         half = max(1, len(request.point_id) // 2)
         first, second = (block_of(request, start, part, self._pace) for part in (slice(half), slice(half, None)))
         on_progress(PointsMeasured(batch=request.batch, points=first))
-        if (error := self._fail.get(request.batch)) is not None:
+        if (error := self._fail.get(number)) is not None:
             self.clock_s = float(first.time_s[-1])
             raise error
         if len(second):

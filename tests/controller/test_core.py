@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from controller.core import Batch, Core, Enough
-from controller.ledger import PointStore
-from protocols.errors import DeviceFailed
+from controller.ledger import Ledger, Received
+from controller.points import PointStore
 from protocols.messages import ScanDone
 from protocols.plan import Budget, RunPlan
 from protocols.values import PointBlock
@@ -153,21 +153,33 @@ def test_seeds_differ_between_questions_and_follow_the_plan() -> None:
     assert seeds(2**63 - 1)[0] == 0
 
 
-@pytest.mark.parametrize("case", ["unknown", "twice", "outside"])
-def test_points_that_nobody_asked_for_are_refused(case: str) -> None:
-    bench = Bench(RunPlan(budget=Budget(fraction=0.3)))
-    batch = bench.core.next_planned()
-    assert batch is not None
+@pytest.mark.parametrize("case", ["unknown", "before", "twice", "outside"])
+def test_points_that_nobody_asked_for_are_told_and_the_others_kept(case: str) -> None:
+    ledger, batch = begun(RunPlan(budget=Budget(fraction=0.3)))
     good = block_of(batch.request, 0.0)
-    columns = {name: getattr(good, name) for name in PointBlock.model_fields}
+    changed = {name: np.array(getattr(good, name)) for name in PointBlock.model_fields}
     if case == "unknown":
-        columns["point_id"] = good.point_id + 1000
+        changed["point_id"][1] += 1000
     if case == "outside":
-        columns["position_px"] = good.position_px + 100
+        changed["position_px"][1] += 100
+    if case == "before":
+        assert ledger.receive(0, good.select([1])) == Received(good.select([1]), None)
     if case == "twice":
-        bench.core.ledger.receive(0, good)
-    with pytest.raises(DeviceFailed, match="Fake-1 reported"):
-        bench.core.ledger.receive(0, PointBlock(**columns))
+        changed["point_id"][1] = changed["point_id"][2]
+    received = ledger.receive(0, PointBlock(**changed))
+    assert received.fault is not None
+    assert received.fault.startswith(f"Fake-1 reported point {changed['point_id'][1 if case != 'twice' else 2]}")
+    others = [i for i in range(len(good)) if i != (2 if case == "twice" else 1)]
+    assert received.kept == PointBlock(**changed).select(others)
+
+
+def begun(plan: RunPlan, **declared: Any) -> tuple[Ledger, Batch]:
+    """A ledger with the first batch out."""
+    core = Core(plan, capabilities(SHAPE, **declared), "run")
+    core.begin(0.0)
+    batch = core.next_planned()
+    assert batch is not None
+    return core.ledger, batch
 
 
 def test_the_model_is_asked_as_the_plan_says() -> None:

@@ -1,0 +1,66 @@
+"""What a decision is: a batch, with why its points are asked for and when it was decided, or the end of the run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from controller.why import Why
+from protocols.messages import REASON_CODES, ScanRequest
+
+
+@dataclass(frozen=True)
+class When:
+    """What a decision depends on that depends on timing; with this and the replies it can be made again.
+
+    Attributes:
+        over: batches closed or withdrawn before it was made.
+        question: number of the question to the model that it answers, from 1; nothing where none was needed.
+        asked_sent: batches sent when that was asked.
+        asked_over: batches closed or withdrawn when that was asked.
+        elapsed_s: from the question to the decision.
+    """
+
+    over: int
+    question: int | None = None
+    asked_sent: int | None = None
+    asked_over: int | None = None
+    elapsed_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A decided batch: the request, and for each of its points why it is asked for and how far the beam travels to it.
+
+    The way to the first point of a run is not known: the beam has not been used yet.
+
+    Attributes:
+        stop_gap: it keeps the instrument busy while the model thinks, and gives way to its answer until it has begun.
+    """
+
+    request: ScanRequest
+    why: Why
+    travel_px: NDArray[np.float32]
+    decided_by: str
+    when: When
+    stop_gap: bool = False
+
+    @property
+    def gain_px(self) -> float:
+        """Pixels that the batch is forecast to put right."""
+        return round(float(self.why.gain.sum()), 3)
+
+    @property
+    def reasons(self) -> dict[str, int]:
+        """How many of its points are asked for why."""
+        codes, counts = np.unique(self.why.reason, return_counts=True)
+        return {REASON_CODES[int(code)].value: int(count) for code, count in zip(codes, counts, strict=True)}
+
+
+@dataclass(frozen=True)
+class Enough:
+    """The decision to measure no more, and why."""
+
+    why: str

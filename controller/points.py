@@ -1,0 +1,46 @@
+"""All points of a run in one growing set of columns."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from protocols.values import PointBlock
+
+_FIRST_CAPACITY = 1024
+
+
+class PointStore:
+    """All points of the run in one growing set of columns; reading them copies nothing."""
+
+    def __init__(self) -> None:
+        empty = PointBlock.empty()
+        self._columns: dict[str, NDArray[Any]] = {
+            name: np.array(getattr(empty, name)) for name in PointBlock.model_fields
+        }
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def append(self, block: PointBlock) -> None:
+        """Add the points of `block` at the end."""
+        end = self._count + len(block)
+        for name, column in self._columns.items():
+            if end > len(column):
+                grown = np.empty((max(_FIRST_CAPACITY, 2 * end), *column.shape[1:]), column.dtype)
+                grown[: self._count] = column[: self._count]
+                self._columns[name] = grown
+            self._columns[name][self._count : end] = getattr(block, name)
+        self._count = end
+
+    def block(self) -> PointBlock:
+        """Everything so far, read-only."""
+        return PointBlock(**{name: _frozen(column[: self._count]) for name, column in self._columns.items()})
+
+
+def _frozen(view: NDArray[Any]) -> NDArray[Any]:
+    view.flags.writeable = False
+    return view
