@@ -133,10 +133,11 @@ class KeyFolder:
         Raises:
             BadInput: the name belongs to another key.
         """
+        require_name(name)
         make_private_folder(self.path)
         entries = {entry.key: entry for entry in self.entries()}
         for other in entries.values():
-            if other.name == require_name(name) and other.key != key:
+            if other.name == name and other.key != key:
                 message = f"{name} is another key on the list; revoke that one first, or choose another name."
                 raise BadInput(message, field="name", value=name)
         before = entries.get(key)

@@ -15,13 +15,10 @@ from protocols.aio import Client, Service
 from protocols.aio.authenticator import ADDRESS, Authenticator
 from protocols.errors import ErrorCode, GrainloopError, NotPermitted, Unavailable
 from protocols.messages import CheckHealth, InstrumentReply
-from protocols.rpc import Heartbeat
 from protocols.security import Access, Credentials
 from protocols.security.keys import make_key
 from tests.protocols.security.conftest import Lab
 from tests.protocols.test_service import Handlers
-
-QUICK = Heartbeat(interval_s=0.2, silence_s=1.0)
 
 
 @asynccontextmanager
@@ -44,9 +41,7 @@ async def serving(access: Access | None, service: Service | None = None) -> Asyn
 
 
 async def ask(endpoint: str, credentials: Credentials | None, message: Any = None) -> Any:
-    async with Client(
-        endpoint, InstrumentReply, service="instrument", credentials=credentials, heartbeat=QUICK
-    ) as client:
+    async with Client(endpoint, InstrumentReply, service="instrument", credentials=credentials) as client:
         return await client.request(message or CheckHealth(), deadline_s=10)
 
 
