@@ -1,0 +1,99 @@
+"""How many points each way needs for the same map."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+from benchmarks.acquired.cells import MAPS, of
+from benchmarks.acquired.numbers import Rows, chosen, curve, mean, reached_at
+from benchmarks.acquisition import BUDGETS, NEAREST_25, REAL, STATIC
+from benchmarks.gpcam_rival import ACQUISITIONS, EXPECTATION, NEAREST, name_of
+from controller.cli.bench.tables import markdown_table as table
+from model.acquire import DEFAULT_POLICY
+
+STATIC_KIN = (STATIC, "grid", "bluenoise", "random")
+"""Patterns that do not look at the data."""
+FEWER_THAN_STATIC, FEWER_THAN_GPCAM = 1.5, 3.0
+FEWER_THAN_NEAREST = {"ti64": 3.0, "mg-twins": 14.0}
+QUARTER = 0.25
+APART = 0.97
+"""Errors nearer to each other than this are told once."""
+
+
+def needed(rows: Rows) -> str:
+    """How many times fewer points the default policy needs at the errors it reaches."""
+    head = ["map", "wrong, %", "points, ours", "best static pattern, ours", "static grid, nearest", "gpCAM, own"]
+    head += [f"fewer than static (≥ {FEWER_THAN_STATIC:g})", f"fewer than gpCAM (≥ {FEWER_THAN_GPCAM:g})"]
+    body = []
+    for name in REAL:
+        own = curve(chosen(rows, specimen=name, policy=DEFAULT_POLICY))
+        for error in errors_of(rows, name):
+            ours = reached_at(own, error)
+            if ours is None:
+                continue
+            static = least(curve(chosen(rows, specimen=name, policy=policy)) for policy in STATIC_KIN)(error)
+            nearest = reached_at(curve(chosen(rows, specimen=name, policy=STATIC, method=NEAREST)), error)
+            rival = least(gpcam_curves(rows, name))(error)
+            more = most(gpcam_curves(rows, name))
+            counts = [f"{ours:,.0f}", points(static), points(nearest), points(rival)]
+            lines = [ratio(static, ours, None), ratio(rival, ours, more)]
+            body.append([MAPS[name], f"{100 * error:.1f}", *counts, *lines])
+    return table(head, body)
+
+
+def errors_of(rows: Rows, name: str) -> list[float]:
+    """Errors at which points are compared: what a 25 % grid leaves by nearest neighbour, and ours at each budget."""
+    reached = (mean(of(rows, name, DEFAULT_POLICY, budget)) for budget in (0.02, *BUDGETS, 0.2))
+    found = sorted({NEAREST_25[name] / 100, *(one.value for one in reached if one is not None)}, reverse=True)
+    return [error for error, higher in zip(found, [math.inf, *found], strict=False) if error < APART * higher]
+
+
+def quarter(rows: Rows) -> str:
+    """Share of the points of a 25 % grid that ours needs for what nearest neighbour makes of it."""
+    lines = []
+    for name in REAL:
+        found = reached_at(curve(chosen(rows, specimen=name, policy=DEFAULT_POLICY)), NEAREST_25[name] / 100)
+        grid = mean(of(rows, name, STATIC, QUARTER, method=""), "points_measured")
+        if found is not None and grid is not None:
+            times, asked = grid.value / found, FEWER_THAN_NEAREST[name]
+            met = "met" if times >= asked else "missed"
+            lines.append(
+                f"- {MAPS[name]}: the quality of the 25 % grid with nearest neighbour ({NEAREST_25[name]:g} % wrong) "
+                f"takes {found:,.0f} points, 1/{times:.1f} of its {grid.value:,.0f} (asked for: 1/{asked:g}; {met})."
+            )
+    return "\n".join(lines) + "\n"
+
+
+def gpcam_curves(rows: Rows, name: str) -> list[list[tuple[float, float]]]:
+    """Of gpCAM with reconstructions that need nothing but its points."""
+    kinds = ((name_of(acquisition), method) for acquisition in ACQUISITIONS for method in (NEAREST, EXPECTATION))
+    return [curve(chosen(rows, specimen=name, policy=policy, method=method)) for policy, method in kinds]
+
+
+def least(found: Iterable[list[tuple[float, float]]]) -> Any:
+    """Error → fewest points of several curves."""
+    held = [one for one in found if one]
+
+    def at(error: float) -> float | None:
+        return min((x for one in held if (x := reached_at(one, error)) is not None), default=None)
+
+    return at
+
+
+def most(found: Iterable[list[tuple[float, float]]]) -> float | None:
+    """The most points that any of the curves was played to."""
+    return max((one[-1][0] for one in found if one), default=None)
+
+
+def points(count: float | None) -> str:
+    """A number of points, or that no run has reached the error."""
+    return "not reached" if count is None else f"{count:,.0f}"
+
+
+def ratio(other: float | None, ours: float, played_to: float | None) -> str:
+    """How many times more points another needs; at least so many where it was played no further."""
+    if other is not None:
+        return f"{other / ours:.1f}"
+    return "–" if played_to is None else f"> {played_to / ours:.1f}"

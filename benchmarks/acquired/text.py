@@ -1,0 +1,83 @@
+"""The words of docs/results/acquisition.md; its numbers are made of what was measured."""
+
+INTRO = """\
+# Does it pay to ask for the right points?
+
+Runs by every policy on maps whose truth is known, beside coarse grids, classical reconstruction and gpCAM. First pass,
+registration, reconstruction, proposals and batches are those of a real run, played by `grainloop bench acquire`; the
+simulated instrument charges its declared times (20 ms per point, travel, settling, start of a batch, 36 s for the PL
+images). The first pass counts. Points are exact unless said otherwise; PL is exact optics with 15 % noise, 15 %
+shading, 0.7 % dust and 3 px rms misregistration. Given is the share of *all* pixels, measured ones included, that are
+off by more than 5°, in %, as mean ± standard deviation over seeds, with their number in brackets. Seeds vary the PL
+images and the choices of the policies; the two real maps never change. They were used neither for training nor to
+choose the policy; that was done on synthetic specimens.
+
+`python -m benchmarks.acquisition` measures what is missing, `python -m benchmarks.gpcam_rival` lets gpCAM play, and
+`python -m benchmarks.acquisition_page` makes this page.
+"""
+TARGETS = """\
+*Prototype* is what was known to be possible before this package was written; *FAST* is Fast Autonomous Scanning
+Toolkit, its points filled by nearest neighbour (measured then at 5, 10 and 25 %). *25 % grid + nearest* is today's
+practice.
+"""
+NEEDED = """\
+Points that each way needs for the same share of wrong pixels, read off the curves above (straight lines between
+measured budgets on logarithmic axes). *Best static pattern* is the best of regular grid, grid from coarse to fine, blue
+noise and random points, with the same reconstruction as the adaptive run: what is left of the gain is that of asking
+for the right points. *gpCAM, own* is the best of its two acquisition functions and of its expectation and nearest
+neighbour; `>` means that it was played to 10 % of the pixels and had not got there.
+"""
+NEVER_WORSE = """\
+Wrong pixels of the default policy against those of the static grid of the same budget and reconstruction, in percent
+of the latter: −50 is half as many. ± is the standard error over pairs of the same seed; bold is worse than the grid by
+more than 2 %.
+"""
+LIGHT = """\
+Without PL, and with PL images of another section (the map turned by 180°) that the registration must refuse. One grid
+serves all seeds here, and the grid with nothing but points is the same for all of them:
+"""
+BATCHES = """\
+The size of batches, on synthetic specimens of 64 × 64 px, where decisions on every single point can be played. 1 % of
+such a map are 41 points, which is why everything scatters there:
+"""
+POLICIES = """\
+The same runs by each policy. All of them have the same first pass and reconstruction; what
+[each asks for](../acquire.md#policies) differs. `grid`, `bluenoise` and `random` do not look at the data.
+"""
+SYNTHETIC = """\
+On unseen synthetic specimens of 128 × 128 px, wrong pixels against the static grid in percent, ± standard error over
+specimens:
+"""
+GPCAM = """\
+gpCAM 8.6.1 runs as a process of its own, in an environment of its own, and plays the same runs: same first pass, same
+number and size of batches, same instrument, decisions that do not know the newest batch. It is told the 18 channels of
+the embedding of orientations, in which distances are angles, as independent outputs of one Gaussian process (Matérn
+3/2, one length scale per direction, trained by likelihood on 400 points at first and whenever the points have doubled):
+a single channel or the misorientation to a reference would tell it less. One Gaussian process with a common kernel for
+all channels costs one matrix; one for each channel would cost 18 and has 18 sets of length scales to learn from the
+same grains. So that it is not held back by its batches, of which nearly all points would touch, candidates are 1,024
+free pixels drawn anew in each of four rounds per batch, picks keep half of the mean spacing from each other, and after
+each round it is told what it expects at its own picks. *Variance* is its default; *gradient* is its acquisition
+function for steep places, summed over the channels. It has no place for PL. Its own maps are its expectation, decoded,
+and, because grains have edges and Gaussian processes do not, nearest neighbour of its points.
+"""
+CLASSICAL = """\
+Our classical reconstructors on the static grid, and what adaptive points are worth to the best of them:
+"""
+NOISE = """\
+Points with the default noise of the instrument (0.3° to 0.5°, lost and mis-indexed ones, drift of the beam):
+"""
+QUEUED = """\
+In a run the instrument never waits: a decision does not know the batch that is being measured. If it waited, the share
+of wrong pixels would change by so many percent:
+"""
+DECISIONS = """\
+No policy but `segments`, which asks for neighbours in small regions of PL, and `random` asks for points that touch. The
+time of a decision is registration, reconstruction, proposals and route on a computer that was busy with other work: an
+upper bound. The last column is what the map expects to be wrong against what is wrong.
+"""
+ASIDE = """\
+How long a scan takes with all of this, and where a full raster is quicker, says [`grainloop plan`](../plan.md). Points,
+lines and rectangles are compared on [a page of their own](shapes.md). Why `spread` is the default:
+[decision 13](../decisions/0013-where-to-ask-next.md).
+"""
