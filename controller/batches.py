@@ -18,7 +18,7 @@ from typing import Any
 from controller.asking import Asks, expect
 from controller.core import Core
 from controller.decided import Batch
-from controller.ledger import Closed
+from controller.orders import Closed
 from controller.session import CannotStore, SessionFile
 from controller.standing import Standing
 from controller.thinking import Thinking

@@ -9,12 +9,12 @@ batch that was withdrawn before it began gives its points back. Nothing here dec
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from controller import plans
+from controller.orders import Closed, Order, Received
 from controller.pace import Pace
 from controller.points import PointStore
 from protocols.capabilities import Capabilities
@@ -25,42 +25,8 @@ from protocols.values import PointBlock
 Pixels = NDArray[np.int32]
 _ROUNDING = 1e-9
 _SINGLE_PRECISION = 1e-6
-
-
-@dataclass
-class _Order:
-    """A request that is out, with what it has brought so far, and which of its pixels had failed before."""
-
-    request: ScanRequest
-    declared_s: float
-    again: NDArray[np.bool_]
-    missing: NDArray[np.bool_]
-    blocks: list[PointBlock] = field(default_factory=list[PointBlock])
-
-
-@dataclass(frozen=True)
-class Received:
-    """What can be kept of a block that came, and what is wrong with the rest of it, if anything is."""
-
-    kept: PointBlock
-    fault: str | None
-
-
-@dataclass(frozen=True)
-class Closed:
-    """A batch that is over.
-
-    Attributes:
-        points: that it brought, in order.
-        lost: how many it did not bring.
-        displaced: how many were measured beside their target.
-        farthest_px: how far at most.
-    """
-
-    points: PointBlock
-    lost: int
-    displaced: int
-    farthest_px: float
+_LATE_S = 10.0
+"""A first point that comes less late than this was slow; one that comes later tells of a clock that began before."""
 
 
 class Ledger:
@@ -72,7 +38,8 @@ class Ledger:
         points: what the finished batches brought, in order.
         pace: how long batches and decisions take.
         batches_over: how many were closed or withdrawn.
-        clock_s: instrument clock at the newest finished batch.
+        clock_s: instrument time at the newest finished batch, counted from the beginning of the run; clocks of
+            instruments may begin at any time.
         idle_s: how long the instrument had nothing to do, by its own account.
     """
 
@@ -87,9 +54,10 @@ class Ledger:
         self._dose_s: NDArray[np.float64] = np.zeros(shape, np.float64)
         self.points = PointStore()
         self.clock_s = self.idle_s = self._busy_until_s = self._exposure_s = 0.0
-        self._orders: dict[int, _Order] = {}
+        self._orders: dict[int, Order] = {}
         self._next_id = self._next_batch = self._spent = self.batches_over = 0
         self._stands_px: Pixels | None = None
+        self._began_s: float | None = None
 
     def begin(self, light_s: float) -> None:
         """Count the PL images, the first thing that takes instrument time."""
@@ -159,7 +127,18 @@ class Ledger:
     def time_is_over(self, newest: PointBlock) -> bool:
         """Whether the newest points say that the budget of time is spent."""
         limit = self.plan.budget.instrument_s
-        return limit is not None and len(newest) > 0 and float(newest.time_s.max()) >= limit
+        return limit is not None and len(newest) > 0 and self._run_time_s(newest.time_s.max()) >= limit
+
+    def _run_time_s(self, told_s: float) -> float:
+        """Instrument time since the beginning of the run, of a time on the instrument clock."""
+        return float(told_s) - (self._began_s or 0.0)
+
+    def _find_beginning(self, order: Order, first: PointBlock) -> None:
+        """The first exposure tells at what time on the instrument clock the run began."""
+        approach_s = self.capabilities.timing.approach_s(0.0)
+        expected_s = max(self._busy_until_s, order.not_before_s) + approach_s + float(first.dwell_s[0])
+        began_s = float(first.time_s[0]) - expected_s
+        self._began_s = began_s if began_s > _LATE_S else 0.0
 
     def order(self, pixels: Pixels, not_before_s: float) -> ScanRequest:
         """The request for `pixels`, in this order; from now on they count as spent.
@@ -184,9 +163,9 @@ class Ledger:
             point_id=np.arange(self._next_id, self._next_id + count, dtype=np.int64),
             position_px=pixels,
             dwell_s=self._dwell_s,
-            not_before_s=not_before_s,
+            not_before_s=not_before_s + (self._began_s or 0.0),
         )
-        self._orders[request.batch] = _Order(request, declared_s, again, np.ones(count, np.bool_))
+        self._orders[request.batch] = Order(request, not_before_s, declared_s, again)
         self._next_id += count
         self._next_batch += 1
         return request
@@ -209,60 +188,41 @@ class Ledger:
 
     def receive(self, batch: int, block: PointBlock) -> Received:
         """Take points of a batch that is still running: those that were asked for, each once, inside the grid."""
-        order, name = self._orders[batch], self.capabilities.name
-        place = block.point_id - order.request.point_id[0]
-        known = (place >= 0) & (place < len(order.missing))
-        known[known] = order.missing[place[known]]
-        first = np.zeros(len(place), np.bool_)
-        first[np.unique(place, return_index=True)[1]] = True
-        inside = ((block.position_px >= 0) & (block.position_px < self.asked.shape)).all(axis=1)
-        good = known & first & inside
-        kept = block if good.all() else block.select(good)
-        order.missing[place[good]] = False
-        order.blocks.append(kept)
-        if good.all():
-            return Received(kept, None)
-        worst = int(np.argmin(good))
-        point = f"{name} reported point {int(block.point_id[worst])} in batch {batch}"
-        if not known[worst] or not first[worst]:
-            return Received(kept, f"{point}, which was not asked for or came before.")
-        row, column = (int(n) for n in block.position_px[worst])
-        return Received(kept, f"{point} at row {row}, column {column}, outside the grid.")
+        received = self._orders[batch].receive(block, self.asked.shape, self.capabilities.name)
+        if self._began_s is None and len(received.kept):
+            self._find_beginning(self._orders[batch], received.kept)
+        return received
 
     def close(self, batch: int, done: ScanDone | None) -> Closed:
         """Finish a batch, with what it brought; `done` is missing when it failed."""
         order = self._orders.pop(batch)
         self.batches_over += 1
-        block = PointBlock.concatenate(order.blocks)
+        block = order.block
         self.points.append(block)
         self._stands_px = order.request.position_px[-1]
-        way = self._count(order, block)
+        way_px = order.ways_px(block)
+        self._count(block, way_px > 0)
         self._failed[tuple(block.position_px.T)] = ~block.indexed
-        self._tell_time(order, block, done)
-        farthest = float(way.max(initial=0.0))
-        return Closed(block, int(order.missing.sum()), int((way > 0).sum()), farthest)
+        self._tell_time(order, done)
+        return Closed(block, order.lost, int((way_px > 0).sum()), float(way_px.max(initial=0.0)))
 
-    def _count(self, order: _Order, block: PointBlock) -> NDArray[np.float64]:
-        """Count exposures as reported, and where: (N,) how far from its target each point was measured, in pixels."""
-        target = order.request.position_px[block.point_id - order.request.point_id[0]]
-        way = np.hypot(*(block.position_px - target).T.astype(np.float64))
-        beside = tuple(block.position_px[way > 0].T)
-        self.asked[beside] = True
-        np.add.at(self._times, beside, 1)
-        np.add.at(self._dose_s, beside, self._dwell_s)
+    def _count(self, block: PointBlock, beside: NDArray[np.bool_]) -> None:
+        """Count exposures as they were reported, and where: `beside` (N,) are points not measured at their targets."""
+        there = tuple(block.position_px[beside].T)
+        self.asked[there] = True
+        np.add.at(self._times, there, 1)
+        np.add.at(self._dose_s, there, self._dwell_s)
         longer_s = block.dwell_s.astype(np.float64) - self._dwell_s
         longer_s[np.abs(longer_s) < _SINGLE_PRECISION * self._dwell_s] = 0.0
         np.add.at(self._dose_s, tuple(block.position_px.T), longer_s)
         self._exposure_s += float(longer_s.sum())
-        return way
 
-    def _tell_time(self, order: _Order, block: PointBlock, done: ScanDone | None) -> None:
-        began_s = max(self._busy_until_s, order.request.not_before_s)
+    def _tell_time(self, order: Order, done: ScanDone | None) -> None:
+        began_s, ended_s = max(self._busy_until_s, order.not_before_s), self._ended_s(order, done)
         if done is not None:
-            self.idle_s += done.idle_s
-            self.pace.batch_took(done.finished_s - began_s, order.declared_s)
-        newest_s = float(block.time_s.max()) if len(block) else 0.0
-        self.clock_s = max(self.clock_s, newest_s, 0.0 if done is None else done.finished_s)
+            self.idle_s += done.idle_s if order.request.batch else 0.0  # before the first one there was no run
+            self.pace.batch_took(ended_s - began_s, order.declared_s)
+        self.clock_s = ended_s
         # A batch that failed may have taken longer than its last point says.
         spent_s = 0.0 if done is not None else self.pace.slowest * order.declared_s
         self._busy_until_s = max(self.clock_s, began_s + spent_s)
@@ -273,11 +233,14 @@ class Ledger:
 
     def ends_s(self, batch: int, done: ScanDone | None) -> float:
         """Instrument time at which a batch that is out has ended, as far as it told."""
-        times = [float(block.time_s.max()) for block in self._orders[batch].blocks if len(block)]
-        return max([self.clock_s, *times] + ([] if done is None else [done.finished_s]))
+        return self._ended_s(self._orders[batch], done)
+
+    def _ended_s(self, order: Order, done: ScanDone | None) -> float:
+        told = [order.newest_s, None if done is None else done.finished_s]
+        return max(self.clock_s, 0.0, *(self._run_time_s(time_s) for time_s in told if time_s is not None))
 
     def _free_at_s(self) -> float:
         free_s = self._busy_until_s
         for order in self._orders.values():
-            free_s = max(free_s, order.request.not_before_s) + self.pace.slowest * order.declared_s
+            free_s = max(free_s, order.not_before_s) + self.pace.slowest * order.declared_s
         return free_s

@@ -98,9 +98,8 @@ def summarise(session: Session, truth: OrientationMap, grid: GridBaseline, name:
 
 def instrument_times(session: Session) -> tuple[float, float]:
     """Instrument time of the session, PL included, and how much of it the instrument had nothing to do."""
-    closed = [batch for batch in session.batches if batch["ok"]]
-    end_s = max((float(batch["finished_s"]) for batch in closed), default=0.0)
-    return end_s, sum(float(batch["idle_s"]) for batch in closed)
+    end_s = max((event.instrument_s for event in session.events), default=0.0)
+    return end_s, sum(float(batch["idle_s"]) for batch in session.batches if batch["ok"] and batch["batch"])
 
 
 def light_lines(light: LightDiagnostics) -> tuple[str, ...]:

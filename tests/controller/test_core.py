@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from controller.core import Batch, Core, Enough
-from controller.ledger import Ledger, Received
+from controller.ledger import Ledger
+from controller.orders import Received
 from controller.points import PointStore
 from protocols.messages import ScanDone
 from protocols.plan import Budget, RunPlan

@@ -1,0 +1,98 @@
+"""A request that is out: which of its points have come, and which of those that came can be kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from protocols.messages import ScanRequest
+from protocols.values import PointBlock
+
+
+@dataclass(frozen=True)
+class Received:
+    """What can be kept of a block that came, and what is wrong with the rest of it, if anything is."""
+
+    kept: PointBlock
+    fault: str | None
+
+
+@dataclass(frozen=True)
+class Closed:
+    """A batch that is over.
+
+    Attributes:
+        points: that it brought, in order.
+        lost: how many it did not bring.
+        displaced: how many were measured beside their target.
+        farthest_px: how far at most.
+    """
+
+    points: PointBlock
+    lost: int
+    displaced: int
+    farthest_px: float
+
+
+@dataclass
+class Order:
+    """A request that is out.
+
+    Attributes:
+        request: as sent.
+        not_before_s: instrument time of the run at which it was decided.
+        declared_s: its declared duration.
+        again: (N,) bool, points whose pixel had failed before.
+    """
+
+    request: ScanRequest
+    not_before_s: float
+    declared_s: float
+    again: NDArray[np.bool_]
+    _blocks: list[PointBlock] = field(default_factory=list[PointBlock])
+
+    def __post_init__(self) -> None:
+        self._missing = np.ones(len(self.request.point_id), np.bool_)
+
+    @property
+    def block(self) -> PointBlock:
+        """All points that came, in order."""
+        return PointBlock.concatenate(self._blocks)
+
+    @property
+    def lost(self) -> int:
+        """How many points have not come."""
+        return int(self._missing.sum())
+
+    @property
+    def newest_s(self) -> float | None:
+        """Time on the instrument clock of the newest point, if there is one."""
+        return max((float(block.time_s.max()) for block in self._blocks if len(block)), default=None)
+
+    def receive(self, block: PointBlock, shape_px: tuple[int, ...], name: str) -> Received:
+        """Keep the points that were asked for, each once, inside the grid; `name` is that of the instrument."""
+        place = block.point_id - self.request.point_id[0]
+        known = (place >= 0) & (place < len(self._missing))
+        known[known] = self._missing[place[known]]
+        first = np.zeros(len(place), np.bool_)
+        first[np.unique(place, return_index=True)[1]] = True
+        inside = ((block.position_px >= 0) & (block.position_px < shape_px)).all(axis=1)
+        good = known & first & inside
+        kept = block if good.all() else block.select(good)
+        self._missing[place[good]] = False
+        self._blocks.append(kept)
+        return Received(kept, None if good.all() else self._fault(block, int(np.argmin(good)), known & first, name))
+
+    def _fault(self, block: PointBlock, worst: int, asked: NDArray[np.bool_], name: str) -> str:
+        point = f"{name} reported point {int(block.point_id[worst])} in batch {self.request.batch}"
+        if not asked[worst]:
+            return f"{point}, which was not asked for or came before."
+        row, column = (int(n) for n in block.position_px[worst])
+        return f"{point} at row {row}, column {column}, outside the grid."
+
+    def ways_px(self, block: PointBlock) -> NDArray[np.float64]:
+        """(N,) how far from its target each point of a block was measured."""
+        target = self.request.position_px[block.point_id - self.request.point_id[0]]
+        return np.hypot(*(block.position_px - target).T.astype(np.float64))
