@@ -82,6 +82,11 @@ class CannotStore(GrainloopError):
     code = ErrorCode.DEVICE_FAILED
 
 
+def now_text() -> str:
+    """The time, as files of a session state it."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
 def software_versions() -> dict[str, str]:
     """Versions of Python, grainloop and what touches the data."""
     names = ("grainloop", "numpy", "h5py", "scipy", "numba", "pyzmq", "pydantic")
@@ -122,8 +127,8 @@ def _told(path: Path) -> Generator[None]:
 class SessionFile:
     """The open session file; every method but `add_decision` has flushed what it wrote when it returns."""
 
-    def __init__(self, path: Path, plan: RunPlan, capabilities: Capabilities) -> None:
-        """Create the file.
+    def __init__(self, path: Path, plan: RunPlan, capabilities: Capabilities, created: str | None = None) -> None:
+        """Create the file; `created` says when the session began, if that is not now.
 
         Raises:
             BadInput: there is a file of this name, or the folder cannot be written.
@@ -133,7 +138,7 @@ class SessionFile:
         self._file.attrs.update(
             format=FORMAT,
             format_version=FORMAT_VERSION,
-            created=datetime.now(UTC).isoformat(timespec="seconds"),
+            created=created or now_text(),
             finish_reason="",
             finish_detail="",
         )

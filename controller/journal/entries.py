@@ -1,0 +1,181 @@
+"""What the records of a journal mean: one closed union of frozen entries told apart by `kind`, and their bytes.
+
+An entry holds what the next process needs to go on, and what a replay needs to decide again. Maps of a running loop are
+left out: they follow from the points. Arrays are laid out as on the wire (`protocols.frames`), but entries have a
+version of their own, that of the file, since journals outlive protocols.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any, Final, Literal, cast
+
+import msgpack
+from pydantic import Field
+
+from protocols.arrays import ByteList, FloatList
+from protocols.capabilities import Capabilities
+from protocols.codec import validator
+from protocols.errors import BadMessage
+from protocols.frames import LIMITS, Limits, pack, unpack
+from protocols.messages import Proposals, Reconstruction, RunEvent, ScanDone, ScanRequest
+from protocols.plan import RunPlan
+from protocols.states import FinishReason
+from protocols.values import LightImages, PointBlock, Value
+
+_LIMITS: Final = Limits(header_bytes=2**26, total_bytes=LIMITS.total_bytes, string_bytes=2**24, items=2**24)
+"""Entries were validated when they were written; these bounds only keep damage from filling the memory."""
+
+
+class Began(Value):
+    """A run began, or went on after its controller had died (`resumed`)."""
+
+    kind: Literal["began"] = "began"
+    run: str
+    created: str
+    plan: RunPlan
+    capabilities: Capabilities
+    software: dict[str, str]
+    resumed: bool = False
+
+
+class SoftwareTold(Value):
+    """Versions known only when the services have answered."""
+
+    kind: Literal["software"] = "software"
+    software: dict[str, str]
+
+
+class LightStored(Value):
+    """PL images as taken."""
+
+    kind: Literal["light"] = "light"
+    light: LightImages
+    seconds: float
+
+
+class Decided(Value):
+    """A batch was decided; it is sent after this is on disk.
+
+    Attributes:
+        request: as sent.
+        reason, gain, p_wrong, competing, misorientation_deg, travel_px: one row per point, as in `controller.decided`;
+            NaN in `p_wrong`, `misorientation_deg` and `travel_px` where nothing is known.
+        decided_by: the policy.
+        stop_gap: it gives way to the answer that is late.
+        when: what of the decision depends on timing, by the names of `controller.decided.When`.
+        about: more of it for people.
+    """
+
+    kind: Literal["decided"] = "decided"
+    request: ScanRequest
+    reason: ByteList
+    gain: FloatList
+    p_wrong: FloatList
+    competing: ByteList
+    misorientation_deg: FloatList
+    travel_px: FloatList
+    decided_by: str
+    stop_gap: bool
+    when: dict[str, int | float | None]
+    about: dict[str, int | float | str | None]
+
+
+class PointsStored(Value):
+    """Points as they came; acknowledged after this is on disk."""
+
+    kind: Literal["points"] = "points"
+    batch: int
+    points: PointBlock
+
+
+class BatchClosed(Value):
+    """How a batch ended; `withdrawn`: it was taken back before it began."""
+
+    kind: Literal["closed"] = "closed"
+    batch: int
+    asked: int
+    points: int
+    done: ScanDone | None
+    error: str | None
+    withdrawn: bool = False
+
+
+class Answered(Value):
+    """What a decision took from the answer of the model to a question; without its maps.
+
+    Attributes:
+        question: its number, from 1.
+        points: that the question held.
+        predicted_wrong, method, seconds, proposals: of the answer.
+    """
+
+    kind: Literal["answered"] = "answered"
+    question: int
+    points: int
+    predicted_wrong: float
+    method: str
+    seconds: float
+    proposals: Proposals | None
+
+
+class Reconstructed(Value):
+    """The last reconstruction of a run, maps and all."""
+
+    kind: Literal["reconstructed"] = "reconstructed"
+    points: int
+    answer: Reconstruction
+
+
+class EventTold(Value):
+    """An event of the run."""
+
+    kind: Literal["event"] = "event"
+    event: RunEvent
+
+
+class Ended(Value):
+    """How the run ended."""
+
+    kind: Literal["ended"] = "ended"
+    reason: FinishReason
+    detail: str
+
+
+Entry = Annotated[
+    Began
+    | SoftwareTold
+    | LightStored
+    | Decided
+    | PointsStored
+    | BatchClosed
+    | Answered
+    | Reconstructed
+    | EventTold
+    | Ended,
+    Field(discriminator="kind"),
+]
+
+
+def entry_bytes(entry: Value) -> bytes:
+    """An entry as the payload of a record."""
+    frames: list[bytes] = [bytes(frame) for frame in pack(entry, _LIMITS)]
+    return cast("bytes", msgpack.packb(frames))
+
+
+def read_entry(payload: bytes) -> Any:
+    """The entry in a payload.
+
+    Raises:
+        BadMessage: it holds none that this version knows.
+    """
+    try:
+        frames = msgpack.unpackb(payload)
+    except (ValueError, msgpack.UnpackException) as error:
+        raise BadMessage(f"A record that is no list of frames: {error}.") from error
+    if not isinstance(frames, list) or not all(isinstance(frame, bytes) for frame in frames):
+        raise BadMessage("A record that is no list of frames.")
+    return _validated(unpack(frames, _LIMITS))
+
+
+_validated: Callable[[object], Value] = validator(Entry)

@@ -1,0 +1,126 @@
+"""Reading a journal: every whole record of all its files, and one sentence for each damage.
+
+Nothing is changed here; the torn tail is cut by the next writer (`controller.journal.writing`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from controller.journal.entries import read_entry
+from controller.journal.records import (
+    HEADER_BYTES,
+    Damage,
+    NoJournal,
+    Record,
+    read_header,
+    read_records,
+)
+from protocols.errors import BadInput, GrainloopError
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a journal holds.
+
+    Attributes:
+        entries: of whole records, in order.
+        damage: one sentence per damage.
+        torn: the last file ends in the middle of a record, as after the death of the writer; no other damage.
+    """
+
+    entries: tuple[Any, ...]
+    damage: tuple[str, ...]
+    torn: bool
+
+
+@dataclass(frozen=True)
+class Tail:
+    """How a file of a journal ends: offset behind its last whole record, its size, number of the record to come."""
+
+    end: int
+    size: int
+    next_number: int
+
+
+def journal_files(folder: Path) -> list[Path]:
+    """The files of a journal, in order."""
+    return sorted(path for path in folder.glob("*.journal") if path.stem.isdigit())
+
+
+def read_journal(folder: Path) -> Found:
+    """Everything in a journal that can be read.
+
+    Raises:
+        BadInput: there is none, or a file of it cannot be read or is no journal.
+    """
+    files = journal_files(folder)
+    if not files:
+        raise BadInput(f"There is no journal in {folder}.", field="session", value=folder)
+    entries, damage, torn, expected = list[Any](), list[str](), False, 0
+    for path in files:
+        for found in _records_of(path, expected):
+            if isinstance(found, Damage):
+                torn = found.at_end and path == files[-1]
+                damage.append(_told(path, found))
+                continue
+            if found.number != expected:
+                damage.append(f"{path}: {_missing(expected, found.number)} missing before byte {found.end}.")
+            expected = found.number + 1
+            try:
+                entries.append(read_entry(found.payload))
+            except GrainloopError as error:
+                damage.append(f"{path}: record {found.number} cannot be understood: {error}")
+    return Found(tuple(entries), tuple(damage), torn and len(damage) == 1)
+
+
+def read_tail(path: Path) -> Tail:
+    """How the newest file of a journal ends.
+
+    Raises:
+        BadInput: it is no journal, or damaged elsewhere than at its end.
+        OSError: it cannot be read.
+    """
+    data = path.read_bytes()
+    end, number = HEADER_BYTES, _checked_header(path, data)
+    for found in read_records(data):
+        if isinstance(found, Record):
+            end, number = found.end, found.number + 1
+        elif not found.at_end:
+            raise BadInput(f"{_told(path, found)} Run `grainloop repair` first.", field="session", value=path)
+    return Tail(end, len(data), number)
+
+
+def _records_of(path: Path, expected: int) -> Iterator[Record | Damage]:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        message = f"The journal {path} cannot be read: {error.strerror or error}."
+        raise BadInput(message, field="session", value=path) from error
+    if len(data) < HEADER_BYTES and expected:
+        yield Damage(0, len(data), at_end=True)
+        return
+    _checked_header(path, data)
+    yield from read_records(data)
+
+
+def _checked_header(path: Path, data: bytes) -> int:
+    try:
+        return read_header(data)[1]
+    except NoJournal as error:
+        raise BadInput(f"{path} is no journal that can be read: {error}.", field="session", value=path) from error
+
+
+def _told(path: Path, damage: Damage) -> str:
+    if damage.at_end:
+        return f"{path} ends in the middle of a record: bytes {damage.start} to {damage.end} are left out."
+    return f"{path} is damaged from byte {damage.start} to {damage.end}; what follows could be read."
+
+
+def _missing(expected: int, found: int) -> str:
+    if found < expected:
+        return f"record {found} follows record {expected - 1}; records are"
+    return f"record {expected} is" if found == expected + 1 else f"records {expected} to {found - 1} are"

@@ -1,0 +1,112 @@
+"""The journal shown as `session.h5`: what an entry adds to the view, live or when the view is made again.
+
+The journal is the truth, so that a view that was lost, cut short or damaged is made again from it. What only the view
+holds, the maps of a running loop, is not: it follows from the points.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, Final
+
+from controller.decided import Batch, When
+from controller.journal.entries import (
+    BatchClosed,
+    Began,
+    Decided,
+    Ended,
+    EventTold,
+    LightStored,
+    PointsStored,
+    Reconstructed,
+    SoftwareTold,
+)
+from controller.journal.reading import read_journal
+from controller.session import SessionFile
+from controller.why import Why
+from protocols.errors import BadInput
+
+FINAL: Final = "final"
+BROKEN: Final = ".broken"
+
+
+def show(view: SessionFile, entry: Any) -> None:
+    """Add an entry to the view; kinds that the view does not hold add nothing."""
+    if (add := _ADDS.get(type(entry))) is not None:
+        add(view, entry)
+
+
+def repair(journal: Path, session: Path) -> tuple[int, tuple[str, ...]]:
+    """Make `session` again from the journal in a folder; what was there is kept beside it as `….broken`.
+
+    Returns:
+        Number of points, and one sentence for each damage of the journal.
+
+    Raises:
+        BadInput: there is no journal, or its beginning is lost.
+    """
+    found = read_journal(journal)
+    began = next((entry for entry in found.entries if isinstance(entry, Began)), None)
+    if began is None:
+        message = f"The beginning of the journal in {journal} is lost: {' '.join(found.damage) or 'it is empty'}."
+        raise BadInput(message.replace("..", "."), field="session", value=journal)
+    made = session.with_name(f"{session.name}.new")
+    made.unlink(missing_ok=True)
+    view, points = SessionFile(made, began.plan, began.capabilities, began.created), 0
+    for entry in found.entries:
+        show(view, entry)
+        points += len(entry.points.point_id) if isinstance(entry, PointsStored) else 0
+    view.close()
+    if session.exists():
+        os.replace(session, session.with_name(f"{session.name}{BROKEN}"))
+    os.replace(made, session)
+    return points, found.damage
+
+
+def decided_entry(batch: Batch, about: dict[str, Any]) -> Decided:
+    """A decided batch as an entry."""
+    when = {field.name: getattr(batch.when, field.name) for field in fields(When)}
+    columns: dict[str, Any] = dict(batch.why.columns())
+    return Decided(
+        request=batch.request,
+        travel_px=batch.travel_px,
+        decided_by=batch.decided_by,
+        stop_gap=batch.stop_gap,
+        when=when,
+        about=about,
+        **columns,
+    )
+
+
+def batch_of(entry: Decided) -> Batch:
+    """The batch that an entry tells of."""
+    why = Why(**{field.name: getattr(entry, field.name) for field in fields(Why)})
+    when: dict[str, Any] = dict(entry.when)
+    return Batch(entry.request, why, entry.travel_px, entry.decided_by, When(**when), entry.stop_gap)
+
+
+def _began(view: SessionFile, entry: Began) -> None:
+    view.add_software(entry.software)
+
+
+def _closed(view: SessionFile, entry: BatchClosed) -> None:
+    if entry.withdrawn:
+        view.withdraw_batch(entry.batch, entry.asked)
+    else:
+        view.close_batch(entry.batch, entry.asked, entry.points, entry.done, entry.error)
+
+
+_ADDS: Final[dict[type, Callable[[SessionFile, Any], None]]] = {
+    Began: _began,
+    SoftwareTold: lambda view, entry: view.add_software(entry.software),
+    LightStored: lambda view, entry: view.add_light(entry.light, entry.seconds),
+    Decided: lambda view, entry: view.add_decision(batch_of(entry), entry.about),
+    PointsStored: lambda view, entry: view.add_points(entry.batch, entry.points),
+    BatchClosed: _closed,
+    Reconstructed: lambda view, entry: view.add_inferred(FINAL, entry.answer, entry.points),
+    EventTold: lambda view, entry: view.add_event(entry.event),
+    Ended: lambda view, entry: view.finish(entry.reason, entry.detail),
+}

@@ -1,0 +1,195 @@
+"""Writing a journal: each record is on disk when `append` returns, or nobody may count on what it says.
+
+One file per section, numbered; records are numbered through. A write that fails leaves no half record behind and ends
+the journal: after a failed fsync nobody knows what is on disk (Rebello et al. 2020, "Can applications recover from
+fsync failures?"), so that it is never tried again. Reading is the business of `controller.journal.reading`.
+"""
+
+from __future__ import annotations
+
+import os
+from enum import StrEnum
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from controller.journal.entries import entry_bytes
+from controller.journal.reading import journal_files, read_tail
+from controller.journal.records import HEADER_BYTES, file_header, record_bytes
+from protocols.errors import BadInput, ErrorCode, GrainloopError
+from protocols.values import Value
+
+SUFFIX = ".journal"
+LOCK = "lock"
+TORN = ".torn"
+
+
+class Sync(StrEnum):
+    """When records must be on disk."""
+
+    ALWAYS = "always"
+    """Before `append` returns: they survive the death of the machine."""
+    NEVER = "never"
+    """Whenever the operating system likes: they survive the death of this process, not that of the machine."""
+
+
+class JournalLost(GrainloopError):
+    """The journal cannot be written, so nothing more may be measured."""
+
+    code = ErrorCode.DEVICE_FAILED
+
+
+class Journal:
+    """An open journal; one process writes it at a time.
+
+    Attributes:
+        folder: where its files are.
+        next_number: of the record that comes next.
+    """
+
+    def __init__(self, folder: Path, sync: Sync = Sync.ALWAYS) -> None:
+        """Begin a journal in an empty folder, or go on with the one that is there.
+
+        What a writer left behind that died in the middle of a record is moved to a file beside it.
+
+        Raises:
+            BadInput: the folder cannot be written, another process writes the journal, or it is damaged elsewhere.
+        """
+        self.folder, self._sync, self._lost = folder, sync, ""
+        self._lock = _locked(folder)
+        self._descriptor = -1
+        try:
+            files = _begun(journal_files(folder))
+            self.next_number = _mend_tail(files[-1]) if files else 0
+            self._open(files[-1] if files else folder / f"000{SUFFIX}", new=not files)
+        except OSError as error:
+            self.close()
+            message = f"The journal in {folder} cannot be written: {error.strerror or error}."
+            raise BadInput(message, field="session", value=folder) from error
+        except GrainloopError:
+            self.close()
+            raise
+
+    def append(self, entry: Value) -> int:
+        """Store an entry; returns the number of its record.
+
+        Raises:
+            JournalLost: it cannot be stored, now or since an earlier failure.
+        """
+        if self._lost:
+            raise self._failed()
+        number = self.next_number
+        try:
+            self._write(record_bytes(number, entry_bytes(entry)))
+        except OSError as error:
+            self._lost = error.strerror or str(error)
+            raise self._failed() from error
+        self.next_number += 1
+        return number
+
+    def rotate(self) -> None:
+        """Go on in a new file, for the next section.
+
+        Raises:
+            JournalLost: it cannot be created.
+        """
+        path = self.folder / f"{int(self._path.stem) + 1:03d}{SUFFIX}"
+        try:
+            os.close(self._descriptor)
+            self._open(path, new=True)
+        except OSError as error:
+            self._descriptor, self._lost = -1, error.strerror or str(error)
+            raise self._failed() from error
+
+    def close(self) -> None:
+        """Close the file and let others write; closing twice does nothing."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+        self._lock.release()
+
+    def _failed(self) -> JournalLost:
+        message = f"The journal {self._path} cannot be written: {self._lost}."
+        return JournalLost(message, field="session", value=self._path)
+
+    def _open(self, path: Path, *, new: bool) -> None:
+        self._path = path
+        flags = os.O_RDWR | (os.O_CREAT | os.O_EXCL if new else 0) | _BINARY
+        self._descriptor = os.open(path, flags, 0o644)
+        self._end = os.lseek(self._descriptor, 0, os.SEEK_END)
+        if new:
+            self._write(file_header(self.next_number))
+            _sync_folder(path.parent)
+
+    def _write(self, data: bytes) -> None:
+        left = memoryview(data)
+        try:
+            while left:
+                left = left[os.write(self._descriptor, left) :]
+        except OSError:
+            # Best effort: without it the reader finds a torn tail, which it cuts.
+            _truncate(self._descriptor, self._end)
+            raise
+        if self._sync is Sync.ALWAYS:
+            _sync_data(self._descriptor)
+        self._end += len(data)
+
+
+_BINARY: int = 0 if os.name != "nt" else 0x8000
+"""O_BINARY of Windows, which else would turn line ends."""
+_sync_data = os.fdatasync if hasattr(os, "fdatasync") else os.fsync
+
+
+def _truncate(descriptor: int, end: int) -> None:
+    try:
+        os.ftruncate(descriptor, end)
+        os.lseek(descriptor, end, os.SEEK_SET)
+    except OSError:
+        return
+
+
+def _sync_folder(folder: Path) -> None:
+    """A new file survives the death of the machine only if its folder is on disk too; Windows cannot and need not."""
+    if os.name == "nt":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _locked(folder: Path) -> FileLock:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / LOCK)
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise BadInput(f"Another process writes the journal in {folder}.", field="session", value=folder) from error
+    except OSError as error:
+        message = f"The journal in {folder} cannot be written: {error.strerror or error}."
+        raise BadInput(message, field="session", value=folder) from error
+    return lock
+
+
+def _begun(files: list[Path]) -> list[Path]:
+    """The files without a newest one whose writer died within its header: nothing was stored in that."""
+    if files and files[-1].stat().st_size < HEADER_BYTES:
+        files[-1].unlink()
+        return files[:-1]
+    return files
+
+
+def _mend_tail(path: Path) -> int:
+    """Move a torn tail to a file beside the journal; returns the number of the next record."""
+    tail = read_tail(path)
+    if tail.end < tail.size:
+        data = path.read_bytes()[tail.end :]
+        with path.with_suffix(SUFFIX + TORN).open("ab") as beside:
+            beside.write(data)
+            beside.flush()
+            os.fsync(beside.fileno())
+        with path.open("r+b") as file:
+            file.truncate(tail.end)
+            os.fsync(file.fileno())
+    return tail.next_number

@@ -1,0 +1,138 @@
+"""What a run leaves behind, as it goes: journal first, then its view.
+
+An entry is on disk in the journal when a method returns, and only then anybody may count on it. The view,
+`session.h5`, follows at once; should it be lost, `grainloop repair` makes it again from the journal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from controller.decided import Batch
+from controller.journal.entries import (
+    Answered,
+    BatchClosed,
+    Began,
+    Ended,
+    EventTold,
+    LightStored,
+    PointsStored,
+    Reconstructed,
+    SoftwareTold,
+)
+from controller.journal.view import FINAL, decided_entry, show
+from controller.journal.writing import Journal, Sync
+from controller.session import SessionFile, now_text, software_versions
+from protocols.capabilities import Capabilities
+from protocols.errors import BadInput
+from protocols.messages import Reconstruction, RunEvent, ScanDone
+from protocols.plan import RunPlan
+from protocols.states import FinishReason
+from protocols.values import LightImages, PointBlock, Value
+
+JOURNAL_NAME = "journal"
+"""Folder of the journal, beside `session.h5`."""
+
+
+class Recording:
+    """Journal and session file of one run.
+
+    Attributes:
+        path: of the session file.
+        journal: of the run.
+    """
+
+    def __init__(self, path: Path, journal: Journal, view: SessionFile) -> None:
+        self.path, self.journal, self._view = path, journal, view
+
+    @classmethod
+    def begin(cls, path: Path, run: str, plan: RunPlan, capabilities: Capabilities, sync: Sync) -> Recording:
+        """A new recording beside nothing.
+
+        Raises:
+            BadInput: there is a session in the folder already, or it cannot be written.
+        """
+        created = now_text()
+        view = SessionFile(path, plan, capabilities, created)
+        try:
+            journal = Journal(path.with_name(JOURNAL_NAME), sync)
+        except BadInput:
+            view.close()
+            raise
+        if journal.next_number:
+            journal.close()
+            view.close()
+            message = f"There is a journal in {journal.folder} already; choose another folder or move it away."
+            raise BadInput(message, field="session", value=journal.folder)
+        recording = cls(path, journal, view)
+        versions = software_versions()
+        recording.record(Began(run=run, created=created, plan=plan, capabilities=capabilities, software=versions))
+        return recording
+
+    def record(self, entry: Value) -> None:
+        """Store an entry, then show it.
+
+        Raises:
+            JournalLost, CannotStore: it cannot be written.
+        """
+        self.journal.append(entry)
+        show(self._view, entry)
+
+    def add_software(self, more: Mapping[str, str]) -> None:
+        """Versions known only when the services have answered."""
+        self.record(SoftwareTold(software=dict(more)))
+
+    def add_light(self, light: LightImages, seconds: float) -> None:
+        """The PL images as taken."""
+        self.record(LightStored(light=light, seconds=seconds))
+
+    def add_decision(self, batch: Batch, about: Mapping[str, Any]) -> None:
+        """A decided batch with its reasons and gains, before it is sent."""
+        self.record(decided_entry(batch, dict(about)))
+
+    def add_points(self, batch: int, block: PointBlock) -> None:
+        """Points as they come, before they are acknowledged."""
+        self.record(PointsStored(batch=batch, points=block))
+
+    def close_batch(self, batch: int, asked: int, points: int, done: ScanDone | None, error: str | None) -> None:
+        """How a batch ended."""
+        self.record(BatchClosed(batch=batch, asked=asked, points=points, done=done, error=error))
+
+    def withdraw_batch(self, batch: int, asked: int) -> None:
+        """A batch was taken back before it began."""
+        self.record(BatchClosed(batch=batch, asked=asked, points=0, done=None, error=None, withdrawn=True))
+
+    def add_event(self, event: RunEvent) -> None:
+        """An event of the run."""
+        self.record(EventTold(event=event))
+
+    def add_answer(self, question: int, points: int, answer: Reconstruction) -> None:
+        """What the model answered to a question: what decisions need in the journal, its maps in the view."""
+        self.record(
+            Answered(
+                question=question,
+                points=points,
+                predicted_wrong=answer.predicted_wrong,
+                method=answer.method,
+                seconds=answer.seconds,
+                proposals=answer.proposals,
+            )
+        )
+
+    def add_inferred(self, name: str, answer: Reconstruction, points: int) -> None:
+        """The maps of a reconstruction; the journal keeps those of the last one alone."""
+        if name == FINAL:
+            self.record(Reconstructed(points=points, answer=answer))
+        else:
+            self._view.add_inferred(name, answer, points)
+
+    def finish(self, reason: FinishReason, detail: str) -> None:
+        """How the run ended."""
+        self.record(Ended(reason=reason, detail=detail))
+
+    def close(self) -> None:
+        """Close both; closing twice does nothing."""
+        self._view.close()
+        self.journal.close()

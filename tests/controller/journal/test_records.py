@@ -1,0 +1,125 @@
+"""Records: what was written comes back, and damage costs no record but the one it hit."""
+
+from __future__ import annotations
+
+import google_crc32c
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from controller.journal import records
+from controller.journal.records import (
+    FORMAT_VERSION,
+    FRAME_BYTES,
+    HEADER_BYTES,
+    MARK,
+    Damage,
+    NoJournal,
+    Record,
+    file_header,
+    read_header,
+    read_records,
+    record_bytes,
+)
+
+PAYLOADS = st.lists(st.binary(max_size=40) | st.just(MARK * 3) | st.just(record_bytes(7, b"within")), max_size=6)
+
+
+def written(payloads: list[bytes], first: int = 0) -> tuple[bytes, list[int]]:
+    """A file, and the offset behind each of its records."""
+    data, ends = file_header(first), list[int]()
+    for number, payload in enumerate(payloads, first):
+        data += record_bytes(number, payload)
+        ends.append(len(data))
+    return data, ends
+
+
+def payloads_in(data: bytes) -> list[bytes]:
+    return [found.payload for found in read_records(data) if isinstance(found, Record)]
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (bytes(32), 0x8A9136AA),
+        (bytes([0xFF] * 32), 0x62A8AB43),
+        (bytes(range(32)), 0x46DD794E),
+        (bytes(reversed(range(32))), 0x113FDB5C),
+    ],
+)
+def test_the_checksum_is_that_of_rfc_3720(data: bytes, expected: int) -> None:
+    assert google_crc32c.value(data) == expected
+
+
+def test_the_checksum_covers_number_and_length() -> None:
+    first, second = record_bytes(1, b"x"), record_bytes(2, b"x")
+    assert first[12:16] != second[12:16]
+
+
+@given(PAYLOADS, st.integers(0, 2**32 - 8))
+def test_what_was_written_comes_back(payloads: list[bytes], first: int) -> None:
+    data, ends = written(payloads, first)
+    assert read_header(data) == (FORMAT_VERSION, first)
+    found = list(read_records(data))
+    assert found == [Record(first + n, p, end) for n, (p, end) in enumerate(zip(payloads, ends, strict=True))]
+
+
+@given(PAYLOADS, st.data())
+def test_a_file_that_was_cut_gives_up_all_whole_records(payloads: list[bytes], draw: st.DataObject) -> None:
+    data, ends = written(payloads)
+    cut = draw.draw(st.integers(HEADER_BYTES, len(data)))
+    whole = [payload for payload, end in zip(payloads, ends, strict=True) if end <= cut]
+    found = list(read_records(data[:cut]))
+    if cut in (HEADER_BYTES, *ends):
+        assert [one.payload for one in found if isinstance(one, Record)] == whole
+        assert not any(isinstance(one, Damage) for one in found)
+        return
+    inside = payloads[len(whole)]
+    at = max([HEADER_BYTES, *(end for end in ends if end <= cut)])
+    assert found[len(whole)] == Damage(at, cut, at_end=True) or record_bytes(7, b"within") in inside
+    assert [one.payload for one in found[: len(whole)] if isinstance(one, Record)] == whole
+
+
+@given(st.lists(st.binary(min_size=1, max_size=20), min_size=1, max_size=4), st.data())
+def test_a_flipped_bit_costs_one_record_at_most(payloads: list[bytes], draw: st.DataObject) -> None:
+    data, ends = written(payloads)
+    place = draw.draw(st.integers(HEADER_BYTES, len(data) - 1))
+    flipped = bytearray(data)
+    flipped[place] ^= 1 << draw.draw(st.integers(0, 7))
+    hit = sum(end <= place for end in ends)
+    assert payloads_in(bytes(flipped)) == payloads[:hit] + payloads[hit + 1 :]
+    damage = [found for found in read_records(bytes(flipped)) if isinstance(found, Damage)]
+    assert [(one.start, one.end, one.at_end) for one in damage] == [
+        ([HEADER_BYTES, *ends][hit], ends[hit], hit == len(payloads) - 1)
+    ]
+
+
+@given(st.binary(max_size=200))
+def test_noise_is_no_record(noise: bytes) -> None:
+    found = list(read_records(file_header(0) + noise))
+    assert all(isinstance(one, Damage) for one in found)
+    assert bool(found) == bool(noise)
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"", "does not begin like a journal"),
+        (b"\x89HDF\r\n\x1a\n" + bytes(40), "does not begin like a journal"),
+        (file_header(0).replace(b"\r\n", b"\n"), "does not begin like a journal"),
+        (file_header(0)[:-1], "ends within its header"),
+        (records.SIGNATURE + b"\x63\x00\x00\x00\x00\x00", "it has format 99"),
+        (records.SIGNATURE + bytes(6), "it has format 0"),
+    ],
+)
+def test_other_files_are_refused(data: bytes, words: str) -> None:
+    with pytest.raises(NoJournal, match=words):
+        read_header(data)
+
+
+def test_a_length_beyond_the_file_is_damage() -> None:
+    huge = bytearray(record_bytes(0, b"x"))
+    huge[8:12] = b"\xff\xff\xff\x7f"
+    assert list(read_records(file_header(0) + bytes(huge))) == [
+        Damage(HEADER_BYTES, HEADER_BYTES + FRAME_BYTES + 1, at_end=True)
+    ]
