@@ -13,14 +13,12 @@ from functools import cache, partial
 import numpy as np
 
 from instrument_sim import specimens
-from model.maps import MapPhase, OrientationMap
-from model.microstructure import TRAINING_WEIGHTS, Specimen, make_specimen, mixture
+from instrument_sim.synthetic import draw_specimen
+from model.maps import OrientationMap
 
-TITANIUM = MapPhase(1, "Titanium", "6/mmm", (2.95, 2.95, 4.686), (90.0, 90.0, 120.0))
 SYNTHETIC_SHAPE_PX = (128, 128)
 _STREAM = 20_270_119
 """Keeps these specimens apart from those of training, validation and other benchmarks."""
-_STEP_UM = 0.5
 
 
 @dataclass(frozen=True)
@@ -57,15 +55,7 @@ def _same(name: str, seed: int) -> OrientationMap:
 def synthetic_specimen(seed: int, shape_px: tuple[int, int] = SYNTHETIC_SHAPE_PX) -> OrientationMap:
     """A specimen drawn from the mixture of recipes that training draws from."""
     rng = np.random.default_rng([_STREAM, seed])
-    return as_map(make_specimen(rng, shape_px, mixture(rng, TRAINING_WEIGHTS)))
-
-
-def as_map(specimen: Specimen) -> OrientationMap:
-    """A specimen as an orientation map of titanium; pores and particles of the second phase are not indexed."""
-    ones = np.ones(specimen.shape, np.float32)
-    orientation = np.where(specimen.valid[..., None], specimen.orientation, np.array([1, 0, 0, 0], np.float32))
-    phase_id = specimen.valid.astype(np.uint8)
-    return OrientationMap(orientation.astype(np.float32), phase_id, ones, 0.5 * ones, _STEP_UM, (TITANIUM,))
+    return draw_specimen(rng, shape_px)
 
 
 TI64 = shipped("ti64", "Ti-6Al-4V (macrozones)")

@@ -16,12 +16,12 @@ from model.diffusion.card import markdown, write_card
 from model.diffusion.checkpoint import CheckpointError, compact, read_metadata
 from model.diffusion.metrics import read_metrics
 from model.diffusion.records import BEST, CARD, CARD_TEXT, CHECKPOINT, COMPACT, METRICS
-from model.diffusion.shipped import CALIBRATION, load_uncalibrated, ship_weights
+from model.diffusion.shipped import CALIBRATION, load_shipped, load_uncalibrated, ship_share, ship_weights
 from model.weights import FOLDER, WeightsFile
 from protocols.errors import BadInput
 
 CURVES = "curves.png"
-CALIBRATED_ON_SPECIMENS = 160
+CALIBRATED_ON_SPECIMENS, LEARNT_FROM_RUNS = 160, 60
 MAX_METRICS_BYTES = 200_000
 """Longer ones do not ship; the curves show them."""
 
@@ -60,13 +60,21 @@ def write_curves(folder: Path) -> None:
     typer.echo(f"The curves are in {folder / CURVES}.")
 
 
-def ship(source: Path, folder: Path = FOLDER, specimens: int = CALIBRATED_ON_SPECIMENS) -> None:
+def ship(
+    source: Path,
+    folder: Path = FOLDER,
+    specimens: int = CALIBRATED_ON_SPECIMENS,
+    runs: int = LEARNT_FROM_RUNS,
+) -> None:
     """Calibrate trained weights and write them to the package, with the card, curves and metrics of their training.
+
+    What the doubt of a whole section means to a stop rule is learnt last, with the weights in place.
 
     Args:
         source: a training folder, whose best weights are taken, or a file in one, whose averaged weights are taken.
         folder: of the package.
         specimens: synthetic ones that the claims of the weights are calibrated on.
+        runs: acquisitions of others, from which the share of wrong pixels is learnt.
 
     Raises:
         BadInput: weights, card or metrics are missing or cannot be read; nothing is written then.
@@ -90,7 +98,15 @@ def ship(source: Path, folder: Path = FOLDER, specimens: int = CALIBRATED_ON_SPE
     shipped = WeightsFile(path, file_hash(path))
     card["shipped"] = {"file": path.name, "sha256": shipped.sha256, "from": weights.name, **said}
     _write_beside(shipped, card, metrics)
+    _ship_share(group, folder, runs)
     typer.echo(f"{path} ships, {path.stat().st_size / 1e6:.1f} MB, with its card and curves beside it.")
+
+
+def _ship_share(group: str, folder: Path, runs: int) -> None:
+    from controller.cli.lessons import learn_share
+
+    typer.echo(f"Learning the share of wrong pixels from {runs} simulated runs …")
+    ship_share(group, learn_share(load_shipped(group, folder), runs), folder)
 
 
 def _write_beside(shipped: WeightsFile, card: dict[str, Any], metrics: Path) -> None:

@@ -19,10 +19,13 @@ from model.diffusion.checkpoint import CheckpointError, halved, write_tensors
 from model.diffusion.denoiser import Denoiser
 from model.diffusion.state import StateSpace, state_space
 from model.estimate.calibration import Calibration, CalibrationError, read_calibration
-from model.weights import FOLDER, WeightsIndexError, weights_files, weights_path
+from model.estimate.share import ShareCorrection, ShareError, read_share_correction
+from model.weights import FOLDER, WeightsFile, WeightsIndexError, weights_files, weights_path
 
 CALIBRATION = "calibration"
 """Metadata entry of a weights file that holds `Calibration.to_json`."""
+SHARE = "share.json"
+"""File beside shipped weights that holds `ShareCorrection.to_json`."""
 
 
 @dataclass(frozen=True)
@@ -34,12 +37,14 @@ class Weights:
         space: channel layout it was trained for.
         sha256: of the file, which names it in every output.
         calibration: of what it claims, if the file holds one.
+        share: how the share of wrong pixels of a section follows from its doubt, if that was learnt.
     """
 
     denoiser: Denoiser
     space: StateSpace
     sha256: str
     calibration: Calibration | None = None
+    share: ShareCorrection | None = None
 
 
 @cache
@@ -55,7 +60,7 @@ def load_shipped(group: str, folder: Path = FOLDER) -> Weights:
         raise CheckpointError(str(error)) from error
     if entry is None:
         raise CheckpointError(f"No trained model for Laue group {group} is installed.")
-    return load_weights(entry.path, group, entry.sha256)
+    return replace(load_weights(entry.path, group, entry.sha256), share=_share(entry))
 
 
 def load_weights(path: Path, group: str, sha256: str | None = None) -> Weights:
@@ -97,10 +102,29 @@ def _calibration(found: Averaged) -> Calibration | None:
         raise CheckpointError(f"Weights file {found.path}: {error}") from error
 
 
+def _share(entry: WeightsFile) -> ShareCorrection | None:
+    path = entry.beside(SHARE)
+    try:
+        return read_share_correction(path.read_text(encoding="utf-8"), entry.sha256) if path.is_file() else None
+    except (OSError, ShareError) as error:
+        raise CheckpointError(f"File {path}: {error}") from error
+
+
+def ship_share(group: str, correction: ShareCorrection, folder: Path = FOLDER) -> Path:
+    """Write a correction beside the shipped weights whose doubt it corrects."""
+    entry = weights_files(folder)[group]
+    path = entry.beside(SHARE)
+    path.write_text(correction.to_json(entry.sha256) + "\n", encoding="utf-8")
+    load_shipped.cache_clear()
+    return path
+
+
 def ship_weights(
     source: Path, group: str, folder: Path = FOLDER, extra: Mapping[str, str] = MappingProxyType({})
 ) -> Path:
     """Write the averaged weights of a file to `folder` in half precision, and name them in its index.
+
+    A correction beside earlier weights of the group belongs to those and is removed.
 
     Args:
         source: best weights, or a whole or compact checkpoint.
@@ -116,6 +140,7 @@ def ship_weights(
     meta = found.meta | {"point_group": group, "backbone": found.backbone} | dict(extra)
     path = weights_path(group, folder)
     write_tensors(path, half, meta)
+    path.with_name(f"{path.stem}.{SHARE}").unlink(missing_ok=True)
     index = folder / "index.json"
     entries = json.loads(index.read_text(encoding="utf-8")) if index.is_file() else {}
     entries[group] = {"file": path.name, "sha256": file_hash(path)}

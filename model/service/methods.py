@@ -10,6 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from model import reconstruct
 from model.crystal import laue_group
+from model.estimate.share import ShareCorrection
 from model.reconstruct import PLCandidates, Reconstructor
 from model.weights import WeightsIndexError, weights_files
 
@@ -45,6 +46,16 @@ def shipped_weights() -> tuple[tuple[str, str], ...]:
         return tuple((group, file.sha256) for group, file in weights_files().items())
     except WeightsIndexError:
         return ()
+
+
+def share_correction(method: Reconstructor, point_group: str) -> ShareCorrection | None:
+    """What the weights of a method say about its doubt; None where it uses none, or they say nothing."""
+    if not isinstance(method, Trained):
+        return None
+    try:
+        return method.weights(laue_group(point_group).name).share
+    except ValueError:
+        return None
 
 
 def weights_sha256(method: Reconstructor, point_group: str) -> str | None:

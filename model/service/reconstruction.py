@@ -27,6 +27,7 @@ from model.reconstruct import (
 )
 from model.reconstruct.problem import check_orientations, check_positions, checkpoint, nothing_known
 from model.service.answer import Aligned, Found, answer
+from model.service.checking import Given, corrected
 from model.service.deadline import Deadline, Watched
 from model.service.methods import DEFAULT_METHOD, METHODS
 from model.service.phases import compose, find_phases
@@ -58,9 +59,20 @@ class Work:
 
 
 def reconstruct(
-    section: Section, request: ReconstructRequest, report: Report, cancelled: IsCancelled
+    section: Section,
+    request: ReconstructRequest,
+    report: Report,
+    cancelled: IsCancelled,
+    method: Reconstructor | None = None,
 ) -> Reconstruction:
-    """Answer a request; the section remembers the alignment.
+    """Answer a request; the section remembers the alignment, and what was said to check it by the next points.
+
+    Args:
+        section: that the request is about.
+        request: names a method of the service.
+        report: told how far the work is.
+        cancelled: whether the caller withdrew.
+        method: reconstructs instead of the one that the request names.
 
     Raises:
         BadInput: an unknown method or policy, points off the grid or of an undeclared phase, a prior that does not fit.
@@ -68,13 +80,15 @@ def reconstruct(
         DeadlineExceeded: the work time that the request allows was over before there was a map.
     """
     started, deadline = time.perf_counter(), Deadline(request.deadline_s)
-    method = _named(METHODS, request.method or DEFAULT_METHOD, "method")
+    method = method or _named(METHODS, request.method or DEFAULT_METHOD, "method")
     policy = policy_named(None if request.propose is None else request.propose.policy)
     check_input(section, request)
     work = Work(section, request, method, deadline, report, cancelled)
-    found = find(work, in_map_frame(request.points, section))
+    points = in_map_frame(request.points, section)
+    found = find(work, points)
     checkpoint(report, cancelled, MAPPED, "proposals")
-    return answer(section, request, method, found, _proposed(work, found, policy), started)
+    proposed = _proposed(work, found, policy)
+    return answer(section, request, method, corrected(Given(section, method, points), found), proposed, started)
 
 
 def _proposed(work: Work, found: Found, policy: str) -> Proposals | None:

@@ -11,8 +11,10 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from model.crystal import laue_group
+from model.estimate.share import Checked
 from model.light import Alignment, LightFeatures, features_from_rgb, fit_stack
 from protocols.errors import BadInput, OutOfLimits, UnknownSection
 from protocols.messages import OpenSection
@@ -33,6 +35,25 @@ def needed_bytes(grid: Grid, light_px: tuple[int, int] | None, samples: int = 0)
     return light + (BYTES_PER_PIXEL + BYTES_PER_SAMPLED_PIXEL * samples) * grid.size
 
 
+@dataclass(frozen=True, eq=False)
+class Said:
+    """The latest answer about a section, which the next points check.
+
+    Attributes:
+        method: that made it.
+        measured: (h, w) bool, pixels measured by then, whatever came of the points.
+        p_wrong: (h, w) doubt as it was calibrated, before any check.
+        orientation: (h, w, 4) in the map frame.
+        phase_id: (h, w); 0 where nothing was said.
+    """
+
+    method: str
+    measured: NDArray[np.bool_]
+    p_wrong: NDArray[np.float32]
+    orientation: NDArray[np.float32]
+    phase_id: NDArray[np.uint8]
+
+
 @dataclass(eq=False)
 class Section:
     """One section.
@@ -44,6 +65,8 @@ class Section:
         notes: what cannot be used and why, known before any point.
         alignment: the latest registration, from which the next one starts.
         searched_with: points of the latest registration that started from nothing.
+        said: the latest answer.
+        checked: how it and those before it stood up to points measured after them.
     """
 
     declared: OpenSection
@@ -52,6 +75,8 @@ class Section:
     notes: tuple[str, ...]
     alignment: Alignment | None = field(default=None)
     searched_with: int = 0
+    said: Said | None = None
+    checked: Checked = field(default_factory=Checked)
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -324,9 +324,9 @@ def test_a_training_ships_with_its_card_and_curves(
     package.mkdir()
     config.write_text('backbone = "dit"' + TINY)
     assert train(config, out) == 0
-    train_outputs.ship(out, package, specimens=2)
+    train_outputs.ship(out, package, specimens=2, runs=1)
     names = {path.name for path in package.iterdir()}
-    beside = {f"6-mmm.{name}" for name in ("card.json", "card.md", "curves.png", "metrics.csv")}
+    beside = {f"6-mmm.{name}" for name in ("card.json", "card.md", "curves.png", "metrics.csv", "share.json")}
     assert names == beside | {"6-mmm.safetensors", "index.json"}
     shipped = weights_files(package)["6/mmm"]
     card = json.loads(shipped.beside("card.json").read_text(encoding="utf-8"))
@@ -336,10 +336,11 @@ def test_a_training_ships_with_its_card_and_curves(
     loaded = load_shipped("6/mmm", package)
     assert loaded.sha256 == shipped.sha256
     assert loaded.calibration is not None
+    assert loaded.share is not None
     assert "Calibrating" in capsys.readouterr().out
 
     monkeypatch.setattr(train_outputs, "MAX_METRICS_BYTES", 10)
-    train_outputs.ship(out / "checkpoint.safetensors", package, specimens=2)
+    train_outputs.ship(out / "checkpoint.safetensors", package, specimens=2, runs=1)
     assert not shipped.beside("metrics.csv").exists()
     again = weights_files(package)["6/mmm"]
     assert load_shipped("6/mmm", package).sha256 == again.sha256

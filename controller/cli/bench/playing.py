@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,7 +24,7 @@ from controller.grid import adjacent_share
 from instrument_sim.config import SimConfig
 from instrument_sim.driver import SimulatedInstrument
 from model.maps import OrientationMap
-from model.reconstruct import never, no_report
+from model.reconstruct import Reconstructor, never, no_report
 from model.service.reconstruction import reconstruct
 from model.service.sections import Section, prepare
 from protocols.messages import OpenSection, Reconstruction, ReconstructRequest, ScanDone
@@ -33,6 +33,8 @@ from protocols.values import PointBlock
 
 _KEY = "played"
 MOST_BATCHES = 10_000
+Hear = Callable[[ReconstructRequest, Reconstruction], None]
+"""Told every question and its answer."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,7 +106,13 @@ def batches_of(plan: RunPlan, stage: Stage, batch_points: int) -> int:
     return min(MOST_BATCHES, max(1, math.ceil((points - plan.first_pass_points(points, size)) / batch_points)))
 
 
-def play(stage: Stage, plan: RunPlan, depth: int = PIPELINE_DEPTH) -> Iterator[Moment]:
+def play(
+    stage: Stage,
+    plan: RunPlan,
+    depth: int = PIPELINE_DEPTH,
+    method: Reconstructor | None = None,
+    hear: Hear | None = None,
+) -> Iterator[Moment]:
     """Carry a plan out from the first pass to the end; yields every decision, and where it has led to.
 
     Args:
@@ -112,18 +120,21 @@ def play(stage: Stage, plan: RunPlan, depth: int = PIPELINE_DEPTH) -> Iterator[M
         plan: what to measure and how to decide; its PL angles are not looked at.
         depth: batches that are out at any time. With 1 every decision knows all points asked for before; with 2, as in
             a real run, the instrument never waits and a decision does not know the newest batch.
+        method: reconstructs instead of the one that the plan names.
+        hear: told every question and its answer, before the moment is yielded.
 
     Raises:
         BadInput: the plan names a method or policy that does not exist.
     """
-    return _Player(stage, plan).moments(depth)
+    return _Player(stage, plan, method, hear).moments(depth)
 
 
 class _Player:
     """A run on its way: the core, and the batches that are out."""
 
-    def __init__(self, stage: Stage, plan: RunPlan) -> None:
+    def __init__(self, stage: Stage, plan: RunPlan, method: Reconstructor | None, hear: Hear | None) -> None:
         self._stage, self._core = stage, Core(plan, stage.instrument.capabilities, _KEY)
+        self._method, self._hear = method, hear
         self._out = deque[Batch]()
         self._over = False
 
@@ -162,7 +173,10 @@ class _Player:
         return self._moment(question, reply, started, decided)
 
     def _ask(self, question: ReconstructRequest) -> Reconstruction:
-        return reconstruct(self._stage.section, question, no_report, never)
+        reply = reconstruct(self._stage.section, question, no_report, never, self._method)
+        if self._hear is not None:
+            self._hear(question, reply)
+        return reply
 
     def _moment(
         self, question: ReconstructRequest, reply: Reconstruction, started: float, batch: Batch | None

@@ -13,9 +13,10 @@ from safetensors.torch import save_file
 from model.diffusion.backbones.dit import DiT
 from model.diffusion.backbones.unet import UNet
 from model.diffusion.checkpoint import CheckpointError, read_metadata
-from model.diffusion.shipped import load_shipped, load_weights, ship_weights
+from model.diffusion.shipped import load_shipped, load_weights, ship_share, ship_weights
 from model.diffusion.state import state_space
 from model.diffusion.training import TrainConfig, Trainer, build_denoiser
+from model.estimate.share import Line, ShareCorrection
 
 
 def written(folder: Path, group: str = "6/mmm") -> str:
@@ -95,3 +96,19 @@ def test_weights_that_name_no_backbone_are_a_unet(tmp_path: Path) -> None:
     written(tmp_path)
     assert "backbone" not in read_metadata(tmp_path / "weights.safetensors")
     assert isinstance(load_shipped("6/mmm", tmp_path).denoiser.backbone, UNet)
+
+
+def test_a_correction_lies_beside_the_weights_it_belongs_to(tmp_path: Path) -> None:
+    Trainer(TrainConfig()).save(tmp_path / "checkpoint.safetensors")
+    ship_weights(tmp_path / "checkpoint.safetensors", "6/mmm", tmp_path)
+    assert load_shipped("6/mmm", tmp_path).share is None
+    learnt = ShareCorrection(Line(slope=1.2))
+    path = ship_share("6/mmm", learnt, tmp_path)
+    assert load_shipped("6/mmm", tmp_path).share == learnt
+    path.write_text(learnt.to_json("of others"))
+    load_shipped.cache_clear()
+    with pytest.raises(CheckpointError, match=r"6-mmm\.share\.json: .* belongs to other weights"):
+        load_shipped("6/mmm", tmp_path)
+    ship_weights(tmp_path / "checkpoint.safetensors", "6/mmm", tmp_path)
+    assert not path.exists()
+    assert load_shipped("6/mmm", tmp_path).share is None
