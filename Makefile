@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint bench schemas clean
+.PHONY: demo test lint bench fuzz schemas clean
 
 demo: $(READY)
 	$(BIN)/grainloop demo --out demo-output
@@ -20,6 +20,11 @@ lint: $(READY)
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks
+
+# A million malformed messages, then a minute of junk on every port of the three services.
+fuzz: $(READY)
+	$(BIN)/python -m tests.protocols.fuzz --messages 1000000
+	$(BIN)/python -m tests.integration.junk --seconds 60
 
 schemas: $(READY)
 	$(BIN)/python -m protocols.schemas docs/schemas
