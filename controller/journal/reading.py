@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from controller.journal.entries import read_entry
-from controller.journal.records import (
+from protocols.errors import BadInput, GrainloopError
+from protocols.records import (
     HEADER_BYTES,
     Damage,
     NoJournal,
@@ -19,7 +20,6 @@ from controller.journal.records import (
     read_header,
     read_records,
 )
-from protocols.errors import BadInput, GrainloopError
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ from filelock import FileLock, Timeout
 
 from controller.journal.entries import entry_bytes
 from controller.journal.reading import journal_files, read_tail
-from controller.journal.records import HEADER_BYTES, file_header, record_bytes
 from protocols.errors import BadInput, ErrorCode, GrainloopError
+from protocols.records import HEADER_BYTES, file_header, record_bytes
 from protocols.values import Value
 
 SUFFIX = ".journal"

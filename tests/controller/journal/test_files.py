@@ -12,9 +12,9 @@ import pytest
 
 from controller.journal.entries import SoftwareTold
 from controller.journal.reading import journal_files, read_journal
-from controller.journal.records import HEADER_BYTES
 from controller.journal.writing import Journal, JournalLost, Sync
 from protocols.errors import BadInput
+from protocols.records import HEADER_BYTES
 
 KILLS = 5
 SEED = 20261128

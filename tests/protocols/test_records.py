@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.journal import records
-from controller.journal.records import (
+from protocols import records
+from protocols.records import (
     FORMAT_VERSION,
     FRAME_BYTES,
     HEADER_BYTES,

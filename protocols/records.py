@@ -2,7 +2,7 @@
 
 The checksum covers number, length and payload (Castagnoli polynomial, RFC 3720, appendix B.4). A file that was cut in
 the middle of a record, or whose bits flipped, gives up all records before the damage, and those behind it where the
-next mark with a right checksum is found. What a payload means is the business of `controller.journal.entries`.
+next mark with a right checksum is found. What a payload means is the business of who writes it.
 """
 
 from __future__ import annotations
