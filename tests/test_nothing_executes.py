@@ -1,8 +1,8 @@
 """No shipped module turns data into code: no pickle, eval, exec, or attribute by a name from outside.
 
 ruff forbids the first ones by rule (S102, S301, S307, banned imports). What rules cannot tell apart is looked for in
-the syntax tree here: attributes, modules and functions reached by a name that is not written down where it is used. Only
-loops over our own fields and tables of constants do that, and nothing that touches the wire does.
+the syntax tree here: attributes, modules and functions reached by a name that is not written down where it is used.
+Only loops over our own fields and tables of constants do that, and nothing that touches the wire does.
 """
 
 from __future__ import annotations
