@@ -19,7 +19,7 @@ from controller.asking import Asks, expect
 from controller.core import Core
 from controller.decided import Batch
 from controller.orders import Closed
-from controller.session import CannotStore, SessionFile
+from controller.recording import LOST, Recording
 from controller.standing import Standing
 from controller.thinking import Thinking
 from protocols.errors import BadMessage, Cancelled, DeviceFailed, ErrorCode, GrainloopError, OutOfLimits
@@ -49,7 +49,7 @@ class _Out:
 class Batches:
     """The batches that are out, oldest first."""
 
-    def __init__(self, instrument: Asks, core: Core, session: SessionFile, standing: Standing) -> None:
+    def __init__(self, instrument: Asks, core: Core, session: Recording, standing: Standing) -> None:
         self._instrument, self._core, self._session, self._standing = instrument, core, session, standing
         self._out: list[_Out] = []
         self._going: set[asyncio.Task[ScanDone]] = set()
@@ -107,7 +107,7 @@ class Batches:
         if error is None or isinstance(error, Cancelled | _TimeSpent):
             self._failures_in_a_row = 0
             return
-        if isinstance(error, CannotStore) or error.code in GONE:
+        if isinstance(error, LOST) or error.code in GONE:
             raise error
         self._failures_in_a_row += 1
         if self._failures_in_a_row >= _FAILURES_IN_A_ROW:

@@ -123,6 +123,11 @@ class Core:
         return self._ask(None)
 
     @property
+    def questions(self) -> int:
+        """How many questions were asked: the number of the newest."""
+        return self._questions
+
+    @property
     def now_s(self) -> float:
         """Instrument time of the newest thing that happened."""
         return max(self.ledger.clock_s, self._decided_s)

@@ -16,6 +16,7 @@ import structlog
 from controller.asking import Asks
 from controller.batches import GONE
 from controller.core import BUDGET_SPENT, NOTHING_LEFT, PIPELINE_DEPTH, Batch, Enough
+from controller.journal.writing import Sync
 from controller.preparing import Prepared, prepare
 from controller.standing import Standing
 from controller.thinking import Thinking
@@ -38,18 +39,25 @@ class Run:
         folder: where the session file goes.
         instrument: connection to the instrument service.
         model: connection to the model service.
-        on_event: told every event, after it is in the session file.
+        on_event: told every event, after it is in the journal.
+        sync: when records of the journal must be on disk.
 
     Attributes:
         standing: state and newest event.
     """
 
     def __init__(
-        self, plan: RunPlan, folder: Path, instrument: Asks, model: Asks, on_event: Callable[[RunEvent], None]
+        self,
+        plan: RunPlan,
+        folder: Path,
+        instrument: Asks,
+        model: Asks,
+        on_event: Callable[[RunEvent], None],
+        sync: Sync = Sync.ALWAYS,
     ) -> None:
         self.plan, self.path = plan, folder / SESSION_NAME
         self.standing = Standing(on_event)
-        self._instrument, self._model = instrument, model
+        self._instrument, self._model, self._sync = instrument, model, sync
         self._ready: Prepared | None = None
         self._work: asyncio.Task[None] | None = None
         self._thinking: Thinking | None = None
@@ -121,7 +129,9 @@ class Run:
         return self._report(reason, detail, loop.time() - began)
 
     async def _run(self) -> None:
-        self._ready = ready = await prepare(self.plan, self.path, self._instrument, self._model, self.standing)
+        self._ready = ready = await prepare(
+            self.plan, self.path, self._instrument, self._model, self.standing, self._sync
+        )
         if self.standing.state is RunState.PREPARING:
             self.standing.move(Trigger.PREPARED)
             self.standing.say("running", f"Measuring at most {ready.core.ledger.max_points} points.")
@@ -161,6 +171,7 @@ class Run:
         if question is None:
             self._no_more = BUDGET_SPENT if core.ledger.points_left == 0 else NOTHING_LEFT
             return
+        ready.session.add_question(core.questions, len(question.points))
         self._thinking = Thinking(ready.link.reconstruct(question), core.now_s, len(question.points))
 
     def _top_up(self, ready: Prepared) -> None:
@@ -189,7 +200,7 @@ class Run:
         """Put what the model's answer asks for in the place of the stop-gap that waits."""
         core, answered_at, loop = ready.core, thinking.elapsed_s, asyncio.get_running_loop()
         began, self._thinking = loop.time(), None
-        answer = await self._answer(thinking)
+        answer = await self._answer(ready, thinking)
         if self.standing.state is not RunState.RUNNING:
             return
         await ready.batches.make_way()
@@ -201,20 +212,26 @@ class Run:
         if answer is not None:
             self._keep(ready, "latest", answer, thinking.points)
         if isinstance(decided, Enough):
+            ready.session.add_enough(core.questions, decided.why)
             self._no_more = decided.why
             return
         count = len(decided.request.point_id)
         self.standing.say("decided", f"Round {core.rounds}: {count} points chosen by {decided.decided_by}.")
 
-    async def _answer(self, thinking: Thinking) -> Reconstruction | None:
+    async def _answer(self, ready: Prepared, thinking: Thinking) -> Reconstruction | None:
         """The model's answer, or nothing: it failed, or the operator stopped the run meanwhile."""
+        question = ready.core.questions
         try:
-            return await thinking.task
+            answer = await thinking.task
         except GrainloopError as error:
+            ready.session.add_answer(question, None, str(error))
             self.standing.say("model_failed", f"{error} Space filling decides this batch.")
         except asyncio.CancelledError:
             if not self._stopped or self._aborted:
                 raise
+        else:
+            ready.session.add_answer(question, answer)
+            return answer
         return None
 
     async def _give_up_thinking(self) -> None:

@@ -14,8 +14,9 @@ from controller import plans
 from controller.asking import Asks, expect
 from controller.batches import Batches
 from controller.core import Core
+from controller.journal.writing import Sync
 from controller.model_link import ModelLink, describe_model
-from controller.session import SessionFile
+from controller.recording import Recording
 from controller.standing import Standing
 from protocols.capabilities import Capabilities
 from protocols.errors import ErrorCode, GrainloopError
@@ -35,10 +36,10 @@ class Prepared:
     core: Core
     link: ModelLink
     batches: Batches
-    session: SessionFile
+    session: Recording
 
 
-async def prepare(plan: RunPlan, path: Path, instrument: Asks, model: Asks, standing: Standing) -> Prepared:
+async def prepare(plan: RunPlan, path: Path, instrument: Asks, model: Asks, standing: Standing, sync: Sync) -> Prepared:
     """Get ready to measure; `standing` gets ledger and session as soon as they exist.
 
     Raises:
@@ -49,7 +50,8 @@ async def prepare(plan: RunPlan, path: Path, instrument: Asks, model: Asks, stan
     ).capabilities
     plans.check_plan(plan, capabilities)
     software = await _known_model(plan, model)
-    core, session = Core(plan, capabilities, uuid4().hex), SessionFile(path, plan, capabilities)
+    core = Core(plan, capabilities, uuid4().hex)
+    session = Recording.begin(path, core.run, plan, capabilities, sync)
     standing.ledger, standing.session = core.ledger, session
     session.add_software(software)
     standing.say("described", _about(capabilities))
@@ -73,7 +75,7 @@ async def _known_model(plan: RunPlan, model: Asks) -> dict[str, str]:
 async def _take_light(core: Core, instrument: Asks, standing: Standing) -> LightImages | None:
     plan, capabilities = core.plan, core.capabilities
     if (why := plans.why_no_light(plan, capabilities)) is not None:
-        core.begin(0.0)
+        _begin(core, standing, 0.0)
         standing.say("no_light", why)
         return None
     request = LightRequest(section=plan.section, angles_deg=plans.light_angles(plan, capabilities))
@@ -83,14 +85,20 @@ async def _take_light(core: Core, instrument: Asks, standing: Standing) -> Light
     except GrainloopError as error:
         if error.code is not ErrorCode.DEVICE_FAILED:
             raise
-        core.begin(plans.light_seconds(plan, capabilities))
+        _begin(core, standing, plans.light_seconds(plan, capabilities))
         standing.say("no_light", f"{error} EBSD alone.")
         return None
-    core.begin(taken.seconds)
     if standing.session is not None:
         standing.session.add_light(taken.light, taken.seconds)
+    _begin(core, standing, taken.seconds)
     standing.say("light_taken", f"{len(taken.light.images)} PL images in {taken.seconds:.1f} s.")
     return taken.light
+
+
+def _begin(core: Core, standing: Standing, light_s: float) -> None:
+    core.begin(light_s)
+    if standing.session is not None:
+        standing.session.start(light_s)
 
 
 def _section(core: Core, light: LightImages | None) -> OpenSection:

@@ -13,18 +13,21 @@ from typing import Any
 from controller.decided import Batch
 from controller.journal.entries import (
     Answered,
+    Asked,
     BatchClosed,
     Began,
     Ended,
+    Enough,
     EventTold,
     LightStored,
     PointsStored,
     Reconstructed,
     SoftwareTold,
+    Started,
 )
 from controller.journal.view import FINAL, decided_entry, show
-from controller.journal.writing import Journal, Sync
-from controller.session import SessionFile, now_text, software_versions
+from controller.journal.writing import Journal, JournalLost, Sync
+from controller.session import CannotStore, SessionFile, now_text, software_versions
 from protocols.capabilities import Capabilities
 from protocols.errors import BadInput
 from protocols.messages import Reconstruction, RunEvent, ScanDone
@@ -32,6 +35,8 @@ from protocols.plan import RunPlan
 from protocols.states import FinishReason
 from protocols.values import LightImages, PointBlock, Value
 
+LOST = (JournalLost, CannotStore)
+"""Errors after which nothing more may be measured."""
 JOURNAL_NAME = "journal"
 """Folder of the journal, beside `session.h5`."""
 
@@ -108,18 +113,32 @@ class Recording:
         """An event of the run."""
         self.record(EventTold(event=event))
 
-    def add_answer(self, question: int, points: int, answer: Reconstruction) -> None:
-        """What the model answered to a question: what decisions need in the journal, its maps in the view."""
+    def start(self, light_s: float) -> None:
+        """The first pass is planned; PL took so much of the instrument time."""
+        self.record(Started(light_s=light_s))
+
+    def add_question(self, question: int, points: int) -> None:
+        """The model is asked for the next batch."""
+        self.record(Asked(question=question, points=points))
+
+    def add_answer(self, question: int, answer: Reconstruction | None, error: str | None = None) -> None:
+        """What the model answered, without its maps, or why it did not."""
+        if answer is None:
+            self.record(Answered(question=question, error=error))
+            return
         self.record(
             Answered(
                 question=question,
-                points=points,
                 predicted_wrong=answer.predicted_wrong,
                 method=answer.method,
                 seconds=answer.seconds,
                 proposals=answer.proposals,
             )
         )
+
+    def add_enough(self, question: int, why: str) -> None:
+        """The decision to measure no more."""
+        self.record(Enough(question=question, why=why))
 
     def add_inferred(self, name: str, answer: Reconstruction, points: int) -> None:
         """The maps of a reconstruction; the journal keeps those of the last one alone."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from controller.ledger import Ledger
-from controller.session import SessionFile
+from controller.recording import Recording
 from protocols.messages import RunEvent
 from protocols.states import RunState, Trigger, move
 
@@ -30,7 +30,7 @@ class Standing:
     def __init__(self, on_event: Callable[[RunEvent], None]) -> None:
         self.state = RunState.IDLE
         self.last: RunEvent | None = None
-        self.session: SessionFile | None = None
+        self.session: Recording | None = None
         self.ledger: Ledger | None = None
         self.predicted_wrong: float | None = None
         self._on_event = on_event

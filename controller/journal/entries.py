@@ -54,6 +54,29 @@ class LightStored(Value):
     seconds: float
 
 
+class Started(Value):
+    """The first pass was planned; PL took so much of the instrument time."""
+
+    kind: Literal["started"] = "started"
+    light_s: float
+
+
+class Asked(Value):
+    """The model was asked for the next batch; questions are numbered from 1."""
+
+    kind: Literal["asked"] = "asked"
+    question: int
+    points: int
+
+
+class Enough(Value):
+    """The decision to measure no more, by the answer to a question."""
+
+    kind: Literal["enough"] = "enough"
+    question: int
+    why: str
+
+
 class Decided(Value):
     """A batch was decided; it is sent after this is on disk.
 
@@ -106,17 +129,17 @@ class Answered(Value):
 
     Attributes:
         question: its number, from 1.
-        points: that the question held.
-        predicted_wrong, method, seconds, proposals: of the answer.
+        predicted_wrong, method, seconds, proposals: of the answer; nothing where the model gave none.
+        error: why it gave none.
     """
 
     kind: Literal["answered"] = "answered"
     question: int
-    points: int
-    predicted_wrong: float
-    method: str
-    seconds: float
-    proposals: Proposals | None
+    predicted_wrong: float | None = None
+    method: str = ""
+    seconds: float | None = None
+    proposals: Proposals | None = None
+    error: str | None = None
 
 
 class Reconstructed(Value):
@@ -146,6 +169,9 @@ Entry = Annotated[
     Began
     | SoftwareTold
     | LightStored
+    | Started
+    | Asked
+    | Enough
     | Decided
     | PointsStored
     | BatchClosed

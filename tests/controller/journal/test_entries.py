@@ -14,15 +14,18 @@ from hypothesis import strategies as st
 from controller.core import Core
 from controller.journal.entries import (
     Answered,
+    Asked,
     BatchClosed,
     Began,
     Decided,
     Ended,
+    Enough,
     EventTold,
     LightStored,
     PointsStored,
     Reconstructed,
     SoftwareTold,
+    Started,
     entry_bytes,
     read_entry,
 )
@@ -69,7 +72,11 @@ def entries() -> list[Any]:
             batch=0, asked=5, points=5, done=ScanDone(batch=0, points=5, started_s=1, finished_s=2), error=None
         ),
         BatchClosed(batch=1, asked=5, points=0, done=None, error=None, withdrawn=True),
-        Answered(question=1, points=5, predicted_wrong=0.2, method="joint", seconds=0.5, proposals=answer.proposals),
+        Started(light_s=2.5),
+        Asked(question=1, points=5),
+        Answered(question=1, predicted_wrong=0.2, method="joint", seconds=0.5, proposals=answer.proposals),
+        Answered(question=2, error="The model is gone."),
+        Enough(question=2, why="it is enough"),
         Reconstructed(points=5, answer=answer),
         EventTold(event=event),
         Ended(reason=FinishReason.COMPLETED, detail="done"),

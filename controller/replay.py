@@ -1,0 +1,196 @@
+"""A run decided again from its journal, without services, clocks or weights.
+
+Replies and timing come from the journal, decisions from the core. Each decision that the journal holds is made again
+and compared with it, byte for byte; the core then stands where that of the run stood, so that a run can be gone on
+with. Nothing is written here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from controller.core import Batch, Core
+from controller.decided import Enough as NoMore
+from controller.journal import entries as of
+from controller.journal.view import decided_entry
+from protocols.errors import BadInput
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The first decision that came out otherwise.
+
+    Attributes:
+        number: of the decision, from 0.
+        recorded: what the journal holds, in words.
+        decided: what the core says now.
+    """
+
+    number: int
+    recorded: str
+    decided: str
+
+    def __str__(self) -> str:
+        return f"Decision {self.number} differs: recorded {self.recorded}; decided again {self.decided}."
+
+
+@dataclass
+class Replayed:
+    """A run as far as its journal tells.
+
+    Attributes:
+        began: its first entry.
+        core: after the last entry.
+        decisions: that were made again.
+        difference: the first one that differs, if any; nothing is decided again from there on.
+        sent: batches that were sent and neither closed nor withdrawn, oldest first.
+        light: the PL images of the run.
+        ended: how the run ended, if it did.
+        last_event: number of its newest event.
+        asked: the question that was open at the end, if any.
+        notes: one sentence per batch of which the journal holds fewer points than were stored.
+    """
+
+    began: of.Began
+    core: Core
+    decisions: int = 0
+    difference: Difference | None = None
+    sent: dict[int, Batch] = field(default_factory=dict[int, Batch])
+    light: of.LightStored | None = None
+    ended: of.Ended | None = None
+    last_event: int = 0
+    asked: int | None = None
+    notes: list[str] = field(default_factory=list[str])
+
+
+def replay(entries: Iterable[Any]) -> Replayed:
+    """Go through the entries of a journal and decide again what they decide.
+
+    Raises:
+        BadInput: they do not begin with the beginning of a run, or tell of something that cannot follow.
+    """
+    found: _Player | None = None
+    for entry in entries:
+        if found is None:
+            found = _Player(_beginning(entry))
+        elif not found.over:
+            found.take(entry)
+    if found is None:
+        raise BadInput("The journal is empty.", field="session")
+    return found.run
+
+
+def _beginning(entry: Any) -> of.Began:
+    if not isinstance(entry, of.Began):
+        raise BadInput(f"The journal begins with `{entry.kind}` instead of a run.", field="session", value=entry.kind)
+    return entry
+
+
+class _Player:
+    """Feeds entries to a core."""
+
+    def __init__(self, began: of.Began) -> None:
+        self.run = Replayed(began, Core(began.plan, began.capabilities, began.run))
+        self._answers: dict[int, of.Answered] = {}
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing can be decided again any more."""
+        return self.run.difference is not None
+
+    def take(self, entry: Any) -> None:
+        """Let the next entry happen."""
+        run, ledger = self.run, self.run.core.ledger
+        match entry:
+            case of.LightStored():
+                run.light = entry
+            case of.Started():
+                run.core.begin(entry.light_s)
+            case of.Asked():
+                run.core.question()
+                run.asked = entry.question
+            case of.Answered():
+                self._answers[entry.question] = entry
+            case of.Decided():
+                self._decide(entry)
+            case of.Enough():
+                self._stop(entry)
+            case of.PointsStored():
+                ledger.receive(entry.batch, entry.points)
+            case of.BatchClosed():
+                self._close(entry)
+            case of.EventTold():
+                run.last_event = entry.event.sequence
+            case of.Ended():
+                run.ended = entry
+            case of.Began():
+                run.ended = None
+            case _:
+                pass
+
+    def _close(self, entry: of.BatchClosed) -> None:
+        self.run.sent.pop(entry.batch, None)
+        if entry.withdrawn:
+            self.run.core.ledger.withdraw(entry.batch)
+            return
+        found = len(self.run.core.ledger.close(entry.batch, entry.done).points)
+        if found != entry.points:
+            self.run.notes.append(f"Batch {entry.batch} brought {entry.points} points; the journal holds {found}.")
+
+    def _decide(self, entry: of.Decided) -> None:
+        run, batch = self.run, self._again(entry)
+        again = decided_entry(batch, dict(entry.about)) if isinstance(batch, Batch) else None
+        if again is None or of.entry_bytes(again) != of.entry_bytes(entry):
+            run.difference = Difference(run.decisions, said_of(entry), said_of(again, batch, entry))
+            return
+        run.decisions += 1
+        run.sent[entry.request.batch] = batch
+
+    def _again(self, entry: of.Decided) -> Any:
+        core, question = self.run.core, entry.when.get("question")
+        if entry.stop_gap:
+            return core.stop_gap()
+        if question is None:
+            return core.next_planned()
+        elapsed_s = float(entry.when["elapsed_s"] or 0.0)
+        return self._answered(int(question), elapsed_s)
+
+    def _answered(self, question: int, elapsed_s: float) -> Any:
+        self.run.asked = None
+        answer = self._answers.pop(question, None)
+        usable: Any = answer if answer is not None and answer.error is None else None
+        return self.run.core.decide(usable, lambda: elapsed_s)
+
+    def _stop(self, entry: of.Enough) -> None:
+        decided = self._answered(entry.question, 0.0)
+        if not isinstance(decided, NoMore) or decided.why != entry.why:
+            recorded, said = f"to stop since {entry.why}", said_of(None, decided, None)
+            self.run.difference = Difference(self.run.decisions, recorded, said)
+            return
+        self.run.decisions += 1
+
+
+def said_of(entry: of.Decided | None, decided: Any = None, beside: of.Decided | None = None) -> str:
+    """A decision in words; beside another one, what differs first."""
+    if entry is None:
+        return f"to stop since {decided.why}" if isinstance(decided, NoMore) else "nothing"
+    if beside is None:
+        return f"batch {entry.request.batch} of {len(entry.request.point_id)} points by {entry.decided_by}"
+    return f"{said_of(entry)}: {first_difference(entry, beside)}"
+
+
+def first_difference(one: of.Decided, other: of.Decided) -> str:
+    """Which field of two decisions differs first."""
+    for name in type(one.request).model_fields:
+        if not _same(getattr(one.request, name), getattr(other.request, name)):
+            return f"`{name}` is another"
+    for name in type(one).model_fields:
+        if name != "request" and not _same(getattr(one, name), getattr(other, name)):
+            return f"`{name}` is another"
+    return "the same"
+
+
+def _same(one: Any, other: Any) -> bool:
+    return repr(one) == repr(other) if not hasattr(one, "tobytes") else one.tobytes() == other.tobytes()
