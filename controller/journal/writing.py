@@ -1,8 +1,8 @@
 """Writing a journal: each record is on disk when `append` returns, or nobody may count on what it says.
 
 One file per section, numbered; records are numbered through. A write that fails leaves no half record behind and ends
-the journal: after a failed fsync nobody knows what is on disk (Rebello et al. 2020, "Can applications recover from
-fsync failures?"), so that it is never tried again. Reading is the business of `controller.journal.reading`.
+the journal; it is never tried again (`protocols.record_file` says why). Reading is the business of
+`controller.journal.reading`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from filelock import FileLock, Timeout
 from controller.journal.entries import entry_bytes
 from controller.journal.reading import journal_files, read_tail
 from protocols.errors import BadInput, ErrorCode, GrainloopError
-from protocols.records import HEADER_BYTES, file_header, record_bytes
+from protocols.record_file import RecordFile, cut
+from protocols.records import HEADER_BYTES, record_bytes
 from protocols.values import Value
 
 SUFFIX = ".journal"
@@ -57,7 +58,7 @@ class Journal:
         """
         self.folder, self._sync, self._lost = folder, sync, ""
         self._lock = _locked(folder)
-        self._descriptor = -1
+        self._file: RecordFile | None = None
         try:
             files = _begun(journal_files(folder))
             self.next_number = _mend_tail(files[-1]) if files else 0
@@ -76,11 +77,11 @@ class Journal:
         Raises:
             JournalLost: it cannot be stored, now or since an earlier failure.
         """
-        if self._lost:
+        if self._lost or self._file is None:
             raise self._failed()
         number = self.next_number
         try:
-            self._write(record_bytes(number, entry_bytes(entry)))
+            self._file.write(record_bytes(number, entry_bytes(entry)))
         except OSError as error:
             self._lost = error.strerror or str(error)
             raise self._failed() from error
@@ -94,18 +95,19 @@ class Journal:
             JournalLost: it cannot be created.
         """
         path = self.folder / f"{int(self._path.stem) + 1:03d}{SUFFIX}"
+        if self._file is not None:
+            self._file.close()
         try:
-            os.close(self._descriptor)
             self._open(path, new=True)
         except OSError as error:
-            self._descriptor, self._lost = -1, error.strerror or str(error)
+            self._file, self._lost = None, error.strerror or str(error)
             raise self._failed() from error
 
     def close(self) -> None:
         """Close the file and let others write; closing twice does nothing."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
+        if self._file is not None:
+            self._file.close()
+            self._file = None
         self._lock.release()
 
     def _failed(self) -> JournalLost:
@@ -114,49 +116,7 @@ class Journal:
 
     def _open(self, path: Path, *, new: bool) -> None:
         self._path = path
-        flags = os.O_RDWR | (os.O_CREAT | os.O_EXCL if new else 0) | _BINARY
-        self._descriptor = os.open(path, flags, 0o644)
-        self._end = os.lseek(self._descriptor, 0, os.SEEK_END)
-        if new:
-            self._write(file_header(self.next_number))
-            _sync_folder(path.parent)
-
-    def _write(self, data: bytes) -> None:
-        left = memoryview(data)
-        try:
-            while left:
-                left = left[os.write(self._descriptor, left) :]
-        except OSError:
-            # Best effort: without it the reader finds a torn tail, which it cuts.
-            _truncate(self._descriptor, self._end)
-            raise
-        if self._sync is Sync.ALWAYS:
-            _sync_data(self._descriptor)
-        self._end += len(data)
-
-
-_BINARY: int = 0 if os.name != "nt" else 0x8000
-"""O_BINARY of Windows, which else would turn line ends."""
-_sync_data = os.fdatasync if hasattr(os, "fdatasync") else os.fsync
-
-
-def _truncate(descriptor: int, end: int) -> None:
-    try:
-        os.ftruncate(descriptor, end)
-        os.lseek(descriptor, end, os.SEEK_SET)
-    except OSError:
-        return
-
-
-def _sync_folder(folder: Path) -> None:
-    """A new file survives the death of the machine only if its folder is on disk too; Windows cannot and need not."""
-    if os.name == "nt":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        self._file = RecordFile(path, new=new, first=self.next_number, sync=self._sync is Sync.ALWAYS)
 
 
 def _locked(folder: Path) -> FileLock:
@@ -189,7 +149,5 @@ def _mend_tail(path: Path) -> int:
             beside.write(data)
             beside.flush()
             os.fsync(beside.fileno())
-        with path.open("r+b") as file:
-            file.truncate(tail.end)
-            os.fsync(file.fileno())
+        cut(path, tail.end)
     return tail.next_number

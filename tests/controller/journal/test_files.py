@@ -164,7 +164,7 @@ def test_a_failed_fsync_ends_the_journal(tmp_path: Path, monkeypatch: pytest.Mon
         raise OSError(5, "Input/output error")
 
     journal = Journal(tmp_path)
-    monkeypatch.setattr("controller.journal.writing._sync_data", fails)
+    monkeypatch.setattr("protocols.record_file.sync_data", fails)
     with pytest.raises(JournalLost, match="Input/output error"):
         journal.append(entry(0))
     monkeypatch.undo()
@@ -177,7 +177,7 @@ def test_records_are_synced_before_append_returns_unless_told_otherwise(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     synced = list[int]()
-    monkeypatch.setattr("controller.journal.writing._sync_data", synced.append)
+    monkeypatch.setattr("protocols.record_file.sync_data", synced.append)
     for name, sync, expected in (("a", Sync.ALWAYS, 2), ("b", Sync.NEVER, 0)):
         synced.clear()
         journal = Journal(tmp_path / name, sync)

@@ -1,0 +1,98 @@
+"""One file of records, open for appending: what `write` returned from is on disk, and what failed left no half behind.
+
+What a failed write means for those who counted on it, and reading the file again, are their business: after a failed
+fsync nobody knows what is on disk (Rebello et al. 2020, "Can applications recover from fsync failures?").
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from protocols.records import file_header
+
+
+class RecordFile:
+    """A file of records.
+
+    Args:
+        path: of the file.
+        new: begin it, with a record of the number `first`; else go on behind the last byte.
+        first: number of the first record of a new file.
+        sync: whether what is written must be on disk.
+
+    Raises:
+        OSError: it cannot be opened, or begun.
+    """
+
+    def __init__(self, path: Path, *, new: bool, first: int = 0, sync: bool = True) -> None:
+        self.path, self._sync = path, sync
+        flags = os.O_RDWR | (os.O_CREAT | os.O_EXCL if new else 0) | _BINARY
+        self._descriptor = os.open(path, flags, 0o644)
+        self.end = os.lseek(self._descriptor, 0, os.SEEK_END)
+        if new:
+            try:
+                self.write(file_header(first))
+                sync_folder(path.parent)
+            except OSError:
+                self.close()
+                raise
+
+    def write(self, data: bytes) -> None:
+        """Append whole records.
+
+        Raises:
+            OSError: they cannot be stored.
+        """
+        left = memoryview(data)
+        try:
+            while left:
+                left = left[os.write(self._descriptor, left) :]
+        except OSError:
+            # Best effort: without it the reader finds a torn tail, which it cuts.
+            _truncate(self._descriptor, self.end)
+            raise
+        if self._sync:
+            sync_data(self._descriptor)
+        self.end += len(data)
+
+    def close(self) -> None:
+        """Close the file; closing twice does nothing."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+
+def cut(path: Path, end: int) -> None:
+    """Leave the first `end` bytes of a file.
+
+    Raises:
+        OSError: it cannot be changed.
+    """
+    with path.open("r+b") as file:
+        file.truncate(end)
+        os.fsync(file.fileno())
+
+
+def sync_folder(folder: Path) -> None:
+    """A new file survives the death of the machine only if its folder is on disk too; Windows cannot and need not."""
+    if os.name == "nt":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+_BINARY: int = 0 if os.name != "nt" else 0x8000
+"""O_BINARY of Windows, which else would turn line ends."""
+sync_data = os.fdatasync if hasattr(os, "fdatasync") else os.fsync
+
+
+def _truncate(descriptor: int, end: int) -> None:
+    try:
+        os.ftruncate(descriptor, end)
+        os.lseek(descriptor, end, os.SEEK_SET)
+    except OSError:
+        return
