@@ -67,7 +67,7 @@ class Authenticator:
             return [VERSION, request_id, b"200", b"OK", key.encode(), b""]
         self._tell(key, question[3] if len(question) > 3 else b"?")
         if self._access.allowed.broken is not None:
-            return [VERSION, request_id, b"300", b"list of keys cannot be used", b"", b""]
+            return [VERSION, request_id, b"500", b"list of keys cannot be used", b"", b""]
         return [VERSION, request_id, b"400", b"unknown key", b"", b""]
 
     def _tell(self, key: str | None, address: bytes) -> None:

@@ -20,6 +20,7 @@ EVENTS = (
 )
 _HEAD = struct.Struct("=HI")
 _MISMATCH = int(zmq.PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH)
+_SERVER_FAULT = 500
 _TRIES = 2
 """A service that ends can break off one handshake; libzmq then tries again by itself."""
 
@@ -58,6 +59,9 @@ class Connection:
             case zmq.EVENT_HANDSHAKE_SUCCEEDED:
                 self._broken_off = 0
                 return None
+            case zmq.EVENT_HANDSHAKE_FAILED_AUTH if value >= _SERVER_FAULT:
+                sentence = f"{self._peer} cannot check keys now, and serves nobody; its log tells why."
+                return Break(Unavailable, sentence, final=True)
             case zmq.EVENT_HANDSHAKE_FAILED_AUTH:
                 return Break(NotPermitted, self._refused(), final=True)
             case zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL if value == _MISMATCH:

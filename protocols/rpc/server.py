@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from protocols.codec import validator
-from protocols.errors import BadMessage, Busy, Cancelled, DeadlineExceeded, GrainloopError, NotPermitted
+from protocols.errors import BadMessage, Busy, Cancelled, DeadlineExceeded, GrainloopError, NotPermitted, Unavailable
 from protocols.frames import LIMITS, Frame, Limits
 from protocols.rpc.envelope import Envelope, EnvelopeKind, from_frames, salvage_id, to_frames
 from protocols.rpc.heartbeat import SERVER_HEARTBEAT, Heartbeat, Listening
@@ -68,7 +68,7 @@ ServerAction = SendTo | Serve | Withdraw
 
 
 Permit = Callable[[str, Value], Caller]
-"""`(user, request) -> caller`; raises `NotPermitted` where this user may not ask this."""
+"""`(user, request) -> caller`; `NotPermitted` where this user may not ask this, `Unavailable` where nobody can tell."""
 
 
 def permit_all(_user: str, _request: Value) -> Caller:
@@ -233,6 +233,8 @@ class ServerCore:
             self.permit(request.user, request.request)
         except NotPermitted as error:
             return error
+        except Unavailable:
+            return None  # nobody can tell now: work that was permitted goes on, and new requests are refused
         return None
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from protocols.errors import Unavailable
 from protocols.security.allow_list import AllowList
 from protocols.security.keys import KeyPair
 from protocols.security.roles import Caller, require_role
@@ -31,8 +32,11 @@ class Access:
 
         Raises:
             NotPermitted: they may not, or not any more.
+            Unavailable: the list of allowed keys cannot be used, so nobody can tell.
         """
         caller = self.allowed.caller(key)
+        if self.allowed.broken is not None:
+            raise Unavailable(f"{service} cannot use its list of allowed keys, and serves nobody; its log tells why.")
         require_role(service, str(getattr(request, "kind", type(request).__name__)), caller)
         return caller
 

@@ -101,8 +101,8 @@ async def bombard(cwd: Path, seconds: float, seed: int) -> dict[str, Any]:
         thrown = await asyncio.to_thread(throw_junk, endpoints, seconds, rng)
         after = lab.memory_mb()
         healthy = {name: await lab.health(name) for name in NAMES}
-    grown = {name: round(after[name] - before[name], 2) for name in NAMES}
-    return {"seed": seed, "seconds": seconds, "connections": thrown, "healthy": healthy, "memory_grown_mb": grown}
+    memory = {name: {"before_mb": round(before[name], 2), "after_mb": round(after[name], 2)} for name in NAMES}
+    return {"seed": seed, "seconds": seconds, "connections": thrown, "healthy": healthy, "memory": memory}
 
 
 def _resident_mb(pid: int) -> float:

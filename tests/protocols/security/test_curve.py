@@ -13,7 +13,7 @@ import zmq
 
 from protocols.aio import Client, Service
 from protocols.aio.authenticator import ADDRESS, Authenticator
-from protocols.errors import ErrorCode, GrainloopError, NotPermitted, Unavailable
+from protocols.errors import ErrorCode, GrainloopError, NotPermitted, RemoteError, Unavailable
 from protocols.messages import CheckHealth, InstrumentReply
 from protocols.security import Access, Credentials
 from protocols.security.keys import make_key
@@ -96,6 +96,23 @@ async def test_when_the_authenticator_is_gone_nobody_new_gets_in(
         with pytest.raises(NotPermitted, match="cannot check keys now"):
             await ask(endpoint, lab.credentials(who))
         assert (await inside.request(CheckHealth(), deadline_s=10)).ok
+
+
+async def test_a_list_that_cannot_be_believed_lets_nobody_in_until_it_is_mended(lab: Lab) -> None:
+    async with serving(lab.access) as endpoint:
+        async with Client(
+            endpoint, InstrumentReply, service="instrument", credentials=lab.credentials("owner")
+        ) as inside:
+            assert (await inside.request(CheckHealth(), deadline_s=10)).ok
+            lab.folder.allowed_path.chmod(0o666)
+            with pytest.raises(RemoteError, match="cannot use its list of allowed keys") as caught:
+                await inside.request(CheckHealth(), deadline_s=10)
+            assert caught.value.code is ErrorCode.UNAVAILABLE
+            with pytest.raises(Unavailable, match="cannot check keys now, and serves nobody"):
+                await ask(endpoint, lab.credentials("owner"))
+            lab.folder.allowed_path.chmod(0o600)
+            assert (await inside.request(CheckHealth(), deadline_s=10)).ok
+        assert (await ask(endpoint, lab.credentials("owner"))).ok
 
 
 async def test_a_key_given_to_a_service_without_keys_is_told(lab: Lab) -> None:

@@ -12,8 +12,8 @@ import zmq
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocols.aio import Client
-from protocols.errors import ErrorCode, NotPermitted, RemoteError
+from protocols.aio import Client, port
+from protocols.errors import ErrorCode, NotPermitted, RemoteError, Unavailable
 from protocols.frames import Limits
 from protocols.messages import CheckHealth, Health, InstrumentReply, InstrumentRequest, ScanRequest
 from protocols.rpc import RequestKey, SendTo, Serve, ServerCore, Withdraw
@@ -21,6 +21,7 @@ from protocols.rpc.envelope import Envelope, EnvelopeKind, from_frames, to_frame
 from protocols.rpc.rate import Buckets, Rate, Verdict
 from protocols.security import LOCAL, Caller
 from protocols.values import Value
+from tests.integration.junk import CURVE_GREETING, NULL_GREETING
 from tests.protocols.security.conftest import Lab
 from tests.protocols.security.test_curve import serving
 from tests.protocols.test_service import Handlers, client, running
@@ -70,6 +71,7 @@ class Bench:
 
     now: float = 0.0
     revoked: set[str] = field(default_factory=set)
+    broken: bool = False
     options: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -78,6 +80,8 @@ class Bench:
         )
 
     def permit(self, user: str, _request: Value) -> Caller:
+        if self.broken:
+            raise Unavailable("The list cannot be used.")
         if user in self.revoked:
             raise NotPermitted(f"{user} may not any more.")
         return LOCAL
@@ -128,6 +132,15 @@ def test_a_right_taken_away_withdraws_what_is_open_and_says_why() -> None:
     assert bench.core.tick() == []
     assert bench.core.reply(RequestKey(b"p", "1"), HEALTH) == []
     assert codes(bench.ask("2")) == ["not_permitted"]
+
+
+def test_while_nobody_can_tell_rights_open_work_goes_on_and_nothing_new_begins() -> None:
+    bench = Bench()
+    bench.ask("1")
+    bench.broken = True
+    assert bench.core.tick() == []
+    assert codes(bench.ask("2")) == ["unavailable"]
+    assert len(bench.core.reply(RequestKey(b"p", "1"), HEALTH)) == 1
 
 
 def test_whoever_takes_over_the_name_of_a_connection_gets_nothing_of_it() -> None:
@@ -182,6 +195,22 @@ async def test_a_reconnecting_user_gets_no_second_share(lab: Lab) -> None:
                 )
     assert [isinstance(answer, RemoteError) for answer in answers].count(False) <= 3
     assert "messages per second" in str(answers[-1])
+
+
+@pytest.mark.parametrize("said", [b"", NULL_GREETING[:10], CURVE_GREETING])
+async def test_a_stranger_who_does_not_prove_herself_is_hung_up(
+    lab: Lab, said: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that open connections of strangers do not pile up."""
+    monkeypatch.setattr(port, "HANDSHAKE_MS", 300)
+    async with serving(lab.access) as endpoint:
+        host, _, number = endpoint.removeprefix("tcp://").partition(":")
+        reader, writer = await asyncio.open_connection(host, int(number))
+        writer.write(said)
+        try:
+            await asyncio.wait_for(reader.read(), 10)
+        finally:
+            writer.close()
 
 
 async def test_an_oversize_frame_ends_the_connection_of_its_sender_alone() -> None:
