@@ -8,23 +8,18 @@ version of their own, that of the file, since journals outlive protocols.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Any, Final, Literal, cast
+from typing import Annotated, Any, Literal
 
-import msgpack
 from pydantic import Field
 
 from protocols.arrays import ByteList, FloatList
 from protocols.capabilities import Capabilities
 from protocols.codec import validator
-from protocols.errors import BadMessage
-from protocols.frames import LIMITS, Limits, pack, unpack
 from protocols.messages import Proposals, Reconstruction, RunEvent, ScanDone, ScanRequest
+from protocols.payloads import to_payload, tree_of
 from protocols.plan import RunPlan
 from protocols.states import FinishReason
 from protocols.values import LightImages, PointBlock, Value
-
-_LIMITS: Final = Limits(header_bytes=2**26, total_bytes=LIMITS.total_bytes, string_bytes=2**24, items=2**24)
-"""Entries were validated when they were written; these bounds only keep damage from filling the memory."""
 
 
 class Began(Value):
@@ -185,8 +180,7 @@ Entry = Annotated[
 
 def entry_bytes(entry: Value) -> bytes:
     """An entry as the payload of a record."""
-    frames: list[bytes] = [bytes(frame) for frame in pack(entry, _LIMITS)]
-    return cast("bytes", msgpack.packb(frames))
+    return to_payload(entry)
 
 
 def read_entry(payload: bytes) -> Any:
@@ -195,13 +189,7 @@ def read_entry(payload: bytes) -> Any:
     Raises:
         BadMessage: it holds none that this version knows.
     """
-    try:
-        frames = msgpack.unpackb(payload)
-    except (ValueError, msgpack.UnpackException) as error:
-        raise BadMessage(f"A record that is no list of frames: {error}.") from error
-    if not isinstance(frames, list) or not all(isinstance(frame, bytes) for frame in frames):
-        raise BadMessage("A record that is no list of frames.")
-    return _validated(unpack(frames, _LIMITS))
+    return _validated(tree_of(payload))
 
 
 _validated: Callable[[object], Value] = validator(Entry)
