@@ -61,7 +61,7 @@ class Connection:
                 return None
             case zmq.EVENT_HANDSHAKE_FAILED_AUTH if value >= _SERVER_FAULT:
                 sentence = f"{self._peer} cannot check keys now, and serves nobody; its log tells why."
-                return Break(Unavailable, sentence, final=True)
+                return Break(NotPermitted, sentence, final=True)
             case zmq.EVENT_HANDSHAKE_FAILED_AUTH:
                 return Break(NotPermitted, self._refused(), final=True)
             case zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL if value == _MISMATCH:

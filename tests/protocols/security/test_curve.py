@@ -108,7 +108,7 @@ async def test_a_list_that_cannot_be_believed_lets_nobody_in_until_it_is_mended(
             with pytest.raises(RemoteError, match="cannot use its list of allowed keys") as caught:
                 await inside.request(CheckHealth(), deadline_s=10)
             assert caught.value.code is ErrorCode.UNAVAILABLE
-            with pytest.raises(Unavailable, match="cannot check keys now, and serves nobody"):
+            with pytest.raises(NotPermitted, match="cannot check keys now, and serves nobody"):
                 await ask(endpoint, lab.credentials("owner"))
             lab.folder.allowed_path.chmod(0o600)
             assert (await inside.request(CheckHealth(), deadline_s=10)).ok
