@@ -181,9 +181,9 @@ class Core:
         return [part[i : i + most] for part in parts for i in range(0, len(part), most)]
 
     def _batch_size(self) -> int:
-        """The plan's share of what is left, or more where the model would take longer than that lasts."""
+        """The plan's share of what is left, or more where the instrument should not wait and that would not last."""
         share = math.ceil(self.ledger.points_left / max(1, self.plan.batches - self.rounds))
-        lasting = self._points_lasting(OUTLASTS * self.ledger.pace.decision_s)
+        lasting = self._points_lasting(OUTLASTS * self.ledger.pace.decision_s) if self.plan.fill_in else 0
         return min(max(share, lasting), self.ledger.points_left, self.capabilities.max_points_per_scan)
 
     def _stop_gap_size(self) -> int:

@@ -18,6 +18,7 @@ from controller.batches import GONE
 from controller.core import BUDGET_SPENT, NOTHING_LEFT, PIPELINE_DEPTH, Batch, Enough
 from controller.journal.writing import Sync
 from controller.preparing import Prepared, prepare
+from controller.recording import SESSION_NAME
 from controller.standing import Standing
 from controller.thinking import Thinking
 from protocols.errors import GrainloopError
@@ -25,7 +26,6 @@ from protocols.messages import Park, Reconstruction, RunCommand, RunEvent, RunFi
 from protocols.plan import RunPlan
 from protocols.states import FinishReason, RunState, Trigger, move
 
-SESSION_NAME = "session.h5"
 _PARK_S = 15.0
 _PARK_GONE_S = 2.0
 _PAST = {"pause": "paused", "resume": "resumed", "stop": "stopped"}
@@ -252,6 +252,8 @@ class Run:
         self.standing.predicted_wrong = answer.predicted_wrong
         text = f"{points} points reconstructed by {answer.method}; predicted wrong: {answer.predicted_wrong:.1%}."
         self.standing.say("reconstructed", " ".join([text, *answer.degraded]))
+        if (drift := ready.drift.look(answer, ready.core.ledger.points.block().select(slice(points)))) is not None:
+            self.standing.say("drift", drift.words)
 
     # --- the way out --------------------------------------------------------------------------------------------------
     async def _leave(self, error: BaseException | None) -> tuple[FinishReason, str]:

@@ -14,10 +14,12 @@ from controller import plans
 from controller.asking import Asks, expect
 from controller.batches import Batches
 from controller.core import Core
+from controller.drift import Watch
 from controller.journal.writing import Sync
 from controller.model_link import ModelLink, describe_model
 from controller.recording import Recording
 from controller.standing import Standing
+from model.crystal import laue_group
 from protocols.capabilities import Capabilities
 from protocols.errors import ErrorCode, GrainloopError
 from protocols.messages import Describe, Description, LightRequest, LightTaken, OpenSection
@@ -37,6 +39,7 @@ class Prepared:
     link: ModelLink
     batches: Batches
     session: Recording
+    drift: Watch
 
 
 async def prepare(plan: RunPlan, path: Path, instrument: Asks, model: Asks, standing: Standing, sync: Sync) -> Prepared:
@@ -58,7 +61,8 @@ async def prepare(plan: RunPlan, path: Path, instrument: Asks, model: Asks, stan
     light = await _take_light(core, instrument, standing)
     link = ModelLink(model, _section(core, light), plan.model_deadline_s)
     await _open_section(link, standing)
-    return Prepared(core, link, Batches(instrument, core, session, standing), session)
+    groups = {phase.phase_id: laue_group(phase.point_group).name for phase in capabilities.phases}
+    return Prepared(core, link, Batches(instrument, core, session, standing), session, Watch(groups))
 
 
 async def _known_model(plan: RunPlan, model: Asks) -> dict[str, str]:

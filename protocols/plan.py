@@ -51,9 +51,9 @@ class RunPlan(Value):
         first_pass_most: share of the pixels of the section that the coarse grid takes at most, if that is more than
             `LEAST_FIRST_POINTS`: more of it only delays the points that are chosen.
         batches: number of adaptive batches that the rest of the budget is divided into; fewer where the model takes
-            longer than one of them lasts.
+            longer than one of them lasts and `fill_in` is set.
         fill_in: where the model has not answered in time, measure what its last answer left over, or the largest gaps,
-            instead of letting the instrument wait.
+            instead of letting the instrument wait; and let batches last as long as a decision takes.
         light_angles_deg: stage angles of the PL stack.
         use_light: take and use PL images where the instrument can.
         dwell_s: exposure per point, or the instrument's default.

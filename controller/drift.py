@@ -1,0 +1,145 @@
+"""Does the beam still go where it went before? New points against the map that was made before they were measured.
+
+An instrument believes its own positions, so a drift of the beam or the stage shows only on the specimen. Points are
+asked for along boundaries, where a shift of a pixel makes another grain answer; so the new points of a batch say at
+which shift they agree best with the map of the points before them, whose boundaries PL has drawn. Nothing is measured
+again for that. A shift is told when it makes clearly more points agree than none does. Positions are left as they are.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.crystal import disorientation_deg
+from protocols.messages import Reconstruction
+from protocols.values import PointBlock
+
+AGREES_DEG = 5.0
+REACH_PX = 5
+FEWEST_POINTS, MOST_POINTS = 60, 1000
+CLEAR = 4.0
+"""Standard errors of the mean gain by which a shift must be better than none: it is the best of many."""
+SMALLEST_PX = 0.75
+Flags = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Shift:
+    """Where new points lie against those before.
+
+    Attributes:
+        rows_px, columns_px: the beam hit the specimen so much farther down and right than the positions say.
+        points: that told.
+        gain: share of them that agree with the map there and not where they are said to be.
+        clear: that gain in standard errors.
+    """
+
+    rows_px: float
+    columns_px: float
+    points: int
+    gain: float
+    clear: float
+
+    @property
+    def length_px(self) -> float:
+        """How far."""
+        return math.hypot(self.rows_px, self.columns_px)
+
+    @property
+    def words(self) -> str:
+        """A sentence for people."""
+        down, right = ("down" if self.rows_px > 0 else "up"), ("right" if self.columns_px > 0 else "left")
+        where = f"{abs(self.rows_px):.1f} px {down} and {abs(self.columns_px):.1f} px {right}"
+        return (
+            f"A drift of about {self.length_px:.1f} px found: the newest {self.points} points agree best with the map "
+            f"{where} of where they are said to be. Their positions are not corrected."
+        )
+
+    @property
+    def found(self) -> bool:
+        """Whether it is a drift and no accident."""
+        return self.clear >= CLEAR and self.length_px >= SMALLEST_PX
+
+
+class Watch:
+    """Compares each reconstruction of a run with the points that came after the one before it.
+
+    Args:
+        laue_groups: of each phase.
+    """
+
+    def __init__(self, laue_groups: Mapping[int, str]) -> None:
+        self._laue_groups = laue_groups
+        self._before: Reconstruction | None = None
+        self._known = 0
+
+    def look(self, answer: Reconstruction, points: PointBlock) -> Shift | None:
+        """The shift of the newest `points` (all that `answer` was made from), if there is one."""
+        before, known = self._before, self._known
+        self._before, self._known = answer, len(points)
+        if before is None:
+            return None
+        shift = shift_of(points.select(slice(known, None)), before, self._laue_groups)
+        return shift if shift is not None and shift.found else None
+
+
+def shift_of(points: PointBlock, before: Reconstruction, laue_groups: Mapping[int, str]) -> Shift | None:
+    """Where `points`, measured after the map `before` was made, lie against it; nothing when they are too few.
+
+    Args:
+        points: new ones; only indexed ones count.
+        before: the map of the points measured earlier.
+        laue_groups: of each phase.
+    """
+    shape = before.phase_id.shape
+    inner = ((points.position_px >= REACH_PX) & (points.position_px < np.array(shape) - REACH_PX)).all(axis=1)
+    told = points.select(points.indexed & inner)
+    if len(told) < FEWEST_POINTS:
+        return None
+    told = told.select(slice(None, None, math.ceil(len(told) / MOST_POINTS)))
+    steps = np.arange(-REACH_PX, REACH_PX + 1)
+    agrees = np.array(
+        [[_agree(told, before, laue_groups, (int(down), int(right))) for right in steps] for down in steps]
+    )
+    share = agrees.mean(axis=2)
+    smooth = _smooth(share)
+    best = divmod(int(np.argmax(smooth)), smooth.shape[1])
+    here = agrees[REACH_PX, REACH_PX]
+    more = agrees[best].astype(np.float64) - here
+    error = max(float(more.std()) / math.sqrt(len(told)), 1 / len(told))
+    down, right = (_top(smooth, best, axis) - REACH_PX for axis in (0, 1))
+    return Shift(down, right, len(told), float(more.mean()), float(more.mean()) / error)
+
+
+def _agree(points: PointBlock, before: Reconstruction, laue_groups: Mapping[int, str], by_px: tuple[int, int]) -> Flags:
+    """(N,) bool, points that the map shows the orientation of, `by_px` (rows, columns) beside their positions."""
+    where = tuple((points.position_px + np.array(by_px)).T)
+    agrees = np.zeros(len(points), np.bool_)
+    for number in np.unique(points.phase_id):
+        own = (points.phase_id == number) & (before.phase_id[where] == number)
+        angle = disorientation_deg(points.orientation[own], before.orientation[where][own], laue_groups[int(number)])
+        agrees[own] = angle < AGREES_DEG
+    return agrees
+
+
+def _smooth(share: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Averaged over neighbouring shifts (1 2 1 along both axes), so that one lucky shift does not win."""
+    padded = np.pad(share, 1, mode="edge")
+    rows = padded[:-2] + 2 * padded[1:-1] + padded[2:]
+    return (rows[:, :-2] + 2 * rows[:, 1:-1] + rows[:, 2:]) / 16
+
+
+def _top(height: NDArray[np.float64], best: tuple[int, int], axis: int) -> float:
+    """Where along an axis a parabola through the highest value and its neighbours is highest."""
+    at = best[axis]
+    line = height[:, best[1]] if axis == 0 else height[best[0]]
+    if not 0 < at < len(line) - 1:
+        return float(at)
+    left, middle, right = line[at - 1 : at + 2].tolist()
+    bend = left - 2 * middle + right
+    return at + (0.5 * (left - right) / bend if bend < 0 else 0.0)
