@@ -37,8 +37,8 @@ from protocols.values import LightImages, PointBlock, Value
 
 LOST = (JournalLost, CannotStore)
 """Errors after which nothing more may be measured."""
-JOURNAL_NAME = "journal"
-"""Folder of the journal, beside `session.h5`."""
+SESSION_NAME, JOURNAL_NAME = "session.h5", "journal"
+"""The session file, and the folder of the journal beside it."""
 
 
 class Recording:

@@ -11,6 +11,7 @@ import typer
 from controller.cli.keys import keys
 from controller.cli.operating import add_operating
 from controller.cli.options import JsonOption, MapOption, SeedOption, SpeedOption
+from controller.cli.recorded import add_recorded
 from controller.cli.serve_commands import serve
 
 app = typer.Typer(
@@ -180,3 +181,4 @@ def plan(
 
 
 add_operating(app)
+add_recorded(app)

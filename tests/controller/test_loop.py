@@ -12,7 +12,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from controller.loop import SESSION_NAME, Run
+from controller.loop import Run
+from controller.recording import SESSION_NAME
 from controller.session_reader import Session, load_session
 from protocols.errors import DeadlineExceeded, DeviceFailed, IllegalState, OutOfLimits, Unavailable
 from protocols.messages import REASON_CODES, ProposalReason, RunCommand, RunEvent, RunFinished

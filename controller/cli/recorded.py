@@ -1,0 +1,91 @@
+"""Commands on sessions that were recorded, without any service: replay, diff, repair."""
+
+from __future__ import annotations
+
+import json as jsonlib
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from controller.cli.options import JsonOption
+
+_DIFFERS = 3
+"""Exit code where decisions differ; 1 is for sessions that cannot be read."""
+SessionArgument = Annotated[Path, typer.Argument(help="Folder of a session, or its session.h5.", show_default=False)]
+
+
+def add_recorded(app: typer.Typer) -> None:
+    """Add the commands to `app`."""
+    for command in (replay, diff, repair):
+        app.command()(command)
+
+
+def replay(session: SessionArgument, json: JsonOption = False) -> None:
+    """Decide a recorded run again from its journal, and compare every decision byte for byte; exit code 3 if one differs."""
+    from controller.replay import replay as decide_again
+
+    found = decide_again(_entries(session, quiet=json))
+    if json:
+        told = {"decisions": found.decisions, "difference": None, "points": len(found.core.ledger.points)}
+        told |= {"difference": asdict(found.difference)} if found.difference else {}
+        typer.echo(jsonlib.dumps(told | {"notes": found.notes}, indent=2))
+    else:
+        for note in found.notes:
+            typer.echo(note, err=True)
+        points = len(found.core.ledger.points)
+        typer.echo(
+            f"{found.decisions} decisions were made again, byte for byte as recorded; {points} points."
+            if found.difference is None
+            else str(found.difference)
+        )
+    raise typer.Exit(0 if found.difference is None else _DIFFERS)
+
+
+def diff(first: SessionArgument, second: SessionArgument, json: JsonOption = False) -> None:
+    """Name the first decision in which two recorded runs differ, and why; exit code 3 if there is one."""
+    from controller.comparing import compare
+
+    apart = compare(_entries(first, quiet=json), _entries(second, quiet=json))
+    if json:
+        typer.echo(jsonlib.dumps(asdict(apart), indent=2))
+    elif apart.decision is None:
+        typer.echo("All decisions are the same.")
+        for why in apart.why:
+            typer.echo(f"  {why}")
+    else:
+        typer.echo(f"Decision {apart.decision} is the first that differs; {apart.field}.")
+        for why in apart.why:
+            typer.echo(f"  {why}")
+    raise typer.Exit(0 if apart.decision is None else _DIFFERS)
+
+
+def repair(session: SessionArgument) -> None:
+    """Make session.h5 again from the journal beside it; the old file is kept as session.h5.broken."""
+    from controller.journal.view import repair as make_again
+
+    folder, file = _folder(session)
+    points, damage = make_again(folder, file)
+    for one in damage:
+        typer.echo(one, err=True)
+    typer.echo(f"{file} was made again from the journal: {points} points.")
+
+
+def _folder(session: Path) -> tuple[Path, Path]:
+    """Folder of the journal of a session, and its session file."""
+    from controller.recording import JOURNAL_NAME, SESSION_NAME
+
+    at = session if session.is_dir() else session.parent
+    return at / JOURNAL_NAME, session if session.suffix == ".h5" else at / SESSION_NAME
+
+
+def _entries(session: Path, *, quiet: bool) -> tuple[Any, ...]:
+    """The entries of a session's journal; damage is told on stderr."""
+    from controller.journal.reading import read_journal
+
+    found = read_journal(_folder(session)[0])
+    if not quiet:
+        for one in found.damage:
+            typer.echo(one, err=True)
+    return found.entries
