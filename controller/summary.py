@@ -21,6 +21,10 @@ from protocols.messages import LightDiagnostics
 from protocols.values import PointBlock
 
 
+WARNINGS = frozenset({"drift", "displaced", "batch_failed", "model_failed", "final_missing", "not_parked"})
+"""Events that say that something went otherwise than planned."""
+
+
 @dataclass(frozen=True)
 class GridBaseline:
     """The coarse grid with nearest neighbour: points measured, map (h, w, 4), and its score."""
@@ -92,6 +96,7 @@ def summarise(session: Session, truth: OrientationMap, grid: GridBaseline, name:
         "instrument_s": instrument_s,
         "wall_s": wall_s,
         "instrument_idle_fraction": idle_s / instrument_s if instrument_s > 0 else 0.0,
+        "warnings": [event.text for event in session.events if event.event in WARNINGS],
         "versions": session.software,
     }
 

@@ -40,7 +40,7 @@ from protocols.values import PointBlock
 
 _LONGEST_RUN_S = 24 * 3600.0
 _INTERRUPTED = 130
-_FIGURES = ("demo.png", "orientation.png", "uncertainty.png", "light_points.png", "error.png")
+_FIGURES = ("demo.png", "orientation.png", "uncertainty.png", "light_points.png", "evidence.png", "error.png")
 _MADE = ("session.h5", "summary.json", *_FIGURES)
 _LAST_WORDS_S = 2.0
 
@@ -240,7 +240,7 @@ def _report(summary: dict[str, Any], light: tuple[str, ...], options: DemoOption
         table.add_row(name, points, *errors)
     console = Console()
     console.print(table)
-    for line in light:
+    for line in (*light, *summary["warnings"]):
         console.print(line)
     idle = f"{summary['instrument_idle_fraction']:.1%} of it idle"
     console.print(f"Instrument time {summary['instrument_s']:.0f} s, {idle}; this took {summary['wall_s']:.0f} s.")
