@@ -20,7 +20,6 @@ from protocols.errors import BadInput
 from protocols.messages import LightDiagnostics
 from protocols.values import PointBlock
 
-
 WARNINGS = frozenset({"drift", "displaced", "batch_failed", "model_failed", "final_missing", "not_parked"})
 """Events that say that something went otherwise than planned."""
 
