@@ -22,7 +22,10 @@ import typer
 from controller.cli.folders import make_folder
 from controller.cli.processes import Child, Children, free_endpoints, healthy
 from controller.cli.progress import show_events, show_stage
+from controller.journal.reading import journal_files
+from controller.journal.writing import LOCK, SUFFIX, TORN
 from controller.plans import make_plan
+from controller.recording import JOURNAL_NAME
 from protocols.aio import Client, run
 from protocols.errors import BadInput, GrainloopError
 from protocols.messages import (
@@ -126,6 +129,15 @@ def _make_room(out: Path) -> None:
             raise BadInput(message, field="out", value=out)
     for name in _MADE:
         (out / name).unlink(missing_ok=True)
+    _remove_journal(out / JOURNAL_NAME)
+
+
+def _remove_journal(folder: Path) -> None:
+    """The journal of the session that was removed; a folder that holds anything else keeps that."""
+    for path in (*journal_files(folder), *folder.glob(f"*{SUFFIX}{TORN}"), folder / LOCK):
+        path.unlink(missing_ok=True)
+    if folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()
 
 
 def _interrupt_on_termination() -> None:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from controller.figures.evidence import evidence_sheet, has_evidence
 from controller.figures.layout import save
-from controller.figures.sheets import error_sheet, ipf_sheet, light_sheet, overview_sheet, uncertainty_sheet
+from controller.figures.sheets import error_sheet, foot_note, ipf_sheet, light_sheet, overview_sheet, uncertainty_sheet
 from controller.figures.style import house_style
 from controller.session_reader import Session
 from controller.summary import GridBaseline
@@ -29,6 +30,8 @@ def write_figures(
     with house_style():
         if len(session.points):
             written.append(save(light_sheet(session), folder / "light_points.png"))
+        if has_evidence(session):
+            written.append(save(evidence_sheet(session, foot_note(session.capabilities)), folder / "evidence.png"))
         if session.result is not None:
             written.append(save(ipf_sheet(session, session.result), folder / "orientation.png"))
             written.append(save(uncertainty_sheet(session, session.result), folder / "uncertainty.png"))

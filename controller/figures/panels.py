@@ -93,6 +93,15 @@ def _promise(asked: Requested, here: NDArray[np.bool_]) -> str:
     return words
 
 
+def number_points(axes: Axes, position_px: NDArray[np.int32], reason: NDArray[np.uint8], grid: Grid) -> None:
+    """Discs at pixels (N, 2), numbered from 1, in the colours of the reasons (N,)."""
+    centres = _centres_um(position_px, grid)
+    colours = [style.REASON_COLOURS[REASON_CODES[int(code)]] for code in reason]
+    axes.scatter(*centres.T, s=78, c=colours, edgecolors=style.INK, linewidths=0.6, zorder=4)
+    for number, (x, y) in enumerate(centres, start=1):
+        axes.text(x, y, f"{number}", ha="center", va="center_baseline", fontsize=7, zorder=5)
+
+
 def scatter_order(axes: Axes, session: Session) -> ScalarMappable:
     """The measured points, coloured by the instrument time at which they were measured."""
     where, size = _points(session)

@@ -16,6 +16,7 @@ from controller.session_reader import Inferred, Session
 from controller.summary import GridBaseline, error_map_deg, score
 from model.crystal.score import MapScore
 from model.maps import OrientationMap
+from protocols.capabilities import Capabilities
 
 
 def ipf_sheet(session: Session, result: Inferred) -> Figure:
@@ -103,9 +104,12 @@ def overview_sheet(session: Session, result: Inferred, truth: OrientationMap, gr
 
 def _of(session: Session) -> tuple[tuple[int, int], str]:
     """Shape of the maps, and the note at the foot of the figure."""
-    caps = session.capabilities
-    note = f"Simulated data ({caps.name})" if caps.simulated else f"Instrument: {caps.name}"
-    return caps.grid.shape_px, note
+    return session.capabilities.grid.shape_px, foot_note(session.capabilities)
+
+
+def foot_note(capabilities: Capabilities) -> str:
+    """Whether the data are simulated, and by what they were measured."""
+    return f"Simulated data ({capabilities.name})" if capabilities.simulated else f"Instrument: {capabilities.name}"
 
 
 def _key(figure: Figure, session: Session, result: Inferred, left: float, bottom: float, size: float) -> None:

@@ -10,11 +10,12 @@ from matplotlib.figure import Figure
 from matplotlib.image import imread
 
 from controller.figures import write_figures
+from controller.figures.evidence import MOST_OF_A_BATCH, MOST_POINTS, evidence_sheet, lines_of, most_promising
 from controller.figures.panels import scatter_reasons
 from controller.figures.sheets import uncertainty_sheet
 from controller.figures.style import house_style, round_length_um
 from controller.loop import Run
-from controller.session_reader import Session, load_session
+from controller.session_reader import Requested, Session, load_session
 from controller.summary import GridBaseline, score
 from model.maps import MapPhase, OrientationMap
 from protocols.plan import Budget, RunPlan
@@ -48,7 +49,7 @@ async def test_all_figures_with_the_truth(tmp_path: Path) -> None:
     before = dict(mpl.rcParams)
     written = write_figures(session, tmp_path / "figures", truth, grid)
     assert dict(mpl.rcParams) == before
-    names = ["light_points.png", "orientation.png", "uncertainty.png", "error.png", "demo.png"]
+    names = ["light_points.png", "evidence.png", "orientation.png", "uncertainty.png", "error.png", "demo.png"]
     assert [path.name for path in written] == names
     for path in written:
         pixels = imread(path)[..., :3]
@@ -70,7 +71,7 @@ async def test_doubts_are_drawn_without_the_bound_that_an_older_file_lacks(tmp_p
 async def test_without_truth_and_without_light(tmp_path: Path) -> None:
     session = await session_of(tmp_path, light=False)
     names = {path.name for path in write_figures(session, tmp_path)}
-    assert names == {"light_points.png", "orientation.png", "uncertainty.png"}
+    assert names == {"light_points.png", "evidence.png", "orientation.png", "uncertainty.png"}
 
 
 async def test_without_any_reconstruction(tmp_path: Path) -> None:
@@ -104,3 +105,50 @@ async def test_the_legend_of_the_points_tells_what_they_promised(tmp_path: Path)
         count = int((session.requested.reason == 3).sum())
         assert first == f"first pass, regular grid ({int((session.requested.reason == 0).sum())})"
         assert chosen == f"uncertain ({count}; {gain:.2g} px to gain each{words}"
+
+
+def asked_for(gain: np.ndarray, batches: int = 5, edge: int = 100) -> Requested:
+    count, rng = len(gain), np.random.default_rng(0)
+    where = rng.integers(0, edge, (count, 2)).astype(np.int32)
+    batch = np.sort(rng.integers(0, batches, count)).astype(np.int32)
+    return Requested(np.arange(count), where, batch, np.full(count, 2, np.uint8), gain.astype(np.float32))
+
+
+def test_the_most_promising_points_are_few_of_a_batch_and_apart() -> None:
+    asked = asked_for(np.random.default_rng(1).random(400))
+    rows = most_promising(asked, (100, 100))
+    assert len(rows) == MOST_POINTS
+    assert rows[0] == asked.gain.argmax()
+    assert np.all(np.diff(asked.gain[rows]) <= 0)
+    assert np.bincount(asked.batch[rows]).max() <= MOST_OF_A_BATCH
+    apart = np.linalg.norm(asked.position_px[rows][:, None] - asked.position_px[rows], axis=-1)
+    assert apart[~np.eye(len(rows), dtype=bool)].min() >= 7
+
+
+def test_points_without_a_forecast_promise_nothing() -> None:
+    assert len(most_promising(asked_for(np.zeros(20)), (100, 100))) == 0
+    assert len(most_promising(asked_for(np.zeros(0)), (100, 100))) == 0
+
+
+async def test_the_table_tells_the_evidence_of_each_point(tmp_path: Path) -> None:
+    session = await session_of(tmp_path)
+    count = len(session.requested.point_id)
+    columns = {
+        "gain": np.where(np.arange(count) == count - 1, 12.34, 0).astype(np.float32),
+        "p_wrong": np.full(count, 0.756, np.float32),
+        "competing": np.full(count, 3, np.uint8),
+        "misorientation_deg": np.full(count, 27.4, np.float32),
+        "travel_px": np.full(count, np.nan, np.float32),
+    }
+    told = replace(session, requested=replace(session.requested, **columns))
+    asked, step_um = told.requested, session.capabilities.grid.step_um
+    y, x = (asked.position_px[-1] + 0.5) * step_um
+    (line,) = lines_of(told, most_promising(asked, session.capabilities.grid.shape_px))
+    assert line[:3] == ("1", f"{asked.batch[-1]}", f"{x:.1f}, {y:.1f}")
+    assert line[4:] == ("12.3", "3", "27°", "0.76", "–")
+    older = replace(told.requested, p_wrong=None, competing=None, misorientation_deg=None, travel_px=None)
+    (line,) = lines_of(replace(told, requested=older), np.array([count - 1]))
+    assert line[5:] == ("–",) * 4
+    with house_style():
+        words = {text.get_text() for axes in evidence_sheet(told, "note").axes for text in axes.texts}
+    assert {"gain (px)", "12.3", "27°"} <= words

@@ -70,7 +70,7 @@ def test_the_whole_demo_on_a_small_map(titanium: Path, tmp_path: Path) -> None:
     assert session.final is not None
     assert session.light is not None
     assert set(os.listdir(out / "logs")) == {"instrument.log", "model.log", "controller.log"}
-    for name in ("demo", "orientation", "uncertainty", "light_points", "error"):
+    for name in ("demo", "orientation", "uncertainty", "light_points", "evidence", "error"):
         assert imread(out / f"{name}.png").std() > 0.05
 
 
