@@ -23,7 +23,7 @@ def add_recorded(app: typer.Typer) -> None:
 
 
 def replay(session: SessionArgument, json: JsonOption = False) -> None:
-    """Decide a recorded run again from its journal, and compare every decision byte for byte; exit code 3 if one differs."""
+    """Decide a recorded run again from its journal, compared byte for byte; exit code 3 if a decision differs."""
     from controller.replay import replay as decide_again
 
     found = decide_again(_entries(session, quiet=json))
