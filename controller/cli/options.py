@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from protocols.endpoints import require_endpoint, require_local
 from protocols.errors import BadInput
 from protocols.security import Access, Credentials, KeyFolder
 
@@ -32,14 +33,20 @@ KeysOption = Annotated[
 ]
 
 
-def access(keys: Path | None, key: str | None) -> Access | None:
-    """How a service guards itself; not at all where no key is given.
+def access(service: str, endpoint: str, keys: Path | None, key: str | None) -> Access | None:
+    """How a service guards itself; not at all where no key is given, which keeps it on this machine.
+
+    Asked before anything slow begins, such as the start of an instrument.
 
     Raises:
-        BadInput: no such key, or no list of allowed keys.
-        NotPermitted: others can read them.
+        BadInput: no such key, no list of allowed keys, or no endpoint.
+        NotPermitted: others can read the keys, or other machines could reach a service without any.
     """
-    return None if key is None else KeyFolder(keys).access(key)
+    if key is None:
+        require_local(endpoint, service)
+        return None
+    require_endpoint(endpoint, service)
+    return KeyFolder(keys).access(key)
 
 
 def credentials(

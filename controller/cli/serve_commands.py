@@ -39,7 +39,7 @@ def serve_instrument(
     """Serve an instrument: your driver, or a simulator with a real map as its specimen."""
     from controller.cli import serving
 
-    guard = access(keys, key)
+    guard = access("instrument", endpoint, keys, key)
     hosted = serving.load_own(driver) if driver else serving.simulator(specimen, seed, speed_up)
     serving.serve("instrument", hosted.run, endpoint, until_stdin_ends, guard)
 
@@ -54,7 +54,7 @@ def serve_model(
     """Serve the model: reconstruction, uncertainty, proposals."""
     from controller.cli import serving
 
-    guard = access(keys, key)
+    guard = access("model", endpoint, keys, key)
     from model.service import run_model_service
 
     serving.serve("model", run_model_service, endpoint, until_stdin_ends, guard)
@@ -84,7 +84,7 @@ def serve_controller(
     """Serve the controller: runs plans against an instrument and a model."""
     from controller.cli import serving
 
-    guard = None if local else access(keys, key)
+    guard = access("controller", endpoint, keys, None if local else key)
     to_instrument = other_service("instrument", instrument, keys, key, instrument_key)
     to_model = other_service("model", model, keys, key, model_key)
     from controller.service import ControlService

@@ -92,6 +92,7 @@ def test_the_command_line_says_in_one_sentence_what_is_wrong(lab: Guarded, tmp_p
     at = lab.at["controller"]
     told = {
         ("status", "--json", *lab.options(Role.VIEWER)): (0, ""),
+        ("watch", "--json", *lab.options(Role.VIEWER)): (0, ""),
         ("abort", *lab.options(Role.VIEWER)): (1, "controller refuses command: it needs the role operator"),
         ("status", *lab.options("stranger")): (1, "does not know the key stranger; it is let in there by:"),
         ("status", "--controller", at): (1, "talks only to keys: give --key and its public key"),
@@ -102,7 +103,7 @@ def test_the_command_line_says_in_one_sentence_what_is_wrong(lab: Guarded, tmp_p
         assert code == expected, err
         assert words in err
         if code == 0:
-            assert json.loads(out)["state"] in ("idle", "finished")
+            assert json.loads(out)["kind"] in ("run_status", "run_finished")
         else:
             assert err.count("\n") == 1
 
