@@ -79,8 +79,6 @@ that are proposed stay as they are.
 
 - The prediction stops a run at the first moment at which it is below the tolerance, which favours moments at which it
   is too low. At tolerances below 2 % it is therefore a little optimistic, and 1 % of a small map is few grains.
-- Exact points do not exist. What tells them from noisy ones is that none is lost; an instrument that loses no points
-  and mistakes many would be believed too much.
 - Two batches are out: those measured after the decision to stop still come in, and the final map is a little better.
 """
 
