@@ -20,6 +20,8 @@ HIGH_WATER = 256
 """Messages that libzmq holds per direction and peer."""
 MAX_WAITING = 64
 """Messages that wait here for one peer before it counts as full."""
+MOST_WAITING = 1024
+"""Messages that wait here for one peer at most; one that still reads nothing counts as gone, and gets no more."""
 # As plain integers: arithmetic with pyzmq's enums costs more than the system calls it accompanies.
 _POLLIN = int(zmq.POLLIN)
 _EVENTS = int(zmq.EVENTS)
@@ -88,11 +90,17 @@ class Port:
         message = [peer, *frames] if peer else list(frames)
         queue = self._waiting.get(peer)
         if queue is not None:
-            queue.append(message)
+            self._keep(queue, message, peer)
         elif not self._try_send(message, peer):
             self._waiting[peer] = deque([message])
         if self._readable():
             self._plan_look()
+
+    def _keep(self, queue: deque[list[Frame]], message: list[Frame], peer: bytes) -> None:
+        if len(queue) < MOST_WAITING:
+            queue.append(message)
+        else:
+            self._loop.call_soon(self._on_gone, peer)
 
     def read_all(self) -> None:
         """Deliver what has already arrived; before judging a peer by its silence."""
