@@ -216,6 +216,7 @@ def capabilities_of(maps: Sequence[OrientationMap], config: SimConfig) -> Capabi
         timing=config.timing,
         shapes=config.shapes,
         light=light,
+        exposes_ahead=config.block_points,
         frame=FramePreset(first.frame) if config.declared_frame is None else config.declared_frame,
     )
 

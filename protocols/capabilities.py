@@ -100,6 +100,8 @@ class Capabilities(Value):
         timing: what a scan costs.
         shapes: free points, line scans, rectangles: what it accepts.
         light: the PL camera, or nothing where there is none.
+        exposes_ahead: at most so many points, the next in the order of the request, are exposed beyond those yielded;
+            nothing where that may be all of them. If the service dies, the results of so many may be lost.
         frame: relation of the Euler frame to the map frame.
         dead_man: whether the driver itself blanks the beam when its host falls silent.
     """
@@ -115,6 +117,7 @@ class Capabilities(Value):
     timing: ScanTiming = ScanTiming()
     shapes: ShapeLimits = ShapeLimits()
     light: LightCapabilities | None = None
+    exposes_ahead: Annotated[int, Field(ge=1)] | None = None
     frame: FramePreset = FramePreset.IDENTITY
     dead_man: bool = False
 

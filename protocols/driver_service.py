@@ -1,8 +1,9 @@
 """Host an `InstrumentDriver` as the instrument service.
 
 Every request is checked against the declared `Capabilities`; the driver is called from one worker thread, one call at a
-time; scans are served first come, first served, so that a second one may wait while the first runs; no point is exposed
-twice (`protocols.hosting.ledger`). What to measure is the business of the controller.
+time; scans are served first come, first served, so that a second one may wait while the first runs
+(`protocols.hosting.scans`); no point is exposed twice (`protocols.hosting.ledger`). What to measure is the business of
+the controller.
 """
 
 from __future__ import annotations
@@ -11,46 +12,48 @@ import asyncio
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from typing import TypeVar
+from pathlib import Path
 
 import numpy as np
-import structlog
 from numpy.typing import NDArray
 
 from protocols.aio import Call, Service
 from protocols.capabilities import LightCapabilities
 from protocols.driver import InstrumentDriver
 from protocols.endpoints import INSTRUMENT_ENDPOINT
-from protocols.errors import Cancelled, DeviceFailed, GrainloopError
+from protocols.errors import Cancelled
 from protocols.frames import Limits
-from protocols.hosting.ledger import Batch, Ledger
-from protocols.hosting.limits import check_block, check_images, check_light, check_scan
+from protocols.hosting.batches import Batch
+from protocols.hosting.dead_man import DEAD_MAN_S, DeadMan
+from protocols.hosting.ledger import Ledger
+from protocols.hosting.limits import check_images, check_light, check_scan
 from protocols.hosting.loading import load_driver, require_driver
+from protocols.hosting.measuring import Measuring
+from protocols.hosting.scans import Scans
+from protocols.hosting.spool import SpoolFolder
 from protocols.hosting.worker import Worker
 from protocols.messages import (
     CheckHealth,
     Describe,
     Description,
+    Forgotten,
     Health,
     InstrumentRequest,
     LightRequest,
     LightTaken,
     Park,
     Parked,
-    PointsMeasured,
     ScanDone,
     ScanRequest,
+    Stored,
     Withdraw,
     Withdrawn,
 )
 from protocols.security.access import Access
-from protocols.shapes import decode_pieces
-from protocols.values import LightImages, PointBlock
+from protocols.values import LightImages
 from protocols.version import grainloop_version
 
 __all__ = ["DriverService", "load_driver"]
-
-T = TypeVar("T")
 
 SERVICE = "instrument"
 REQUEST_LIMITS = Limits(array_bytes=2**26, total_bytes=2**27)
@@ -64,15 +67,17 @@ class DriverService:
 
     Args:
         driver: the instrument; it stays parked whenever no scan runs.
+        spool: folder that keeps what was exposed, for when the service is started again; without it only memory does.
+        dead_man_s: a scan whose callers have been silent for so long is stopped and the beam blanked; 0 for never.
     """
 
-    def __init__(self, driver: InstrumentDriver) -> None:
+    def __init__(self, driver: InstrumentDriver, spool: Path | None = None, dead_man_s: float = DEAD_MAN_S) -> None:
         self._driver = require_driver(driver, type(driver).__name__)
+        self._spool_folder, self._dead_man_s = spool, dead_man_s
         self._ledger = Ledger()
+        self._measuring = Measuring(self._driver)
+        self._scans = Scans(self._measure, DeadMan(dead_man_s))
         self._calls: list[Call] = []
-        self._waiting: dict[Call, ScanRequest] = {}
-        self._last: PointBlock | None = None
-        self._light_s = 0.0
         self.service = Service(
             SERVICE,
             InstrumentRequest,
@@ -81,6 +86,7 @@ class DriverService:
                 Describe: self._describe,
                 LightRequest: self._light,
                 ScanRequest: self._scan,
+                Stored: self._stored,
                 Withdraw: self._withdraw,
                 Park: self._park,
             },
@@ -110,31 +116,48 @@ class DriverService:
         Raises:
             Unavailable: the port is in use.
             NotPermitted: other machines could reach the endpoint, and there is no `access`.
+            BadInput: the spool cannot be used.
         """
-        self._worker = Worker(f"{SERVICE} driver")
+        with self._keeping():
+            self._worker = self._scans.worker = Worker(f"{SERVICE} driver")
+            try:
+                await self.service.run(endpoint, ready=ready, stop=stop, access=access)
+            finally:
+                parked = self._worker.do(self._driver.park)
+                if await self._worker.close(DRIVER_GRACE_S):
+                    await parked
+                parked.cancel()
+
+    @contextmanager
+    def _keeping(self) -> Generator[None]:
+        """With a spool what is kept is on disk; without it, it is in this object, as long as that lives."""
+        if self._spool_folder is None:
+            yield
+            return
+        spool = SpoolFolder(self._spool_folder, self.name)
+        self._ledger = Ledger(spool)
         try:
-            await self.service.run(endpoint, ready=ready, stop=stop, access=access)
+            yield
         finally:
-            parked = self._worker.do(self._driver.park)
-            if await self._worker.close(DRIVER_GRACE_S):
-                await parked
-            parked.cancel()
+            self._ledger.close()
+            spool.close()
 
     async def _describe(self, _request: Describe, _call: Call) -> Description:
-        return Description(capabilities=self._driver.capabilities)
+        capabilities, spools = self._driver.capabilities, self._spool_folder is not None
+        return Description(capabilities=capabilities, dead_man_s=self._dead_man_s, spools=spools)
 
     async def _health(self, _request: CheckHealth, _call: Call) -> Health:
         """A busy instrument proves itself; an idle instrument proves itself by parking, which does no harm."""
         if self._calls:
             return _healthy(f"{self.name} is measuring; {len(self._calls)} requests are open.")
-        await self._worker.do(lambda: self._guard("park", self._driver.park))
+        await self._worker.do(self._measuring.park)
         return _healthy(f"{self.name} answers.")
 
     async def _park(self, _request: Park, _call: Call) -> Parked:
         """Withdraw whatever runs or waits, then park."""
         for call in self._calls:
-            call.cancelled.set()
-        await self._worker.do(lambda: self._guard("park", self._driver.park))
+            call.cancel()
+        await self._worker.do(self._measuring.park)
         return Parked()
 
     async def _light(self, request: LightRequest, call: Call) -> LightTaken:
@@ -146,39 +169,39 @@ class DriverService:
         """In the worker thread: take the images and check them against the declaration."""
         _require_wanted(call)
         started = time.monotonic()
-        stack = self._guard("light", lambda: np.asarray(self._driver.light(request.section, request.angles_deg)))
+        take = self._driver.light
+        stack = self._measuring.guard("light", lambda: np.asarray(take(request.section, request.angles_deg)))
         elapsed = time.monotonic() - started
-        light = self._guard("light", lambda: _images(stack, request, declared))
+        light = self._measuring.guard("light", lambda: _images(stack, request, declared))
         check_images(light, declared, self.name)
         simulated = self._driver.capabilities.simulated
         seconds = declared.seconds_per_image * len(stack) if simulated else elapsed
-        self._light_s += seconds
+        self._measuring.light_s += seconds
         return LightTaken(section=request.section, light=light, seconds=seconds)
 
     async def _scan(self, request: ScanRequest, call: Call) -> ScanDone:
         check_scan(request, self._driver.capabilities)
-        batch = self._ledger.claim(request)
-        news = asyncio.Event()
-        loop = asyncio.get_running_loop()
-
-        def measure() -> ScanDone:
-            if self._waiting.pop(call, None) is None:
-                raise Cancelled(f"Batch {request.batch} was withdrawn before it began; nothing of it was exposed.")
-            return batch.done or self._measure(batch, call, lambda: loop.call_soon_threadsafe(news.set))
-
+        batch = self._ledger.claim(request, self._scans.batches)
         with self._busy(call):
-            self._waiting[call] = request
-            measuring = self._worker.do(measure)
-            measuring.add_done_callback(lambda _: news.set())
-            await _stream(batch, call, measuring, news)
-            return await measuring
+            return await self._scans.serve(batch, call)
+
+    def _measure(self, batch: Batch, go_on: Callable[[], object], tell: Callable[[], object]) -> ScanDone:
+        """In the worker thread, where nothing else is exposed meanwhile."""
+        self._ledger.tidy(batch.request.run)
+        return self._measuring.measure(batch, go_on, tell)
 
     async def _withdraw(self, request: Withdraw, _call: Call) -> Withdrawn:
-        """Removing a call from those that wait decides, whichever thread does it first."""
         wanted = (request.run, request.section, request.batch)
-        found = [call for call, one in list(self._waiting.items()) if (one.run, one.section, one.batch) == wanted]
-        taken = [self._waiting.pop(call, None) is not None for call in found]
-        return Withdrawn(batch=request.batch, withdrawn=any(taken))
+        withdrawn = self._scans.withdraw(lambda batch: (batch.request.run, *batch.key) == wanted)
+        return Withdrawn(batch=request.batch, withdrawn=withdrawn)
+
+    async def _stored(self, request: Stored, _call: Call) -> Forgotten:
+        busy = [batch for batch in self._scans.batches if batch.request.run == request.run]
+        run = self._ledger.run(request.run)
+        forgotten = run.drop(request.section, request.below, busy)
+        if not busy:
+            run.tidy()
+        return Forgotten(batches=forgotten)
 
     @contextmanager
     def _busy(self, call: Call) -> Generator[None]:
@@ -187,83 +210,10 @@ class DriverService:
             yield
         finally:
             self._calls.remove(call)
-            self._waiting.pop(call, None)
-
-    def _measure(self, batch: Batch, call: Call, tell: Callable[[], object]) -> ScanDone:
-        """In the worker thread: expose what is left of the batch, block by block."""
-        _require_wanted(call)
-        last, light_s = self._last, self._light_s
-        left = batch.remaining()
-        if len(left.point_id):
-            self._expose(batch, left, call, tell)
-        if last is None:
-            return batch.finish(self.name, None, 0.0)
-        request = batch.request
-        way_px = float(np.linalg.norm(request.position_px[0] - last.position_px[-1]))
-        first = decode_pieces(request.pieces, len(request.point_id))[0]
-        busy_s = light_s + self._driver.capabilities.timing.approach_s(way_px, first.shape)
-        return batch.finish(self.name, float(last.time_s[-1]), busy_s)
-
-    def _expose(self, batch: Batch, left: ScanRequest, call: Call, tell: Callable[[], object]) -> None:
-        blocks = self._guard("scan", lambda: iter(self._driver.scan(left)))
-        try:
-            while (block := self._guard("scan", lambda: _block(next(blocks, None)))) is not None:
-                self._keep(batch, block)
-                tell()
-                _require_wanted(call)
-        except GrainloopError:
-            self._interrupt(blocks)
-            raise
-
-    def _keep(self, batch: Batch, block: PointBlock) -> None:
-        check_block(block, self._driver.capabilities)
-        batch.add(block, self.name)
-        if len(block):
-            self._last, self._light_s = block, 0.0
-
-    def _interrupt(self, blocks: object) -> None:
-        """Close the iterator and park, whatever the driver says to either."""
-        close = getattr(blocks, "close", None)
-        try:
-            if close is not None:
-                self._guard("scan", close)
-        finally:
-            self._guard("park", self._driver.park)
-
-    def _guard(self, step: str, work: Callable[[], T]) -> T:
-        """Run a step of the driver; whatever it raises becomes a sentence that names instrument and step."""
-        try:
-            return work()
-        except GrainloopError:
-            raise
-        except Exception as error:
-            structlog.get_logger(service=SERVICE).error("driver failed", step=step, exc_info=error)
-            raise DeviceFailed(
-                f"{self.name} failed in {step}: {type(error).__name__}: {error}.", field=step, value=error
-            ) from error
-
-
-async def _stream(batch: Batch, call: Call, measuring: asyncio.Future[ScanDone], news: asyncio.Event) -> None:
-    """Send the blocks of `batch` as they come, until `measuring` is over and all are sent."""
-    sent, over = 0, False
-    while not over:
-        over = measuring.done()
-        while sent < len(batch.blocks):
-            await call.progress(PointsMeasured(batch=batch.request.batch, points=batch.blocks[sent]))
-            sent += 1
-        if not over:
-            await news.wait()
-            news.clear()
 
 
 def _images(stack: NDArray[np.float32], request: LightRequest, declared: LightCapabilities) -> LightImages:
     return LightImages(kind=declared.kind, angles_deg=request.angles_deg, images=stack, pixel_um=declared.pixel_um)
-
-
-def _block(item: object) -> PointBlock | None:
-    if item is None or isinstance(item, PointBlock):
-        return item
-    raise TypeError(f"scan yielded {type(item).__name__} where a PointBlock was expected")
 
 
 def _require_wanted(call: Call) -> None:

@@ -20,7 +20,21 @@ from controller.cli.options import (
     credentials,
 )
 from protocols.endpoints import CONTROLLER_ENDPOINT, INSTRUMENT_ENDPOINT, MODEL_ENDPOINT, require_near
+from protocols.hosting.dead_man import DEAD_MAN_S
 from protocols.security import Credentials
+
+SpoolOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder that keeps what was exposed, for when this is started again; else ~/.grainloop/spool for a real "
+        "instrument, and none for a simulated one.",
+        metavar="FOLDER",
+    ),
+]
+DeadManOption = Annotated[
+    float,
+    typer.Option(min=0, help="Blank the beam when the controller has been silent for so many seconds; 0 for never."),
+]
 
 serve = typer.Typer(name="serve", help="Run one of the three services until Ctrl-C.", no_args_is_help=True)
 
@@ -32,6 +46,8 @@ def serve_instrument(
     seed: SeedOption = 0,
     speed_up: SpeedOption = math.inf,
     endpoint: EndpointOption = INSTRUMENT_ENDPOINT,
+    spool: SpoolOption = None,
+    dead_man: DeadManOption = DEAD_MAN_S,
     key: KeyOption = None,
     keys: KeysOption = None,
     until_stdin_ends: StdinOption = False,
@@ -40,7 +56,8 @@ def serve_instrument(
     from controller.cli import serving
 
     guard = access("instrument", endpoint, keys, key)
-    hosted = serving.load_own(driver) if driver else serving.simulator(specimen, seed, speed_up)
+    device = serving.load_own(driver) if driver else serving.simulator(specimen, seed, speed_up)
+    hosted = serving.host(device, spool, dead_man)
     serving.serve("instrument", hosted.run, endpoint, until_stdin_ends, guard)
 
 

@@ -8,12 +8,15 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Protocol
 
 import structlog
 
 from protocols.aio import run
-from protocols.driver_service import DriverService, load_driver
+from protocols.driver import InstrumentDriver
+from protocols.driver_service import DriverService
+from protocols.hosting.spool import default_folder
 from protocols.security import Access
 
 READY = "ready"
@@ -37,18 +40,21 @@ class Serves(Protocol):
         ...
 
 
-def load_own(driver: str) -> DriverService:
-    """The driver of a laboratory as a service; needs nothing but the base install."""
-    return DriverService(load_driver(driver))
-
-
-def simulator(specimen: str, seed: int, speed_up: float) -> DriverService:
-    """The simulator as a service, with the map `specimen` in it."""
+def simulator(specimen: str, seed: int, speed_up: float) -> InstrumentDriver:
+    """The simulator, with the map `specimen` in it."""
     from controller.cli.specimen import load_specimen
     from instrument_sim.config import SimConfig
     from instrument_sim.driver import SimulatedInstrument
 
-    return DriverService(SimulatedInstrument(load_specimen(specimen), SimConfig(speed_up=speed_up), seed))
+    return SimulatedInstrument(load_specimen(specimen), SimConfig(speed_up=speed_up), seed)
+
+
+def host(driver: InstrumentDriver, spool: Path | None, dead_man_s: float) -> DriverService:
+    """A driver as a service; a real instrument always has a spool."""
+    declared = driver.capabilities
+    if spool is None and not declared.simulated:
+        spool = default_folder(declared.name)
+    return DriverService(driver, spool, dead_man_s)
 
 
 def warm_up_controller() -> None:

@@ -26,6 +26,8 @@ class Call:
         peer: who asks, as the socket names the connection; tells callers apart and says nothing else of them.
         caller: who that is, by the key that the socket checked.
         cancelled: set when nobody waits for the answer any more (cancel, deadline, caller gone, service stopping).
+        gone: of these it was only that the caller fell silent or its connection broke.
+        silence_s: tells for how long there has been no sign of life of the caller.
     """
 
     def __init__(
@@ -35,14 +37,22 @@ class Call:
         send: Callable[[Value], Awaitable[None]],
         peer: bytes = b"",
         caller: Caller = LOCAL,
+        silence_s: Callable[[], float] = lambda: 0.0,
     ) -> None:
         self.id = request_id
         self.peer = peer
         self.caller = caller
         self.cancelled = Flag()
+        self.gone = False
+        self.silence_s = silence_s
         self._deadline = deadline
         self._send = send
         self._loop = asyncio.get_running_loop()
+
+    def cancel(self, *, gone: bool = False) -> None:
+        """Nobody waits for the answer any more."""
+        self.gone = gone
+        self.cancelled.set()
 
     @property
     def remaining_s(self) -> float:

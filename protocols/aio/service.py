@@ -155,7 +155,7 @@ class _Running:
         """Let the handlers end and give their last word, end those that do not, close the socket."""
         self._stopping = True
         for call in self._calls.values():
-            call.cancelled.set()
+            call.cancel()
         self._port.wake()
         if self._tasks:
             _, stuck = await asyncio.wait(self._tasks.values(), timeout=STOP_GRACE_S)
@@ -186,9 +186,9 @@ class _Running:
                     self._port.send(frames, peer)
                 case Serve():
                     self._start(action)
-                case Withdraw(key, reason):
+                case Withdraw(key, reason, gone):
                     self._log.info("request withdrawn", request=key.id, reason=reason.message)
-                    self._calls[key].cancelled.set()
+                    self._calls[key].cancel(gone=gone)
                     self._port.wake()
 
     def _start(self, work: Serve) -> None:
@@ -197,7 +197,8 @@ class _Running:
             return
         left = math.inf if work.deadline_s is None else work.deadline_s
         send = _Progress(self, work.key)
-        call = Call(work.key.id, asyncio.get_running_loop().time() + left, send, work.key.peer, work.caller)
+        now, silence_s = asyncio.get_running_loop().time(), partial(self._core.silence_s, work.key)
+        call = Call(work.key.id, now + left, send, work.key.peer, work.caller, silence_s)
         self._calls[work.key] = call
         self._timer.plan()
         name = f"{self._core.service}:{work.key.id}"

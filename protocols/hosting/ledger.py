@@ -1,139 +1,203 @@
 """Which points were already exposed, so that a repeated request never exposes one again.
 
-Kept in memory for the lifetime of the service. What is kept are whole batches: the request and the points measured for
-it so far, finished or not. A batch that was interrupted goes on where it stopped.
+Kept are whole batches, finished or not, until the controller says that it has stored them; of those stored, the ids. A
+batch that was interrupted goes on where it stopped. With a spool all this outlives the service: a run is read from it
+when it is asked for.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import threading
+from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from protocols.errors import DeviceFailed, OutOfLimits
-from protocols.messages import ScanDone, ScanRequest
-from protocols.shapes import rest_of
-from protocols.values import PointBlock
+from protocols.errors import OutOfLimits
+from protocols.hosting.batches import Batch, Key
+from protocols.hosting.id_ranges import Ids, inside, no_ids, with_ids
+from protocols.hosting.spool import RunSpool, SpoolFolder
+from protocols.hosting.spool_entries import Begun, Dropped, Entry, Finished, Step
+from protocols.messages import ScanRequest
 
 MAX_KEPT_POINTS = 4_000_000
-"""About 250 MB; beyond it the oldest runs are forgotten, never the newest."""
+"""About 250 MB; beyond it the oldest runs are forgotten, never the newest. With a spool they are read again."""
+TIDY_BYTES = 2**20
+"""A spool below this size is not worth being written anew."""
 
 
-@dataclass
-class Batch:
-    """One batch: what was asked for, what was measured so far, and the answer once it is complete.
+class Run:
+    """The batches of one run, and its spool if there is one."""
 
-    `blocks` only grows, so that one thread may append while another reads.
-    """
+    def __init__(self, spool: RunSpool | None) -> None:
+        self.batches: dict[Key, Batch] = {}
+        self.dropped: dict[int, Dropped] = {}
+        self.spool = spool
+        self._tidy_bytes = TIDY_BYTES
+        self._lock = threading.Lock()
+        if spool is not None:
+            self._restore(spool.take_entries())
 
-    request: ScanRequest
-    blocks: list[PointBlock] = field(default_factory=list[PointBlock])
-    done: ScanDone | None = None
+    @property
+    def points(self) -> int:
+        """How many points are kept."""
+        return sum(len(batch.request.point_id) for batch in self.batches.values())
 
-    def __post_init__(self) -> None:
-        self._pending = set(self.request.point_id.tolist())
-
-    def remaining(self) -> ScanRequest:
-        """The request for what is not measured yet, in the order asked for."""
-        left = np.isin(self.request.point_id, list(self._pending))
-        request = self.request
-        update = {
-            "point_id": request.point_id[left],
-            "position_px": request.position_px[left],
-            "pieces": rest_of(request.pieces, left),
-        }
-        return request.model_copy(update=update)
-
-    def add(self, block: PointBlock, name: str) -> None:
-        """Keep what the driver measured.
+    def drop(self, section: int, below: int, busy: Iterable[Batch]) -> int:
+        """Forget the batches of a section with lower numbers, but for busy ones; returns how many are forgotten by now.
 
         Raises:
-            DeviceFailed: a point that was not asked for, or that was measured already. The good ones are kept.
+            SpoolLost: that cannot be recorded.
         """
-        ids: list[int] = block.point_id.tolist()
-        fresh = [self._claim(point) for point in ids]
-        if any(fresh):
-            self.blocks.append(block if all(fresh) else block.select(np.array(fresh)))
-        if not all(fresh):
-            point = ids[fresh.index(False)]
-            raise DeviceFailed(
-                f"{name} delivered point {point}, which batch {self.request.batch} did not ask for or already holds.",
-                field="point_id",
-                value=point,
-            )
+        with self._lock:
+            spared = {batch.key for batch in busy}
+            keys = [key for key in self.batches if key[0] == section and key[1] < below and key not in spared]
+            before = self.dropped.get(section, Dropped(section=section, below=0, batches=0, ids=no_ids()))
+            if keys or below > before.below:
+                ids = np.concatenate([no_ids(), *(self.batches[key].request.point_id for key in keys)])
+                dropped = Dropped(
+                    section=section,
+                    below=max(below, before.below),
+                    batches=before.batches + len(keys),
+                    ids=with_ids(before.ids, ids),
+                )
+                if self.spool is not None:
+                    self.spool.append(dropped)
+                self._drop(dropped, keys)
+            return self.dropped[section].batches if section in self.dropped else 0
 
-    def _claim(self, point: int) -> bool:
-        """Whether the point was still to be measured; from now on it no longer is."""
-        if point not in self._pending:
-            return False
-        self._pending.remove(point)
-        return True
-
-    def finish(self, name: str, previous_finish_s: float | None, busy_s: float) -> ScanDone:
-        """Close a complete batch; the times follow from the instrument clock of its points.
-
-        Args:
-            name: of the instrument, for errors.
-            previous_finish_s: instrument clock at the end of the batch before, if any.
-            busy_s: what else the instrument did since then (PL images, its declared way to the first point).
+    def tidy(self) -> None:
+        """Write the spool anew where most of it is no longer needed; call while nothing of the run is being exposed.
 
         Raises:
-            DeviceFailed: points are missing.
+            SpoolLost: it cannot be written.
         """
-        count = len(self.request.point_id)
-        if self._pending:
-            measured = count - len(self._pending)
-            raise DeviceFailed(
-                f"{name} delivered {measured} of the {count} points of batch {self.request.batch}.",
-                field="point_id",
-                value=measured,
-            )
-        first, last = self.blocks[0], self.blocks[-1]
-        started = max(0.0, float(first.time_s[0]) - float(first.dwell_s[0]))
-        finished = max(started, float(last.time_s[-1]))
-        idle = 0.0 if previous_finish_s is None else max(0.0, started - previous_finish_s - busy_s)
-        self.done = ScanDone(
-            batch=self.request.batch,
-            points=count,
-            started_s=started,
-            finished_s=finished,
-            idle_s=idle,
-        )
-        return self.done
+        with self._lock:
+            if self.spool is not None and self.spool.size > self._tidy_bytes:
+                kept = [entry for batch in list(self.batches.values()) for entry in batch.entries()]
+                self.spool.replace([*self.dropped.values(), *kept])
+                self._tidy_bytes = max(TIDY_BYTES, 2 * self.spool.size)
+
+    def require_new_ids(self, request: ScanRequest) -> None:
+        """Refuse points that were asked for before in another batch.
+
+        Raises:
+            OutOfLimits: the first of them is named.
+        """
+        for (section, number), other in self.batches.items():
+            if section == request.section and number != request.batch:
+                _refuse(request, _shared(request.point_id, other.request.point_id), f"in batch {number}")
+        if (dropped := self.dropped.get(request.section)) is not None:
+            _refuse(request, inside(dropped.ids, request.point_id), "in a batch that is stored")
+
+    def _restore(self, entries: Iterable[Entry]) -> None:
+        for entry in entries:
+            match entry:
+                case Begun():
+                    batch = Batch(entry.request, self.spool, begun=True)
+                    self.batches[batch.key] = batch
+                case Step() if (entry.section, entry.batch) in self.batches:
+                    self.batches[entry.section, entry.batch].restore(entry)
+                case Finished() if (entry.section, entry.done.batch) in self.batches:
+                    self.batches[entry.section, entry.done.batch].done = entry.done
+                case Dropped():
+                    self._drop(entry, [key for key, batch in self.batches.items() if _gone(batch, entry)])
+                case _:
+                    pass
+        for batch in self.batches.values():
+            batch.give_up_exposing()
+
+    def _drop(self, dropped: Dropped, keys: Iterable[Key]) -> None:
+        self.dropped[dropped.section] = dropped
+        for key in keys:
+            del self.batches[key]
 
 
 class Ledger:
     """Every batch that this instrument was asked for, by run, section and number."""
 
-    def __init__(self, max_points: int = MAX_KEPT_POINTS) -> None:
-        self._max_points = max_points
-        self._runs: dict[str, dict[tuple[int, int], Batch]] = {}
+    def __init__(self, spool: SpoolFolder | None = None, max_points: int = MAX_KEPT_POINTS) -> None:
+        self._spool, self._max_points = spool, max_points
+        self._runs: dict[str, Run] = {}
 
-    def claim(self, request: ScanRequest) -> Batch:
+    def claim(self, request: ScanRequest, busy: Iterable[Batch] = ()) -> Batch:
         """The batch of `request`: the one kept, if it was asked for before, or a new one.
 
+        Args:
+            request: any scan.
+            busy: batches that wait or run; their runs are not forgotten.
+
         Raises:
-            OutOfLimits: a named run asks again for a point id under another batch, position or dwell.
+            OutOfLimits: a named run asks again for a point id under another batch, position or dwell, for a batch
+                that it has changed, or for one that it has stored.
+            BadInput: the spool of the run cannot be read or written.
         """
-        run = self._runs.setdefault(request.run, {})
-        self._runs[request.run] = self._runs.pop(request.run)  # newest last
+        run = self.run(request.run)
         key = (request.section, request.batch)
-        kept = run.get(key)
+        kept = run.batches.get(key)
         if kept is not None and _same_points(kept.request, request):
             return kept
         if request.run:
-            _require_new_ids(request, run)
-        run[key] = batch = Batch(request)
-        self._forget_oldest()
+            _require_unchanged(request, kept, run.dropped.get(request.section))
+            run.require_new_ids(request)
+        run.batches[key] = batch = Batch(request, run.spool)
+        self._forget_oldest(busy)
         return batch
 
-    def _forget_oldest(self) -> None:
-        sizes = {run: sum(len(b.request.point_id) for b in batches.values()) for run, batches in self._runs.items()}
-        for run in list(self._runs)[:-1]:
+    def run(self, name: str) -> Run:
+        """The run of a name, read from the spool if need be; it counts as the newest now.
+
+        Raises:
+            BadInput: its spool cannot be read or written.
+        """
+        run = self._runs.pop(name, None)
+        if run is None:
+            run = Run(self._spool.open(name) if self._spool is not None and name else None)
+        self._runs[name] = run
+        return run
+
+    def tidy(self, name: str) -> None:
+        """See `Run.tidy`."""
+        if (run := self._runs.get(name)) is not None:
+            run.tidy()
+
+    def close(self) -> None:
+        """Close all spools."""
+        for run in self._runs.values():
+            if run.spool is not None:
+                run.spool.close()
+        self._runs.clear()
+
+    def _forget_oldest(self, busy: Iterable[Batch]) -> None:
+        sizes = {name: run.points for name, run in self._runs.items()}
+        spared = {batch.request.run for batch in busy}
+        for name in list(self._runs)[:-1]:
             if sum(sizes.values()) <= self._max_points:
                 return
-            del self._runs[run], sizes[run]
+            if name not in spared:
+                run = self._runs.pop(name)
+                del sizes[name]
+                if run.spool is not None:
+                    run.spool.close()
+
+
+def _gone(batch: Batch, dropped: Dropped) -> bool:
+    """Whether an entry of the spool says that a batch is stored; one that was running then is not."""
+    below = batch.request.section == dropped.section and batch.request.batch < dropped.below
+    return below and bool(inside(dropped.ids, batch.request.point_id).all())
+
+
+def _require_unchanged(request: ScanRequest, kept: Batch | None, dropped: Dropped | None) -> None:
+    name = f"Batch {request.batch} of run {request.run!r}"
+    if kept is not None and not len(np.setxor1d(kept.request.point_id, request.point_id)):
+        message = f"{name} was asked for before at other positions, in other shapes or with another dwell."
+        raise OutOfLimits(message, field="batch", value=request.batch)
+    if kept is not None:
+        message = f"{name} was asked for before with other points; a batch is never changed."
+        raise OutOfLimits(message, field="batch", value=request.batch)
+    if dropped is not None and request.batch < dropped.below:
+        message = f"{name} was told to be stored; its points are no longer kept, and are not exposed again."
+        raise OutOfLimits(message, field="batch", value=request.batch)
 
 
 def _same_points(a: ScanRequest, b: ScanRequest) -> bool:
@@ -149,14 +213,18 @@ def _same_pieces(a: NDArray[np.int32] | None, b: NDArray[np.int32] | None) -> bo
     return a is b if a is None or b is None else np.array_equal(a, b)
 
 
-def _require_new_ids(request: ScanRequest, run: dict[tuple[int, int], Batch]) -> None:
-    for (section, batch), other in run.items():
-        known = np.isin(request.point_id, other.request.point_id)
-        if section == request.section and known.any():
-            point = int(request.point_id[known][0])
-            raise OutOfLimits(
-                f"Point {point} of run {request.run!r} was already asked for in batch {batch}, at another position or "
-                f"with another dwell; a point is never exposed twice.",
-                field="point_id",
-                value=point,
-            )
+def _shared(ids: Ids, others: Ids) -> NDArray[np.bool_]:
+    """(N,) which of the ids (N,) are among others; those of most batches are far apart."""
+    if ids.min() > others.max() or ids.max() < others.min():
+        return np.zeros(len(ids), np.bool_)
+    return np.isin(ids, others)
+
+
+def _refuse(request: ScanRequest, known: NDArray[np.bool_], where: str) -> None:
+    if known.any():
+        point = int(request.point_id[known][0])
+        raise OutOfLimits(
+            f"Point {point} of run {request.run!r} was already asked for {where}; a point is never exposed twice.",
+            field="point_id",
+            value=point,
+        )

@@ -22,6 +22,7 @@ from protocols.messages.control import (
 from protocols.messages.instrument import (
     Describe,
     Description,
+    Forgotten,
     InstrumentReply,
     InstrumentRequest,
     LightRequest,
@@ -31,6 +32,7 @@ from protocols.messages.instrument import (
     PointsMeasured,
     ScanDone,
     ScanRequest,
+    Stored,
     Withdraw,
     Withdrawn,
 )
@@ -67,6 +69,7 @@ __all__ = [
     "DescribeModel",
     "Description",
     "FollowRun",
+    "Forgotten",
     "Fraction",
     "GetStatus",
     "Health",
@@ -101,6 +104,7 @@ __all__ = [
     "SectionClosed",
     "SectionOpened",
     "Seed",
+    "Stored",
     "Withdraw",
     "Withdrawn",
 ]

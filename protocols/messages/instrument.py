@@ -19,10 +19,18 @@ class Describe(Value):
 
 
 class Description(Value):
-    """The declared capabilities."""
+    """The declared capabilities, and what the service does for whoever scans.
+
+    Attributes:
+        capabilities: of the instrument.
+        dead_man_s: a scan whose callers have been silent for so long is stopped and the beam blanked; 0 for never.
+        spools: what was exposed for a named run is known even after the service was started again.
+    """
 
     kind: Literal["description"] = "description"
     capabilities: Capabilities
+    dead_man_s: Seconds = 0.0
+    spools: bool = False
 
 
 class LightRequest(Value):
@@ -69,6 +77,30 @@ class ScanRequest(Value):
     not_before_s: Seconds = 0.0
 
 
+class Stored(Value):
+    """Tell that batches of a named run are stored where they are needed: the service need not keep them any longer.
+
+    Attributes:
+        below: every batch of the run and section with a lower number is stored.
+    """
+
+    kind: Literal["stored"] = "stored"
+    section: Annotated[int, Field(ge=0)] = 0
+    run: Annotated[str, Field(min_length=1, max_length=200)]
+    below: Annotated[int, Field(ge=0)]
+
+
+class Forgotten(Value):
+    """What became of a `Stored`.
+
+    Attributes:
+        batches: that are kept no longer, now or since before; their points are never exposed again in this run.
+    """
+
+    kind: Literal["forgotten"] = "forgotten"
+    batches: Annotated[int, Field(ge=0)]
+
+
 class Withdraw(Value):
     """Take a scan back that waits its turn; one that has begun goes on."""
 
@@ -92,11 +124,17 @@ class Withdrawn(Value):
 
 
 class PointsMeasured(Value):
-    """Progress of a scan: points as they come."""
+    """Progress of a scan: points as they come.
+
+    Attributes:
+        lost: why all these points failed, where it is the service that says so: they were exposed, or may have been,
+            and their results are lost. They are not exposed again for this request.
+    """
 
     kind: Literal["points_measured"] = "points_measured"
     batch: int
     points: PointBlock
+    lost: str | None = None
 
 
 class ScanDone(Value):
@@ -130,8 +168,9 @@ class Parked(Value):
 
 
 InstrumentRequest = Annotated[
-    CheckHealth | Describe | LightRequest | ScanRequest | Withdraw | Park, Field(discriminator="kind")
+    CheckHealth | Describe | LightRequest | ScanRequest | Stored | Withdraw | Park, Field(discriminator="kind")
 ]
 InstrumentReply = Annotated[
-    Health | Description | LightTaken | PointsMeasured | ScanDone | Withdrawn | Parked, Field(discriminator="kind")
+    Health | Description | LightTaken | PointsMeasured | ScanDone | Forgotten | Withdrawn | Parked,
+    Field(discriminator="kind"),
 ]

@@ -50,6 +50,10 @@ class Listening:
         """Whether the peer has been silent for too long."""
         return now - self._heard >= self._heartbeat.silence_s
 
+    def silence_s(self, now: float) -> float:
+        """How long nothing has come."""
+        return now - self._heard
+
     def ping_due(self, now: float) -> bool:
         """Whether to ping now; then counts the next interval."""
         due = now >= self._ping_at

@@ -7,6 +7,7 @@ means, and who works on it, is the caller's business.
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -58,10 +59,16 @@ class Withdraw:
     """The answer is no longer wanted: stop soon, then call `reply` or `fail` as ever.
 
     What is measured until then is still reported where somebody listens.
+
+    Attributes:
+        key: the request.
+        reason: why.
+        gone: the caller fell silent or its connection broke, so that it has not said that it wants no more.
     """
 
     key: RequestKey
     reason: GrainloopError
+    gone: bool = False
 
 
 ServerAction = SendTo | Serve | Withdraw
@@ -78,13 +85,17 @@ def permit_all(_user: str, _request: Value) -> Caller:
 
 @dataclass(slots=True)
 class _Open:
-    """A request: whose, until when, whether it was withdrawn, and whether its caller has had the last word already."""
+    """A request: whose, until when, whether it was withdrawn, and whether its caller has had the last word already.
+
+    `gone` says that it was withdrawn because the caller fell silent, and for nothing else.
+    """
 
     who: object
     user: str
     request: Value
     deadline: float | None
     withdrawn: bool = False
+    gone: bool = False
     answered: bool = False
 
 
@@ -210,8 +221,13 @@ class ServerCore:
         actions: list[ServerAction] = []
         for key in [key for key in self._open if key.peer == peer and self.heard(key)]:
             self._open[key].answered = True
-            actions += self._withdraw(key, Cancelled(sentence))
+            actions += self._withdraw(key, Cancelled(sentence), gone=True)
         return actions
+
+    def silence_s(self, key: RequestKey) -> float:
+        """Seconds since the last sign of life of whoever asked; infinite once the request is closed."""
+        known = self._peers.get(key.peer)
+        return math.inf if known is None else known.listening.silence_s(self.clock())
 
     def tick(self) -> list[ServerAction]:
         """Deadlines passed, peers gone silent, and callers who may not ask any more what they asked."""
@@ -273,12 +289,16 @@ class ServerCore:
         request.answered = True
         return [self._error(key, error), *self._withdraw(key, error)]
 
-    def _withdraw(self, key: RequestKey, reason: GrainloopError) -> list[ServerAction]:
-        """Tell the worker, once; the request stays open until the worker has let go of it."""
-        if key not in self._open or self._open[key].withdrawn:
+    def _withdraw(self, key: RequestKey, reason: GrainloopError, *, gone: bool = False) -> list[ServerAction]:
+        """Tell the worker, once, and again when a caller thought to be gone says so itself.
+
+        The request stays open until the worker has let go of it.
+        """
+        request = self._open.get(key)
+        if request is None or (request.withdrawn and (gone or not request.gone)):
             return []
-        self._open[key].withdrawn = True
-        return [Withdraw(key, reason)]
+        request.withdrawn, request.gone = True, gone
+        return [Withdraw(key, reason, gone)]
 
     def _close(self, key: RequestKey) -> None:
         if self._open.pop(key, None) is None:

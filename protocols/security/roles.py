@@ -30,6 +30,7 @@ LEAST_ROLE: Final[Mapping[str, Mapping[str, Role]]] = {
         "describe": Role.VIEWER,
         "light_request": Role.OPERATOR,
         "scan_request": Role.OPERATOR,
+        "stored": Role.OPERATOR,
         "withdraw": Role.OPERATOR,
         "park": Role.OPERATOR,
     },
