@@ -25,7 +25,7 @@ def test_an_owner_alone_stores_elsewhere(tmp_path: Path, named: str) -> None:
     sessions = tmp_path / "sessions"
     sessions.mkdir()
     (sessions / "way-out").symlink_to(tmp_path)
-    with pytest.raises(NotPermitted, match="Only an owner may store a session in .*; anna may within"):
+    with pytest.raises(NotPermitted, match=r"Only an owner may store a session in .*; anna may within"):
         session_folder(named, sessions, OPERATOR)
     for caller in (OWNER, LOCAL):
         assert session_folder(named, sessions, caller) == (sessions / named).resolve()

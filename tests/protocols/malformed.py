@@ -12,8 +12,10 @@ from collections.abc import Callable, Sequence
 import msgpack
 import numpy as np
 
+from protocols.codec import encode
 from protocols.frames import ARRAY_EXTENSION
 from protocols.messages import (
+    PROTOCOL_VERSION,
     CheckHealth,
     Command,
     GetStatus,
@@ -41,9 +43,11 @@ _BODIES = (
     ScanDone(batch=1, points=3, started_s=0, finished_s=1),
     None,
 )
-VALID: list[Message] = [
+ENVELOPES: list[Message] = [
     [bytes(frame) for frame in to_frames(Envelope(kind, "id", body, 5.0))] for kind in EnvelopeKind for body in _BODIES
 ]
+BARE: list[Message] = [[bytes(frame) for frame in encode(body)] for body in _BODIES if body is not None]
+VALID = ENVELOPES + 3 * BARE
 
 
 def malformed(rng: random.Random) -> Message:
@@ -95,7 +99,12 @@ def _random_tree(rng: random.Random) -> Message:
 
 def _random_body(rng: random.Random) -> Message:
     kind = rng.choice([kind.value for kind in EnvelopeKind])
-    header = {"version": 3, "kind": kind, "id": "id", "deadline_s": rng.choice((None, 1.0, -1.0, float("nan"), "x"))}
+    header = {
+        "version": PROTOCOL_VERSION,
+        "kind": kind,
+        "id": "id",
+        "deadline_s": rng.choice((None, 1.0, -1.0, float("nan"), "x")),
+    }
     body = _tree(rng, 4)
     if isinstance(body, dict) and rng.random() < 0.7:
         body["kind"] = rng.choice(("scan_request", "run_request", "command", "points_measured", "__class__", 7))
@@ -114,7 +123,9 @@ def _liar(rng: random.Random) -> Message:
     for _ in range(rng.choice((3, 20, 400))):
         deep = [deep]
     liars: Sequence[bytes] = (
-        msgpack.packb({"version": 3, "kind": "request", "id": "id", "deadline_s": None, "body": {"a": array}}),
+        msgpack.packb(
+            {"version": PROTOCOL_VERSION, "kind": "request", "id": "id", "deadline_s": None, "body": {"a": array}}
+        ),
         msgpack.packb(deep),
         b"\xdd\xff\xff\xff\xff" + rng.randbytes(20),
         b"\xdf\x7f\xff\xff\xff" + rng.randbytes(20),
