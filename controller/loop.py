@@ -148,6 +148,7 @@ class Run:
             self._ask(ready)
             self._top_up(ready)
             if not len(ready.batches) and self._thinking is not None and not ready.core.ledger.points_left:
+                self._no_more = BUDGET_SPENT
                 await self._give_up_thinking()
             if len(ready.batches) or self._thinking is not None:
                 await self._step(ready)
