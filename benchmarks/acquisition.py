@@ -20,6 +20,8 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from benchmarks.fingerprint import gate_sha256
 from benchmarks.tasks.materials import synthetic_specimen
 from controller.cli.bench.acquire import Light
@@ -51,9 +53,11 @@ EXTREMES = (0.01, 0.02, 0.05, 0.10, 0.20, 0.50)
 SEEDS = 3
 SMALL_PX = 64
 """Edge of the synthetic specimens that are played with single points."""
+SIZES_PX = (128, 256)
+"""Edges of the synthetic specimens whose decisions are timed."""
 MOST_FOR_SINGLE = 0.1
 """Budget up to which decisions on single points are played."""
-FIRST_SPECIMEN, FIRST_SMALL = 400, 500
+FIRST_SPECIMEN, FIRST_SMALL, FIRST_TIMED = 400, 500, 600
 """Numbers of synthetic specimens."""
 
 
@@ -120,6 +124,12 @@ def _batch_sizes(seed: int) -> Iterator[Case]:
                 yield Case(f"synthetic {number}", policy=DEFAULT_POLICY, batch=batch, **common)
 
 
+def _sizes(seed: int) -> Iterator[Case]:
+    """Synthetic specimens whose decisions are timed."""
+    for edge_px in SIZES_PX:
+        yield Case(f"synthetic {FIRST_TIMED + seed}", FIRST_TIMED + seed, DEFAULT_POLICY, 0.05, edge_px=edge_px)
+
+
 PARTS: dict[str, Callable[[int], Iterator[Case]]] = {
     "targets": lambda seed: _on_real(seed, (DEFAULT_POLICY,), BUDGETS),
     "static": lambda seed: _on_real(seed, (STATIC,), STATIC_BUDGETS),
@@ -130,6 +140,7 @@ PARTS: dict[str, Callable[[int], Iterator[Case]]] = {
     "noisy": lambda seed: _on_real(seed, (DEFAULT_POLICY, STATIC), BUDGETS, noisy=True),
     "batches": _batch_sizes,
     "synthetic": _synthetic,
+    "sizes": _sizes,
     "not queued": lambda seed: _on_real(seed, (DEFAULT_POLICY,), BUDGETS, queued=0),
 }
 """The cases of each seed, part by part, the most wanted first."""
@@ -143,13 +154,22 @@ def specimen_of(case: Case) -> OrientationMap:
 
 
 def run(case: Case) -> dict[str, Any]:
-    """Play one run; shares are 0 … 1."""
+    """Play one run; shares are 0 … 1.
+
+    `cpu_s` is the processor time from one decision to the next, the first left out: that of the decision, and a little
+    more for the simulation and for comparing the map with the truth.
+    """
     truth, config = specimen_of(case), SimConfig() if case.noisy else EXACT_POINTS
     if case.pl == Light.NONE:
         config = config.model_copy(update={"light_kind": None})
     stage = set_up(truth, config, case.seed, lit=turned(truth) if case.pl == Light.WRONG else None)
     depth = 1 if case.policy == STATIC else case.queued + 1
-    return figures_of(case, tuple(play(stage, plan_of(case, stage), depth)))
+    moments, at_s = list[Moment](), [time.process_time()]
+    for moment in play(stage, plan_of(case, stage), depth):
+        moments.append(moment)
+        at_s.append(time.process_time())
+    cpu_s = float(np.mean(np.diff(at_s)[1:] if len(moments) > 1 else np.diff(at_s)))
+    return figures_of(case, tuple(moments)) | {"cpu_s": round(cpu_s, 3)}
 
 
 def plan_of(case: Case, stage: Stage) -> RunPlan:

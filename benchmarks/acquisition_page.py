@@ -5,6 +5,7 @@ python -m benchmarks.acquisition_page
 
 from __future__ import annotations
 
+from itertools import product
 from pathlib import Path
 
 from benchmarks.acquired import text
@@ -12,8 +13,8 @@ from benchmarks.acquired.against_grid import batches, never_worse, violations
 from benchmarks.acquired.cells import MAPS, SHORT, cell, of, percent, told
 from benchmarks.acquired.figures import CONTENDERS, OF_POLICIES, curves
 from benchmarks.acquired.needed import needed, quarter
-from benchmarks.acquired.numbers import WRONG, Rows, change, chosen, mean
-from benchmarks.acquisition import BUDGETS, CLASSICAL, NEAREST_25, POLICIES, REAL, STATIC, TARGETS, load
+from benchmarks.acquired.numbers import Rows, change, chosen, mean
+from benchmarks.acquisition import BUDGETS, CLASSICAL, FIRST_TIMED, NEAREST_25, POLICIES, REAL, STATIC, TARGETS, load
 from benchmarks.gpcam_rival import ACQUISITIONS, EXPECTATION, NEAREST, name_of
 from controller.cli.bench.acquire import Light
 from controller.cli.bench.tables import markdown_table as table
@@ -23,6 +24,8 @@ from model.acquire import DEFAULT_POLICY
 
 FOLDER = Path(__file__).parents[1] / "docs" / "results"
 PROTOTYPE = {"ti64": (27.0, 18.6, 11.1), "mg-twins": (3.9, 2.8, 1.1)}
+DECISION_S = {128: 1.0, 256: 4.0}
+"""Seconds that a decision may take, by the edge of the map."""
 FAST = {"ti64": ("–", 30, 28), "mg-twins": ("–", 15, 12)}
 """FAST and nearest neighbour at the same budgets, 3 % was not measured."""
 
@@ -165,20 +168,27 @@ def queued(rows: Rows) -> str:
 
 
 def decisions(rows: Rows) -> str:
-    """How batches lie, how long decisions take, and what the map expects of itself."""
-    head = ["map", "policy", "points of a batch that touch another, %", "decision, s", "predicted wrong / wrong"]
+    """How batches lie and how long decisions take."""
+    head = ["map", "policy", "points of a batch that touch another, %", "decision, s"]
     body = []
-    for name in REAL:
-        for policy in POLICIES:
-            own = [row for row in chosen(rows, specimen=name, policy=policy) if row["budget"] in BUDGETS]
-            touch, took, said = (
-                mean(own, figure) for figure in ("adjacent_share", "decision_s", "predicted_over_5deg")
-            )
-            true = mean(own, WRONG)
-            if touch is not None and took is not None and said is not None and true is not None:
-                quotient = f"{said.value / true.value:.2f}"
-                body.append([MAPS[name], policy, f"{100 * touch.value:.1f}", f"{took.value:.2f}", quotient])
-    return table(head, body)
+    for name, policy in product(REAL, POLICIES):
+        own = [row for row in chosen(rows, specimen=name, policy=policy) if row["budget"] in BUDGETS]
+        touch, took = mean(own, "adjacent_share"), mean(own, "decision_s")
+        if touch is not None and took is not None:
+            body.append([MAPS[name], policy, f"{100 * touch.value:.1f}", f"{took.value:.2f}"])
+    return table(head, body) + "\n" + sizes(rows)
+
+
+def sizes(rows: Rows) -> str:
+    """Processor time of a decision by the size of the map."""
+    body = []
+    for edge_px, asked_s in DECISION_S.items():
+        own = [row for row in rows if row["edge_px"] == edge_px and row["seed"] >= FIRST_TIMED]
+        spent, took = mean(own, "cpu_s"), mean(own, "decision_s")
+        if spent is not None and took is not None:
+            body.append([f"{edge_px} × {edge_px}", f"{spent.value:.2f}", f"{took.value:.2f}", f"≤ {asked_s:g}"])
+    head = ["pixels", "processor time, s", "wall time while busy, s", "asked for on two cores, s"]
+    return f"{text.SIZES}\n{table(head, body)}" if body else ""
 
 
 if __name__ == "__main__":

@@ -80,9 +80,14 @@ def violations(rows: Rows) -> str:
     found = list(every_change(rows))
     beyond = [(name, one) for name, one in found if one.value > ALLOWED]
     sure = [one for _, one in beyond if not math.isnan(one.se) and one.value - 2 * one.se > ALLOWED]
+    are = "is" if len(beyond) == 1 else "are"
     text = (
-        f"Of {len(found)} comparisons {len(beyond)} are worse than the grid by more than {100 * ALLOWED:g} %, "
-        f"{len(sure)} of them by more than twice their standard error beyond that."
+        f"Of {len(found)} comparisons {len(beyond)} {are} worse than the grid by more than {100 * ALLOWED:g} %, "
+        f"{len(sure)} of them by more than that and twice the standard error."
     )
-    lines = [f"- {name}: {told(one).strip('*')} % ({one.count} pairs)" for name, one in beyond]
+    lines = [f"- {name}: {told(one).strip('*')} % ({_pairs(one)})" for name, one in beyond]
     return "\n".join([text, "", *lines, ""])
+
+
+def _pairs(found: Change) -> str:
+    return "one pair" if found.count == 1 else f"{found.count} pairs"

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Sequence
 
 from benchmarks.acquired.cells import MAPS, of
 from benchmarks.acquired.numbers import Rows, chosen, curve, mean, reached_at
@@ -29,17 +28,15 @@ def needed(rows: Rows) -> str:
     body = []
     for name in REAL:
         own = curve(chosen(rows, specimen=name, policy=DEFAULT_POLICY))
+        static = [curve(chosen(rows, specimen=name, policy=policy)) for policy in STATIC_KIN]
+        nearest = [curve(chosen(rows, specimen=name, policy=STATIC, method=NEAREST))]
+        rival = gpcam_curves(rows, name)
         for error in errors_of(rows, name):
             ours = reached_at(own, error)
-            if ours is None:
-                continue
-            static = least(curve(chosen(rows, specimen=name, policy=policy)) for policy in STATIC_KIN)(error)
-            nearest = reached_at(curve(chosen(rows, specimen=name, policy=STATIC, method=NEAREST)), error)
-            rival = least(gpcam_curves(rows, name))(error)
-            more = most(gpcam_curves(rows, name))
-            counts = [f"{ours:,.0f}", points(static), points(nearest), points(rival)]
-            lines = [ratio(static, ours, None), ratio(rival, ours, more)]
-            body.append([MAPS[name], f"{100 * error:.1f}", *counts, *lines])
+            if ours is not None:
+                counts = [f"{ours:,.0f}", *[points(least(others, error)) for others in (static, nearest, rival)]]
+                fewer = [ratio(least(others, error), ours) for others in (static, rival)]
+                body.append([MAPS[name], f"{100 * error:.1f}", *counts, *fewer])
     return table(head, body)
 
 
@@ -72,28 +69,19 @@ def gpcam_curves(rows: Rows, name: str) -> list[list[tuple[float, float]]]:
     return [curve(chosen(rows, specimen=name, policy=policy, method=method)) for policy, method in kinds]
 
 
-def least(found: Iterable[list[tuple[float, float]]]) -> Any:
-    """Error → fewest points of several curves."""
-    held = [one for one in found if one]
-
-    def at(error: float) -> float | None:
-        return min((x for one in held if (x := reached_at(one, error)) is not None), default=None)
-
-    return at
+def least(curves: Sequence[list[tuple[float, float]]], error: float) -> tuple[float, bool]:
+    """Fewest points of several curves for an error; or the most that any was played to, and that this is not enough."""
+    reached = [x for one in curves if (x := reached_at(one, error)) is not None]
+    return (min(reached), True) if reached else (max((one[-1][0] for one in curves if one), default=math.nan), False)
 
 
-def most(found: Iterable[list[tuple[float, float]]]) -> float | None:
-    """The most points that any of the curves was played to."""
-    return max((one[-1][0] for one in found if one), default=None)
+def points(found: tuple[float, bool]) -> str:
+    """A number of points, or a lower bound of it."""
+    count, enough = found
+    return "–" if math.isnan(count) else f"{'' if enough else '> '}{count:,.0f}"
 
 
-def points(count: float | None) -> str:
-    """A number of points, or that no run has reached the error."""
-    return "not reached" if count is None else f"{count:,.0f}"
-
-
-def ratio(other: float | None, ours: float, played_to: float | None) -> str:
-    """How many times more points another needs; at least so many where it was played no further."""
-    if other is not None:
-        return f"{other / ours:.1f}"
-    return "–" if played_to is None else f"> {played_to / ours:.1f}"
+def ratio(found: tuple[float, bool], ours: float) -> str:
+    """How many times more points another needs; nothing where it was not played as far as ours."""
+    count, enough = found
+    return f"{'' if enough else '> '}{count / ours:.1f}" if enough or count > ours else "–"

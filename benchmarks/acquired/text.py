@@ -25,7 +25,8 @@ Points that each way needs for the same share of wrong pixels, read off the curv
 measured budgets on logarithmic axes). *Best static pattern* is the best of regular grid, grid from coarse to fine, blue
 noise and random points, with the same reconstruction as the adaptive run: what is left of the gain is that of asking
 for the right points. *gpCAM, own* is the best of its two acquisition functions and of its expectation and nearest
-neighbour; `>` means that it was played to 10 % of the pixels and had not got there.
+neighbour. `>` means that it had not got there where it was played no further: grids to 50 % of the pixels, gpCAM to
+10 %.
 """
 NEVER_WORSE = """\
 Wrong pixels of the default policy against those of the static grid of the same budget and reconstruction, in percent
@@ -33,12 +34,13 @@ of the latter: −50 is half as many. ± is the standard error over pairs of the
 more than 2 %.
 """
 LIGHT = """\
-Without PL, and with PL images of another section (the map turned by 180°) that the registration must refuse. One grid
-serves all seeds here, and the grid with nothing but points is the same for all of them:
+Without PL, and with PL images of another section (the map turned by 180°). The latter are refused by the registration,
+so that both runs are the same to the last point. The grid then is the same for every seed:
 """
 BATCHES = """\
-The size of batches, on synthetic specimens of 64 × 64 px, where decisions on every single point can be played. 1 % of
-such a map are 41 points, which is why everything scatters there:
+Size of batches, on unseen synthetic specimens of 64 × 64 px, where decisions on every single point can be played. 1 %
+of such a map are 41 points, 20 of them a first grid. Batches of one point, budgets of 20 and 50 %, and PL of another
+section were played on one specimen only (no ±):
 """
 POLICIES = """\
 The same runs by each policy. All of them have the same first pass and reconstruction; what
@@ -60,6 +62,9 @@ free pixels drawn anew in each of four rounds per batch, picks keep half of the 
 each round it is told what it expects at its own picks. *Variance* is its default; *gradient* is its acquisition
 function for steep places, summed over the channels. It has no place for PL. Its own maps are its expectation, decoded,
 and, because grains have edges and Gaussian processes do not, nearest neighbour of its points.
+
+`python -m venv /tmp/gpcam; /tmp/gpcam/bin/pip install gpcam==8.6.1` makes the environment, and `python -m
+benchmarks.gpcam_rival --python /tmp/gpcam/bin/python` plays.
 """
 CLASSICAL = """\
 Our classical reconstructors on the static grid, and what adaptive points are worth to the best of them:
@@ -73,8 +78,12 @@ of wrong pixels would change by so many percent:
 """
 DECISIONS = """\
 No policy but `segments`, which asks for neighbours in small regions of PL, and `random` asks for points that touch. The
-time of a decision is registration, reconstruction, proposals and route on a computer that was busy with other work: an
-upper bound. The last column is what the map expects to be wrong against what is wrong.
+time of a decision is registration, reconstruction, proposals and route. It was taken while the computer was busy with
+other work, more in some runs than in others: an upper bound, and no comparison of policies.
+"""
+SIZES = """\
+By size, synthetic specimens, 5 % of the pixels. Processor time is that of one core from one decision to the next, which
+counts the simulation and the comparison with the truth as well:
 """
 ASIDE = """\
 How long a scan takes with all of this, and where a full raster is quicker, says [`grainloop plan`](../plan.md). Points,
