@@ -92,7 +92,7 @@ class Core:
 
         Nothing where the plan wants none, or no point may be added.
         """
-        count = min(self._stop_gap_size(), self.ledger.points_left) if self.plan.fill_in else 0
+        count = self._stop_gap_size() if self.plan.fill_in else 0
         if count == 0:
             return None
         picks = self._left_over.allowed(self.ledger.askable & ~self._near_queued())
@@ -187,10 +187,10 @@ class Core:
         return min(max(share, lasting), self.ledger.points_left, self.capabilities.max_points_per_scan)
 
     def _stop_gap_size(self) -> int:
+        """No more points than a batch that is worth deciding on."""
         thinking_s = STOP_GAP_DECISIONS * self.ledger.pace.decision_s
         request_s = STOP_GAP_OVERHEADS * self.capabilities.timing.batch_overhead_s
-        size = self._points_lasting(max(thinking_s, request_s, STOP_GAP_S))
-        return min(size, self.capabilities.max_points_per_scan)
+        return min(self._points_lasting(max(thinking_s, request_s, STOP_GAP_S)), self._batch_size())
 
     def _points_lasting(self, seconds: float) -> int:
         return self.ledger.pace.points_lasting(seconds) if seconds else 0

@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from controller import plans
-from controller.core import Batch, Core
+from controller.core import BUDGET_SPENT, NO_TIME, Batch, Core
+from controller.journal.writing import Sync
 from controller.loop import Run
 from controller.session_reader import Session, load_session
 from protocols.capabilities import ScanTiming
@@ -31,7 +32,7 @@ PIXELS = 480
 def carry_out(plan: RunPlan, instrument: FakeInstrument, model: TimedModel) -> tuple[RunFinished, Session]:
     """A whole run in virtual time."""
     with tempfile.TemporaryDirectory() as folder:
-        finished = run(Run(plan, Path(folder), instrument, model, lambda _: None).execute())
+        finished = run(Run(plan, Path(folder), instrument, model, lambda _: None, Sync.NEVER).execute())
         return finished, load_session(Path(finished.session_file))
 
 
@@ -77,7 +78,7 @@ SECONDS = st.lists(st.sampled_from([0.0, 0.01, 0.1, 0.5, 1.0, 3.0, 10.0, 50.0]),
     simulated=st.booleans(),
     gives_back=st.booleans(),
 )
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=30)
 def test_limits_are_hard_nothing_is_lost_and_the_instrument_never_waits(
     plan: RunPlan,
     seconds: list[float],
@@ -95,6 +96,7 @@ def test_limits_are_hard_nothing_is_lost_and_the_instrument_never_waits(
     finished, session = carry_out(plan, instrument, model)
     exposed, budget = instrument.points, plan.budget
     assert finished.reason is FinishReason.COMPLETED
+    assert finished.detail in (BUDGET_SPENT, NO_TIME)
 
     assert len(exposed) <= budget.max_points(PIXELS)
     assert instrument.clock_s <= (budget.instrument_s or np.inf) + 1e-9
@@ -217,7 +219,7 @@ FAILING = [None, None, DeviceFailed("The weights are damaged."), None]
     limit_s=maybe(st.floats(1.0, 8.0)),
     simulated=st.booleans(),
 )
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=10)
 def test_recorded_timing_and_replies_give_the_same_decisions_again(
     seconds: list[float], dwell_s: float, batches: int, limit_s: float | None, simulated: bool
 ) -> None:

@@ -103,8 +103,8 @@ async def test_a_model_killed_in_the_middle_is_replaced_by_space_filling(titaniu
     assert finished.reason is FinishReason.COMPLETED
     assert finished.points_measured == 138
     session = load_session(Path(finished.session_file))
-    assert [d["decided_by"] for d in session.decisions][3:] == ["space_filling", "space_filling"]
-    assert [e.event for e in events].count("model_failed") == 2
+    assert {d["decided_by"] for d in session.decisions if d["round"] > 1} == {"space_filling"}
+    assert [e.event for e in events].count("model_failed") >= 1
     assert session.final is None
     assert session.latest is not None
 
