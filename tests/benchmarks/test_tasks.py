@@ -14,7 +14,7 @@ from benchmarks.tasks import run
 from benchmarks.tasks.figure import draw, task_figure
 from benchmarks.tasks.index import write_index
 from benchmarks.tasks.judgement import comparisons, judgement, side_of
-from benchmarks.tasks.materials import SYNTHETIC, TITANIUM, Material
+from benchmarks.tasks.materials import SYNTHETIC, Material
 from benchmarks.tasks.measuring import measure
 from benchmarks.tasks.page import to_markdown, write_page
 from benchmarks.tasks.results import Results, keys_of, load
@@ -25,6 +25,7 @@ from controller.cli.bench.given import solve
 from controller.cli.bench.methods import method_named
 from controller.cli.bench.runs import Row
 from controller.cli.bench.scenes import Setting, make_scene
+from instrument_sim.synthetic import TITANIUM
 from tests.controller.small_maps import chessboard
 
 pytestmark = pytest.mark.usefixtures("fonts_are_open")
