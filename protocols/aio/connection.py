@@ -88,7 +88,7 @@ class Connection:
     def _broke_off(self) -> str:
         head = f"{self._peer} breaks off every handshake"
         if self._credentials is None:
-            return f"{head}: it is no service of grainloop, or talks only to keys."
+            return f"{head}: it talks only to keys (give --key and its public key), or is no service of grainloop."
         return f"{head}: its key is not the one given, it cannot check keys now, or it is no service of grainloop."
 
 

@@ -95,7 +95,7 @@ def test_the_command_line_says_in_one_sentence_what_is_wrong(lab: Guarded, tmp_p
         ("watch", "--json", *lab.options(Role.VIEWER)): (0, ""),
         ("abort", *lab.options(Role.VIEWER)): (1, "controller refuses command: it needs the role operator"),
         ("status", *lab.options("stranger")): (1, "does not know the key stranger; it is let in there by:"),
-        ("status", "--controller", at): (1, "talks only to keys: give --key and its public key"),
+        ("status", "--controller", at): (1, "talks only to keys"),
     }
     for arguments, (expected, words) in told.items():
         with grainloop(*arguments, cwd=tmp_path) as one:
