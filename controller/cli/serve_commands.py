@@ -54,9 +54,10 @@ def serve_instrument(
 ) -> None:
     """Serve an instrument: your driver, or a simulator with a real map as its specimen."""
     from controller.cli import serving
+    from protocols.hosting.loading import load_driver
 
     guard = access("instrument", endpoint, keys, key)
-    device = serving.load_own(driver) if driver else serving.simulator(specimen, seed, speed_up)
+    device = load_driver(driver) if driver else serving.simulator(specimen, seed, speed_up)
     hosted = serving.host(device, spool, dead_man)
     serving.serve("instrument", hosted.run, endpoint, until_stdin_ends, guard)
 

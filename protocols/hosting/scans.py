@@ -153,13 +153,8 @@ class Scans:
     def _run(self, scan: Scan, tell: Callable[[], object]) -> ScanDone:
         """In the worker thread."""
         number = scan.batch.request.batch
-        if self._waiting.pop(scan.batch, None) is None:
+        if self._waiting.pop(scan.batch, None) is None or not scan.has_listener:
             raise NotWanted(f"Batch {number} was withdrawn before it began; nothing of it was exposed.")
-        if not scan.has_listener:
-            message = (
-                f"Batch {number} was withdrawn, or its caller is gone, before it began; nothing of it was exposed."
-            )
-            raise NotWanted(message)
         return self._measure(scan.batch, scan.go_on, tell)
 
     def _over(self, scan: Scan, done: asyncio.Future[ScanDone], watch: asyncio.Task[None]) -> None:

@@ -23,8 +23,9 @@ def test_serving_your_own_driver_needs_nothing_heavy() -> None:
     code = f"""
 import sys, json
 from controller.cli import serving
+from protocols.hosting.loading import load_driver
 try:
-    serving.load_own("no_such_module:driver")
+    serving.host(load_driver("no_such_module:driver"), None, 0.0)
 except Exception as error:
     print(type(error).__name__)
 print(json.dumps([m for m in {HEAVY!r} if m in sys.modules]))
