@@ -16,7 +16,7 @@ import math
 import subprocess
 import time
 from argparse import ArgumentParser
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from itertools import product
@@ -80,7 +80,7 @@ class Process:
 
 
 @contextmanager
-def running(python: Path) -> Iterator[Process]:
+def running(python: Path) -> Generator[Process]:
     """A worker for the time of the context."""
     with TemporaryDirectory() as folder:
         process = Process(python, Path(folder))

@@ -17,7 +17,7 @@ SAID = {Light.SIMULATE: "right", Light.NONE: "none", Light.WRONG: "of another se
 BATCH_POINTS = (1, 10, 100)
 
 
-def never_worse(rows: Rows, *lights: str) -> str:
+def never_worse(rows: Rows, *lights: Light) -> str:
     """Change on the real maps, by map, PL and budget."""
     budgets = sorted({budget for light in lights for budget in shown_budgets(rows, light)})
     body = []

@@ -29,6 +29,8 @@ CONTENDERS: dict[tuple[str, str], tuple[str, Look]] = {
     ("gpCAM gradient", "nn"): ("gpCAM gradient, nearest neighbour", ("#cc79a7", "--", "+")),
 }
 """Policy and method of reconstruction → what it is called, and how it looks (colours of Okabe & Ito)."""
+WIDE, FEW = (1, 2, 5), (1, 1.5, 2, 3, 4, 5, 7)
+"""Where axes of more and of less than a decade are marked."""
 _COLOURS = ("#d55e00", "#0072b2", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#8a8a8a", "#7b3294")
 _MARKS = "osD^vx+*"
 LINES = {(name, ""): (name, (_COLOURS[i], "-", _MARKS[i])) for i, name in enumerate(POLICIES)}
@@ -48,7 +50,7 @@ def curves(rows: Rows, lines: Mapping[tuple[str, str], tuple[str, Look]], *, pla
                 own = chosen(rows, specimen=name, policy=policy, method=method)
                 common = [row for row in own if not played_only or row["budget"] in BUDGETS]
                 _draw(axes, curve(common, x), called, look)
-            _scales(axes, label)
+            _scales(axes, label, FEW if played_only else WIDE)
         axes_of_row[0].set_ylabel(f"{title}\npixels wrong by more than 5° (%)")
     pairs = [pair for axes in grid.flat for pair in zip(*axes.get_legend_handles_labels(), strict=True)]
     handles = {label: handle for handle, label in pairs}
@@ -66,10 +68,10 @@ def _draw(axes: Axes, points: list[tuple[float, float]], called: str, look: Look
     axes.plot(x, [100 * value for value in y], linewidth=1.3, markersize=5, label=called, **style)
 
 
-def _scales(axes: Axes, label: str) -> None:
+def _scales(axes: Axes, label: str, x_marks: tuple[float, ...]) -> None:
     axes.set(xscale="log", yscale="log", xlabel=label)
     axes.grid(visible=True, which="both", linewidth=0.3)
-    for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 4, 5, 7)))
+    for axis, marks in ((axes.xaxis, x_marks), (axes.yaxis, FEW)):
+        axis.set_major_locator(LogLocator(subs=marks))
         axis.set_major_formatter(StrMethodFormatter("{x:g}"))
         axis.set_minor_formatter(NullFormatter())

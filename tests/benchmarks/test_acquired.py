@@ -32,7 +32,9 @@ def row(policy: str, budget: float, wrong: float, seed: int = 0, specimen: str =
     st.floats(0.1, 0.9),
     st.floats(0.01, 0.99),
 )
-def test_points_for_an_error_are_read_off_a_power_law(first, factor, high, fall, share):
+def test_points_for_an_error_are_read_off_a_power_law(
+    first: float, factor: float, high: float, fall: float, share: float
+) -> None:
     held = [(first, high), (first * factor, high * fall), (first * factor**2, high * fall**2)]
     error = high * fall ** (2 * share)
     found = reached_at(held, error)
@@ -41,7 +43,7 @@ def test_points_for_an_error_are_read_off_a_power_law(first, factor, high, fall,
     assert reached_at(held, 2 * high) == first
 
 
-def test_of_several_curves_the_first_one_there_counts_and_none_gives_a_bound():
+def test_of_several_curves_the_first_one_there_counts_and_none_gives_a_bound() -> None:
     slow, quick = [(100.0, 0.4), (400.0, 0.1)], [(100.0, 0.2), (200.0, 0.1)]
     assert least([slow, quick], 0.1) == (pytest.approx(200.0), True)
     assert (points((200.0, True)), ratio((200.0, True), 100.0)) == ("200", "2.0")
@@ -51,7 +53,7 @@ def test_of_several_curves_the_first_one_there_counts_and_none_gives_a_bound():
     assert points(least([[]], 0.1)) == "–"
 
 
-def test_changes_are_over_pairs_of_one_seed_and_specimen():
+def test_changes_are_over_pairs_of_one_seed_and_specimen() -> None:
     grid = [row(STATIC, 0.05, wrong, seed) for seed, wrong in enumerate((0.10, 0.20, 0.30))]
     ours = [row(DEFAULT_POLICY, 0.05, wrong, seed) for seed, wrong in ((2, 0.15), (0, 0.05), (7, 0.9))]
     found = change(ours, grid)
@@ -64,7 +66,7 @@ def test_changes_are_over_pairs_of_one_seed_and_specimen():
     assert math.isnan(alone.se)
 
 
-def test_only_runs_that_differ_in_nothing_else_are_chosen():
+def test_only_runs_that_differ_in_nothing_else_are_chosen() -> None:
     rows = [row(STATIC, 0.05, 0.1), row(STATIC, 0.05, 0.2, pl="none"), row(STATIC, 0.05, 0.3, method="nn")]
     assert [one["error_over_5deg"] for one in chosen(rows, policy=STATIC)] == [0.1]
     assert [one["error_over_5deg"] for one in chosen(rows, pl="none")] == [0.2]
@@ -76,7 +78,7 @@ def test_only_runs_that_differ_in_nothing_else_are_chosen():
     ]
 
 
-def test_what_is_worse_than_the_grid_is_listed():
+def test_what_is_worse_than_the_grid_is_listed() -> None:
     grid = [row(STATIC, b, 0.2, seed) for b in (0.01, 0.05) for seed in range(2)]
     ours = [row(DEFAULT_POLICY, b, wrong, s) for b, wrong in ((0.01, 0.21), (0.05, 0.1)) for s in range(2)]
     told = violations(grid + ours)
@@ -84,7 +86,7 @@ def test_what_is_worse_than_the_grid_is_listed():
     assert "1 %: +5 ± 0 % (2 pairs)" in told
 
 
-def test_a_page_is_made_of_a_few_rows():
+def test_a_page_is_made_of_a_few_rows() -> None:
     places = product(REAL, (0.03, 0.1), ((STATIC, 0.3), (DEFAULT_POLICY, 0.2)))
     rows = [row(policy, b, wrong / (1 + 20 * b), specimen=name) for name, b, (policy, wrong) in places]
     text = page(rows)
@@ -92,7 +94,7 @@ def test_a_page_is_made_of_a_few_rows():
     assert "-33" in text
 
 
-def test_rows_are_kept_for_one_gate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_rows_are_kept_for_one_gate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(acquisition, "RESULTS", tmp_path / "rows.json")
     monkeypatch.setattr(acquisition, "gate_sha256", lambda: {"6/mmm": "one", "m-3m": "any"})
     keep("first", {"seed": 0})
@@ -105,7 +107,7 @@ def test_rows_are_kept_for_one_gate(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert load()["rows"] == {}
 
 
-def test_every_case_has_a_key_of_its_own():
+def test_every_case_has_a_key_of_its_own() -> None:
     cases = {case for part in PARTS.values() for seed in range(2) for case in part(seed)}
     assert len({case.key for case in cases}) == len(cases)
     assert Case("ti64", 0, STATIC, 0.05).key == "ti64 | 0 | static grid | 0.05 | 0 | simulate | False | 1 | 0"
