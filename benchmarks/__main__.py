@@ -20,6 +20,8 @@ ALL = (
     "reconstruct_speed",
     "shapes",
     "shapes_page",
+    "acquisition",
+    "acquisition_page",
     "error_curves",
     "tasks.run",
     "gallery",
