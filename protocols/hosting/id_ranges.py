@@ -18,15 +18,14 @@ def no_ids() -> Ids:
 
 def with_ids(ranges: Ids, ids: Ids) -> Ids:
     """(2M,) the stretches of a set and more ids (N,) together."""
-    new = np.unique(ids)
-    starts = np.flatnonzero(np.diff(new, prepend=new[:1] - 2) != 1)
-    firsts, ends = new[starts], new[np.append(starts[1:], len(new)) - 1] + 1
-    firsts, ends = np.concatenate([ranges[::2], firsts]), np.concatenate([ranges[1::2], ends])
-    order = np.argsort(firsts, kind="stable")
+    firsts, ends = np.concatenate([ranges[::2], ids]), np.concatenate([ranges[1::2], ids + 1])
+    if not len(firsts):
+        return no_ids()
+    order = np.argsort(firsts)
     firsts, ends = firsts[order], np.maximum.accumulate(ends[order])
     apart = firsts[1:] > ends[:-1]
-    first, end = np.append(True, apart)[: len(firsts)], np.append(apart, True)[-len(firsts) :]
-    return np.stack([firsts[first], ends[end]], axis=1).reshape(-1)
+    stretches = firsts[np.append(True, apart)], ends[np.append(apart, True)]
+    return np.stack(stretches, axis=1).reshape(-1)
 
 
 def inside(ranges: Ids, ids: Ids) -> NDArray[np.bool_]:

@@ -2,12 +2,14 @@
 
 A step is a moment before or after an exposure, or before or after a write to the disk. Exposures go to a log and are on
 disk before anything is said of them. One process imports everything and forks the services: for each line
-`FOLDER STEPS AHEAD BLOCK` of its stdin it prints the process id and endpoint of one, and `died` with its status.
+`FOLDER STEPS AHEAD BLOCK FILE_BYTES` of its stdin it prints the process id and endpoint of one, and `died` with its
+status. No file of a service grows beyond FILE_BYTES, as on a full disk; 0 for no limit.
 """
 
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import sys
 from collections.abc import Iterator
@@ -81,7 +83,9 @@ class Mortal:
         pass
 
 
-def serve(folder: str, steps: str, ahead: str, block: str) -> None:
+def serve(folder: str, steps: str, ahead: str, block: str, file_bytes: str) -> None:
+    if int(file_bytes):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (int(file_bytes), int(file_bytes)))
     countdown = Steps(int(steps))
     plain = record_file.sync_data
 

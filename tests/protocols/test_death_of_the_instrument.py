@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,7 +17,7 @@ import numpy as np
 import pytest
 
 from protocols.aio import Client
-from protocols.errors import GrainloopError
+from protocols.errors import GrainloopError, RemoteError
 from protocols.hosting.batches import LOST
 from protocols.messages import InstrumentReply, PointsMeasured, ScanDone, ScanRequest
 from protocols.values import PointBlock, PointStatus
@@ -35,9 +36,9 @@ class Nursery:
         self._in, self._out = process.stdin, process.stdout
 
     @contextmanager
-    def mortal(self, folder: Path, steps: int, ahead: int = 4, block: int = 4) -> Iterator[Mortal]:
+    def mortal(self, folder: Path, steps: int, ahead: int = 4, block: int = 4, disk: int = 0) -> Iterator[Mortal]:
         """A service that dies after so many steps; it is killed in the end where it has not died."""
-        self._in.write(f"{folder} {steps} {ahead} {block}\n")
+        self._in.write(f"{folder} {steps} {ahead} {block} {disk}\n")
         self._in.flush()
         first, second = self._out.readline().split()
         mortal = Mortal(None, int(second)) if first == "died" else Mortal(second)
@@ -112,3 +113,27 @@ def test_no_point_is_exposed_twice_however_often_the_service_dies(nursery, tmp_p
     assert len(lost) <= deaths * max(ahead, 1)
     assert np.all(points.dwell_s == np.float32(0.1))
     assert deaths > 2
+
+
+@pytest.mark.parametrize("disk_bytes", [100, 3_000, 6_000])
+def test_on_a_full_disk_nothing_is_exposed_that_is_not_recorded(nursery, tmp_path, disk_bytes):
+    told: list[PointsMeasured] = []
+    with nursery.mortal(tmp_path, 0, disk=disk_bytes) as service:
+        sentence = asyncio.run(refusal(service.endpoint, request(), told))
+        assert asyncio.run(refusal(service.endpoint, request(1), told)) == sentence
+    assert re.fullmatch(r"The spool \S+ cannot be written: File too large\. Nothing more is exposed, .+\.", sentence)
+    log = exposed(tmp_path)
+    assert len(log) < POINTS
+    assert points_of(told).point_id.tolist() == log, "measured points are told even so"
+    again: list[PointsMeasured] = []
+    with nursery.mortal(tmp_path, 0) as service:
+        assert asyncio.run(attempt(service.endpoint, request(), again)) is not None
+    assert sorted(points_of(again).point_id.tolist()) == [*range(POINTS)]
+    assert len(set(exposed(tmp_path))) == len(exposed(tmp_path))
+
+
+async def refusal(endpoint: str, message: ScanRequest, told: list[PointsMeasured]) -> str:
+    async with Client(endpoint, InstrumentReply, service="instrument") as client:
+        with pytest.raises(RemoteError) as caught:
+            await client.request(message, deadline_s=30, on_progress=told.append)
+        return str(caught.value)
