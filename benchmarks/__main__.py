@@ -20,6 +20,7 @@ ALL = (
     "reconstruct_speed",
     "shapes",
     "shapes_page",
+    "idle",
     "acquisition",
     "acquisition_page",
     "error_curves",

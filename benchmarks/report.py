@@ -22,8 +22,9 @@ ship; PL is the simulator's exact crossed-polariser optics with 15 % noise, 15 %
 misregistration, registered and calibrated from the scan points by grainloop itself.
 
 Super-resolution, boundaries, single sources and other tasks have [pages of their own](results/README.md), and so have
-[adaptive acquisition, beside grids and gpCAM](results/acquisition.md), and
-[points, lines and rectangles at equal instrument time](results/shapes.md).
+[adaptive acquisition, beside grids and gpCAM](results/acquisition.md),
+[points, lines and rectangles at equal instrument time](results/shapes.md), and
+[whether the instrument waits for the model](results/idle.md).
 """
 
 
