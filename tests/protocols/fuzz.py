@@ -96,10 +96,12 @@ def _read(read: Callable[[], Value]) -> bool:
 def fuzz(count: int, seed: int) -> dict[str, Any]:
     """Feed `count` malformed messages; tells how fast, how long the slowest took, and what memory grew."""
     rng, target = random.Random(seed), Target()  # noqa: S311
-    began, slowest, before_mb = time.monotonic(), 0.0, 0.0
+    began, slowest, before_mb, tenths = time.monotonic(), 0.0, 0.0, list[float]()
     for number in range(count):
         if number == min(WARM_UP, count // 10):
             before_mb = resident_mb()
+        if number % max(count // 10, 1) == 0:
+            tenths.append(round(resident_mb(), 2))
         message, at = malformed(rng), time.perf_counter()
         try:
             target.eat(message)
@@ -115,6 +117,7 @@ def fuzz(count: int, seed: int) -> dict[str, Any]:
         "slowest_ms": round(1e3 * slowest, 2),
         "valid_still": {"decoded": target.decoded, "served": target.served, "answered": target.answered},
         "memory_mb_after_warm_up": round(before_mb, 2),
+        "memory_mb_at_each_tenth": tenths,
         "memory_grown_mb": round(resident_mb() - before_mb, 2),
         "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 2),
     }
