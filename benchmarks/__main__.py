@@ -23,6 +23,7 @@ ALL = (
     "idle",
     "acquisition",
     "acquisition_page",
+    "stopping",
     "error_curves",
     "tasks.run",
     "gallery",
