@@ -23,11 +23,11 @@ from controller.recording import LOST, Recording
 from controller.standing import Standing
 from controller.thinking import Thinking
 from protocols.errors import BadMessage, Cancelled, DeviceFailed, ErrorCode, GrainloopError, OutOfLimits
-from protocols.messages import PointsMeasured, ScanDone, Withdraw, Withdrawn
+from protocols.messages import PointsMeasured, ScanDone, Stored, Withdraw, Withdrawn
 
 _SCAN_S = 600.0
 _SCAN_FACTOR = 20.0
-_WITHDRAW_S = 5.0
+_WITHDRAW_S = _STORED_S = 5.0
 _FAILURES_IN_A_ROW = 3
 GONE = frozenset({ErrorCode.UNAVAILABLE, ErrorCode.DEADLINE_EXCEEDED})
 """Errors that mean that the instrument cannot be talked to."""
@@ -53,8 +53,10 @@ class Batches:
         self._instrument, self._core, self._session, self._standing = instrument, core, session, standing
         self._out: list[_Out] = []
         self._going: set[asyncio.Task[ScanDone]] = set()
+        self._telling: set[asyncio.Task[None]] = set()
         self._failures_in_a_row = 0
         self._one_at_a_time, self._gives_back = core.capabilities.simulated, True
+        self._forgets = True
 
     def __len__(self) -> int:
         return len(self._out)
@@ -67,11 +69,26 @@ class Batches:
     def send(self, batch: Batch, about: Mapping[str, Any]) -> None:
         """Store the decision, then send it."""
         self._session.add_decision(batch, about)
+        self._send(batch)
+
+    def _send(self, batch: Batch) -> None:
         one = _Out(batch)
         if not (self._one_at_a_time and self._out):
             one.turn.set()
         one.task = asyncio.create_task(self._scan(one))
         self._out.append(one)
+
+    def send_again(self, batch: Batch) -> None:
+        """Send what was out when the controller died; the decision is stored already."""
+        self._send(batch)
+
+    def give_up(self, batch: Batch) -> None:
+        """Close what was out when the controller died, with what had come; the instrument does not remember it."""
+        number, asked = batch.request.batch, len(batch.request.point_id)
+        closed = self._core.ledger.close(number, None)
+        why = "The controller died, and the instrument may have been started again since."
+        self._session.close_batch(number, asked, len(closed.points), None, why)
+        self._say_closed(number, closed, asked, why)
 
     async def outlast(self, thinking: Thinking) -> bool:
         """Whether the model answers before the oldest batch is over, by the instrument clock; waits for the first."""
@@ -96,12 +113,29 @@ class Batches:
         await asyncio.wait([oldest.task])
         self._out.pop(0)
         error = self._close(oldest)
+        self._tell_stored(oldest.batch)
         if isinstance(error, _TimeSpent):
             for queued in self._out:
                 queued.task.cancel()
         elif self._out:
             self._out[0].turn.set()
         self._count_failures(error)
+
+    def _tell_stored(self, newest: Batch) -> None:
+        """Let an instrument that keeps batches forget those that are in the journal; nothing waits for it."""
+        if not self._forgets:
+            return
+        below = min([one.number for one in self._out], default=newest.request.batch + 1)
+        stored = Stored(run=newest.request.run, section=newest.request.section, below=below)
+        task = asyncio.create_task(self._tell(stored))
+        self._telling.add(task)
+        task.add_done_callback(self._telling.discard)
+
+    async def _tell(self, stored: Stored) -> None:
+        try:
+            await self._instrument.request(stored, deadline_s=_STORED_S)
+        except GrainloopError as error:  # it keeps them a little longer
+            self._forgets = error.code is not ErrorCode.UNKNOWN_KIND
 
     def _count_failures(self, error: GrainloopError | None) -> None:
         if error is None or isinstance(error, Cancelled | _TimeSpent):
@@ -148,6 +182,8 @@ class Batches:
             one.task.cancel()
         if tasks := {one.task for one in left} | self._going:
             await asyncio.wait(tasks)
+        for task in self._telling:
+            task.cancel()
         for one in left:
             self._close(one)
 
@@ -183,15 +219,17 @@ class Batches:
             error = DeviceFailed(f"{name} called batch {one.number} done, but {closed.lost} of its points are missing.")
         told = None if error is None else str(error)
         self._session.close_batch(one.number, asked, len(closed.points), done, told)
-        self._say_closed(one, closed, asked, error)
+        self._say_closed(one.number, closed, asked, told, stop_gap=one.batch.stop_gap)
         return error
 
-    def _say_closed(self, one: _Out, closed: Closed, asked: int, error: GrainloopError | None) -> None:
-        number, points, say = one.number, len(closed.points), self._standing.say
+    def _say_closed(
+        self, number: int, closed: Closed, asked: int, error: str | None, *, stop_gap: bool = False
+    ) -> None:
+        points, say = len(closed.points), self._standing.say
         if error is not None:
             say("batch_failed", f"Batch {number} ended with {points} of {asked} points: {error}")
         else:
-            why = " while the model was thinking" if one.batch.stop_gap else ""
+            why = " while the model was thinking" if stop_gap else ""
             say("batch_done", f"Batch {number}: {points} of {asked} points measured{why}.")
         if closed.displaced:
             far = f"up to {closed.farthest_px:.1f} px beside their targets; they count where they were measured."

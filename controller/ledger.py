@@ -58,6 +58,7 @@ class Ledger:
         self._next_id = self._next_batch = self._spent = self.batches_over = 0
         self._stands_px: Pixels | None = None
         self._began_s: float | None = None
+        self._found_again = False
 
     def begin(self, light_s: float) -> None:
         """Count the PL images, the first thing that takes instrument time."""
@@ -138,7 +139,13 @@ class Ledger:
         approach_s = self.capabilities.timing.approach_s(0.0)
         expected_s = max(self._busy_until_s, order.not_before_s) + approach_s + float(first.dwell_s[0])
         began_s = float(first.time_s[0]) - expected_s
-        self._began_s = began_s if began_s > _LATE_S else 0.0
+        self._began_s = began_s if began_s > _LATE_S or self._found_again else 0.0
+
+    def meet_again(self) -> None:
+        """The controller had died: what is out is sent again, and the instrument clock may have begun anew."""
+        self._began_s, self._found_again = None, True
+        for order in self._orders.values():
+            order.resent = True
 
     def order(self, pixels: Pixels, not_before_s: float) -> ScanRequest:
         """The request for `pixels`, in this order; from now on they count as spent.

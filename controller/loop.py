@@ -17,8 +17,8 @@ from controller.asking import Asks
 from controller.batches import GONE
 from controller.core import BUDGET_SPENT, NOTHING_LEFT, PIPELINE_DEPTH, Batch, Enough
 from controller.journal.writing import Sync
-from controller.preparing import Prepared, prepare
-from controller.recording import SESSION_NAME
+from controller.preparing import Prepared, prepare, take_up
+from controller.recording import SESSION_NAME, recorded_beginning
 from controller.standing import Standing
 from controller.thinking import Thinking
 from protocols.errors import GrainloopError
@@ -64,8 +64,26 @@ class Run:
         self._asked_over = 0
         self._may_go_on, self._finished = asyncio.Event(), asyncio.Event()
         self._may_go_on.set()
-        self._stopped = False
+        self._stopped = self._takes_up = False
         self._no_more = self._aborted = ""
+
+    @classmethod
+    def taken_up(
+        cls,
+        folder: Path,
+        instrument: Asks,
+        model: Asks,
+        on_event: Callable[[RunEvent], None],
+        sync: Sync = Sync.ALWAYS,
+    ) -> Run:
+        """The run recorded in a folder, to be gone on with after its controller died.
+
+        Raises:
+            BadInput: there is no journal in the folder, or its beginning is lost.
+        """
+        run = cls(recorded_beginning(folder).plan, folder, instrument, model, on_event, sync)
+        run._takes_up = True
+        return run
 
     # --- the operator -------------------------------------------------------------------------------------------------
     async def command(self, command: RunCommand) -> RunState:
@@ -129,9 +147,7 @@ class Run:
         return self._report(reason, detail, loop.time() - began)
 
     async def _run(self) -> None:
-        self._ready = ready = await prepare(
-            self.plan, self.path, self._instrument, self._model, self.standing, self._sync
-        )
+        self._ready = ready = await self._prepare()
         if self.standing.state is RunState.PREPARING:
             self.standing.move(Trigger.PREPARED)
             self.standing.say("running", f"Measuring at most {ready.core.ledger.max_points} points.")
@@ -141,6 +157,11 @@ class Run:
         if len(ready.core.ledger.points):
             await self._reconstruct_finally(ready)
         await ready.link.close()
+
+    async def _prepare(self) -> Prepared:
+        if self._takes_up:
+            return await take_up(self.path, self._instrument, self._model, self.standing, self._sync)
+        return await prepare(self.plan, self.path, self._instrument, self._model, self.standing, self._sync)
 
     async def _pump(self, ready: Prepared) -> None:
         """Keep the instrument and the model busy until there is nothing more to measure."""

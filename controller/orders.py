@@ -45,12 +45,14 @@ class Order:
         not_before_s: instrument time of the run at which it was decided.
         declared_s: its declared duration.
         again: (N,) bool, points whose pixel had failed before.
+        resent: it was sent again, so that points that came before may come once more.
     """
 
     request: ScanRequest
     not_before_s: float
     declared_s: float
     again: NDArray[np.bool_]
+    resent: bool = False
     _blocks: list[PointBlock] = field(default_factory=list[PointBlock])
 
     def __post_init__(self) -> None:
@@ -73,6 +75,7 @@ class Order:
 
     def receive(self, block: PointBlock, shape_px: tuple[int, ...], name: str) -> Received:
         """Keep the points that were asked for, each once, inside the grid; `name` is that of the instrument."""
+        block = self._new_of(block) if self.resent else block
         place = block.point_id - self.request.point_id[0]
         known = (place >= 0) & (place < len(self._missing))
         known[known] = self._missing[place[known]]
@@ -84,6 +87,14 @@ class Order:
         self._missing[place[good]] = False
         self._blocks.append(kept)
         return Received(kept, None if good.all() else self._fault(block, int(np.argmin(good)), known & first, name))
+
+    def _new_of(self, block: PointBlock) -> PointBlock:
+        """Without the points of the request that came before."""
+        place = block.point_id - self.request.point_id[0]
+        asked = (place >= 0) & (place < len(self._missing))
+        came = asked.copy()
+        came[asked] = ~self._missing[place[asked]]
+        return block.select(~came) if came.any() else block
 
     def _fault(self, block: PointBlock, worst: int, asked: NDArray[np.bool_], name: str) -> str:
         point = f"{name} reported point {int(block.point_id[worst])} in batch {self.request.batch}"

@@ -17,11 +17,11 @@ from controller.core import Core
 from controller.drift import Watch
 from controller.journal.writing import Sync
 from controller.model_link import ModelLink, describe_model
-from controller.recording import Recording
+from controller.recording import Recording, recorded_beginning
 from controller.standing import Standing
 from model.crystal import laue_group
 from protocols.capabilities import Capabilities
-from protocols.errors import ErrorCode, GrainloopError
+from protocols.errors import ErrorCode, GrainloopError, OutOfLimits
 from protocols.messages import Describe, Description, LightRequest, LightTaken, OpenSection
 from protocols.plan import RunPlan
 from protocols.values import LightImages
@@ -61,8 +61,56 @@ async def prepare(plan: RunPlan, path: Path, instrument: Asks, model: Asks, stan
     light = await _take_light(core, instrument, standing)
     link = ModelLink(model, _section(core, light), plan.model_deadline_s)
     await _open_section(link, standing)
-    groups = {phase.phase_id: laue_group(phase.point_group).name for phase in capabilities.phases}
-    return Prepared(core, link, Batches(instrument, core, session, standing), session, Watch(groups))
+    batches = Batches(instrument, core, session, standing)
+    return Prepared(core, link, batches, session, Watch(_groups(capabilities)))
+
+
+async def take_up(path: Path, instrument: Asks, model: Asks, standing: Standing, sync: Sync) -> Prepared:
+    """Get ready to go on with the run recorded beside `path`, whose controller died.
+
+    What was out is sent again; an instrument that remembers it answers with what it has exposed. One that may have
+    forgotten is not asked to expose it once more: what had not come is given up.
+
+    Raises:
+        GrainloopError: no instrument, another one, or a recording that cannot be gone on with.
+    """
+    described = expect(await instrument.request(Describe(), deadline_s=_ASK_S), Description, "instrument")
+    _check_same(described.capabilities, recorded_beginning(path.parent).capabilities)
+    recording, found = Recording.take_up(path, sync)
+    core, standing.last = found.core, found.last
+    standing.ledger, standing.session = core.ledger, recording
+    standing.say(
+        "resumed", f"The run goes on with {len(core.ledger.points)} points; {len(found.sent)} batches were out."
+    )
+    light = None if found.light is None else found.light.light
+    if not found.started:
+        light = await _take_light(core, instrument, standing)
+    link = ModelLink(model, _section(core, light), core.plan.model_deadline_s)
+    await _open_section(link, standing)
+    batches = Batches(instrument, core, recording, standing)
+    for batch in found.sent.values():
+        if described.spools:
+            batches.send_again(batch)
+        else:
+            batches.give_up(batch)
+    return Prepared(core, link, batches, recording, Watch(_groups(core.capabilities)))
+
+
+def _groups(capabilities: Capabilities) -> dict[int, str]:
+    """Phase → Laue group."""
+    return {phase.phase_id: laue_group(phase.point_group).name for phase in capabilities.phases}
+
+
+def _check_same(declared: Capabilities, before: Capabilities) -> None:
+    """See that it is the instrument of the run.
+
+    Raises:
+        OutOfLimits: it is another one, or another section.
+    """
+    for name in ("name", "grid", "phases", "frame"):
+        if getattr(declared, name) != getattr(before, name):
+            message = f"The run was measured with another {name}: {getattr(before, name)}."
+            raise OutOfLimits(message, field=name, value=getattr(declared, name))
 
 
 async def _known_model(plan: RunPlan, model: Asks) -> dict[str, str]:

@@ -22,12 +22,15 @@ from controller.journal.entries import (
     LightStored,
     PointsStored,
     Reconstructed,
+    Resumed,
     SoftwareTold,
     Started,
 )
-from controller.journal.view import FINAL, decided_entry, show
+from controller.journal.reading import read_journal
+from controller.journal.view import FINAL, decided_entry, repair, show
 from controller.journal.writing import Journal, JournalLost, Sync
-from controller.session import CannotStore, SessionFile, now_text, software_versions
+from controller.replay import Replayed, replay
+from controller.session import CannotStore, ReopenedSessionFile, SessionFile, now_text, software_versions
 from protocols.capabilities import Capabilities
 from protocols.errors import BadInput
 from protocols.messages import Reconstruction, RunEvent, ScanDone
@@ -39,6 +42,18 @@ LOST = (JournalLost, CannotStore)
 """Errors after which nothing more may be measured."""
 SESSION_NAME, JOURNAL_NAME = "session.h5", "journal"
 """The session file, and the folder of the journal beside it."""
+
+
+def recorded_beginning(folder: Path) -> Began:
+    """How the run recorded in a folder began.
+
+    Raises:
+        BadInput: there is no journal, or its beginning is lost.
+    """
+    entries = read_journal(folder / JOURNAL_NAME).entries
+    if not entries or not isinstance(entries[0], Began):
+        raise BadInput(f"The beginning of the journal in {folder} is lost.", field="session", value=folder)
+    return entries[0]
 
 
 class Recording:
@@ -75,6 +90,33 @@ class Recording:
         versions = software_versions()
         recording.record(Began(run=run, created=created, plan=plan, capabilities=capabilities, software=versions))
         return recording
+
+    @classmethod
+    def take_up(cls, path: Path, sync: Sync) -> tuple[Recording, Replayed]:
+        """Go on with the recording of a run whose controller died; the view is made again.
+
+        Raises:
+            BadInput: there is no journal, another process writes it, it is damaged, its decisions cannot be made again,
+                or the run was completed.
+        """
+        folder = path.with_name(JOURNAL_NAME)
+        read_journal(folder)  # before a journal is begun where there is none
+        journal = Journal(folder, sync)
+        try:
+            found = replay(read_journal(folder).entries)
+            if found.difference is not None:
+                raise BadInput(f"The run in {path.parent} cannot be gone on with. {found.difference}", field="session")
+            if found.ended is not None and found.ended.reason is FinishReason.COMPLETED:
+                message = f"The run in {path.parent} was completed: {found.ended.detail}."
+                raise BadInput(message, field="session", value=path.parent)
+            repair(folder, path, keep=False)
+            recording = cls(path, journal, ReopenedSessionFile(path))
+        except BaseException:
+            journal.close()
+            raise
+        recording.record(Resumed(created=now_text(), software=software_versions()))
+        found.core.ledger.meet_again()
+        return recording, found
 
     def record(self, entry: Value) -> None:
         """Store an entry, then show it.

@@ -16,6 +16,7 @@ from controller.decided import Enough as NoMore
 from controller.journal import entries as of
 from controller.journal.view import decided_entry
 from protocols.errors import BadInput
+from protocols.messages import RunEvent
 
 
 @dataclass(frozen=True)
@@ -47,8 +48,9 @@ class Replayed:
         difference: the first one that differs, if any; nothing is decided again from there on.
         sent: batches that were sent and neither closed nor withdrawn, oldest first.
         light: the PL images of the run.
+        started: whether the first pass was planned.
         ended: how the run ended, if it did.
-        last_event: number of its newest event.
+        last: its newest event.
         asked: the question that was open at the end, if any.
         notes: one sentence per batch of which the journal holds fewer points than were stored.
     """
@@ -59,8 +61,9 @@ class Replayed:
     difference: Difference | None = None
     sent: dict[int, Batch] = field(default_factory=dict[int, Batch])
     light: of.LightStored | None = None
+    started: bool = False
     ended: of.Ended | None = None
-    last_event: int = 0
+    last: RunEvent | None = None
     asked: int | None = None
     notes: list[str] = field(default_factory=list[str])
 
@@ -108,6 +111,7 @@ class _Player:
                 run.light = entry
             case of.Started():
                 run.core.begin(entry.light_s)
+                run.started = True
             case of.Asked():
                 run.core.question()
                 run.asked = entry.question
@@ -122,11 +126,12 @@ class _Player:
             case of.BatchClosed():
                 self._close(entry)
             case of.EventTold():
-                run.last_event = entry.event.sequence
+                run.last = entry.event
             case of.Ended():
                 run.ended = entry
-            case of.Began():
-                run.ended = None
+            case of.Resumed():
+                run.ended = run.asked = None
+                ledger.meet_again()
             case _:
                 pass
 

@@ -27,6 +27,7 @@ from protocols.messages import (
     Health,
     InstrumentReply,
     ModelReply,
+    ResumeRequest,
     RunFinished,
     RunRequest,
     RunStatus,
@@ -71,6 +72,7 @@ class ControlService:
             {
                 CheckHealth: self._health,
                 RunRequest: self._start,
+                ResumeRequest: self._start,
                 FollowRun: self._follow,
                 GetStatus: self._status,
                 Command: self._command,
@@ -110,8 +112,8 @@ class ControlService:
         """Order a small path and write a small session file: what every run needs."""
         return Health(service=SERVICE, version=grainloop_version(), ok=True, detail=await asyncio.to_thread(_prove))
 
-    async def _start(self, request: RunRequest, call: Call) -> RunFinished:
-        """Run the plan, and tell its events to the caller for as long as there is one."""
+    async def _start(self, request: RunRequest | ResumeRequest, call: Call) -> RunFinished:
+        """Run the plan, or go on with a recorded run, and tell its events to the caller for as long as there is one."""
         if self._working is not None and not self._working.done():
             raise Busy("The controller is busy with a run; one at a time.")
         folder = session_folder(request.session_dir, self._sessions, call.caller)
@@ -137,13 +139,16 @@ class ControlService:
             working.exception()  # whoever listens is told; with nobody there asyncio would complain
         self._followers.over()
 
-    async def _execute(self, request: RunRequest, folder: Path) -> RunFinished:
+    async def _execute(self, request: RunRequest | ResumeRequest, folder: Path) -> RunFinished:
         (at_instrument, instrument_keys), (at_model, model_keys) = self._to_instrument, self._to_model
         async with (
             Client(at_instrument, InstrumentReply, service="instrument", credentials=instrument_keys) as instrument,
             Client(at_model, ModelReply, service="model", credentials=model_keys) as model,
         ):
-            self._run = Run(request.plan, folder, instrument, model, self._followers.tell)
+            if isinstance(request, ResumeRequest):
+                self._run = Run.taken_up(folder, instrument, model, self._followers.tell)
+            else:
+                self._run = Run(request.plan, folder, instrument, model, self._followers.tell)
             return await self._run.execute()
 
     async def _status(self, _request: GetStatus, _call: Call) -> RunStatus:

@@ -47,6 +47,7 @@ Node = Any
 FORMAT: Final = "grainloop-session"
 FORMAT_VERSION: Final = 4
 INFERRED_MAPS: Final = ("orientation", "phase_id", "expected_error_deg", "bound90_deg", "p_wrong", "boundary", "grain")
+_TEXTS: Final = ("batches", "decisions", "events")
 _ROWS_PER_CHUNK = 4096
 _TEXTS_PER_CHUNK = 64
 _REQUESTED: Final[dict[str, tuple[str, tuple[int, ...]]]] = {
@@ -148,7 +149,7 @@ class SessionFile:
         self._requested = _Columns(self._file.create_group("requested"), _REQUESTED)
         self._measured = _Columns(self._file.create_group("measured"), _MEASURED)
         self._file["requested"].attrs["reasons"] = json.dumps([reason.value for reason in REASON_CODES])
-        self._texts = {name: _texts(self._file, name) for name in ("batches", "decisions", "events")}
+        self._texts = {name: _texts(self._file, name) for name in _TEXTS}
         self._file.create_group("inferred")
         self.flush()
 
@@ -240,6 +241,23 @@ class SessionFile:
         self._file.close()
 
 
+class ReopenedSessionFile(SessionFile):
+    """A session file that is gone on with; it must be whole."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the file.
+
+        Raises:
+            CannotStore: it cannot be opened.
+        """
+        self.path = path
+        with _told(path):
+            self._file = h5py.File(path, "r+")
+        self._requested = _Columns(self._file["requested"], _REQUESTED)
+        self._measured = _Columns(self._file["measured"], _MEASURED)
+        self._texts = {name: self._file[name] for name in _TEXTS}
+
+
 def _create(path: Path) -> Node:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -256,11 +274,13 @@ class _Columns:
     """Columns of equal length that grow together; written through h5py's low level, three times as fast as slices."""
 
     def __init__(self, group: Node, kinds: Mapping[str, tuple[str, tuple[int, ...]]]) -> None:
-        self._rows = 0
         self._datasets: dict[str, Node] = {
-            name: group.create_dataset(name, (0, *tail), dtype, maxshape=(None, *tail), chunks=(_ROWS_PER_CHUNK, *tail))
+            name: group[name]
+            if name in group
+            else group.create_dataset(name, (0, *tail), dtype, maxshape=(None, *tail), chunks=(_ROWS_PER_CHUNK, *tail))
             for name, (dtype, tail) in kinds.items()
         }
+        self._rows = len(next(iter(self._datasets.values())))
 
     def append(self, rows: Mapping[str, Any]) -> None:
         """Add rows, given column by column."""

@@ -24,6 +24,7 @@ from protocols.messages import (
     ControlReply,
     FollowRun,
     GetStatus,
+    ResumeRequest,
     RunCommand,
     RunFinished,
     RunRequest,
@@ -55,10 +56,22 @@ class Controller:
 def run_plan(plan_file: Path | None, controller: Controller, out: Path, json: bool) -> int:
     """Run a plan; returns the exit code."""
     plan = RunPlan() if plan_file is None else load_plan(plan_file)
-    finished = run(_run_plan(plan, controller, out.resolve() if controller.here else out, json))
+    request = RunRequest(plan=plan, session_dir=str(out.resolve() if controller.here else out))
+    finished = run(_run_request(request, controller, json))
     code = _tell_end(finished, json)
     if controller.here and Path(finished.session_file).is_file():
         _draw(Path(finished.session_file), out)
+    return code
+
+
+def resume_run(session: Path, controller: Controller, json: bool) -> int:
+    """Go on with a recorded run whose controller died; returns the exit code."""
+    folder = session if session.suffix != ".h5" else session.parent
+    request = ResumeRequest(session_dir=str(folder.resolve() if controller.here else folder))
+    finished = run(_run_request(request, controller, json))
+    code = _tell_end(finished, json)
+    if controller.here and Path(finished.session_file).is_file():
+        _draw(Path(finished.session_file), folder)
     return code
 
 
@@ -96,10 +109,9 @@ def _tell_end(finished: RunFinished, json: bool) -> int:
     return 0 if finished.reason in (FinishReason.COMPLETED, FinishReason.STOPPED) else 1
 
 
-async def _run_plan(plan: RunPlan, controller: Controller, out: Path, json: bool) -> RunFinished:
+async def _run_request(request: RunRequest | ResumeRequest, controller: Controller, json: bool) -> RunFinished:
     async with _connected(controller) as client:
         with show_events(quiet=json) as heard:
-            request = RunRequest(plan=plan, session_dir=str(out))
             running = asyncio.create_task(client.request(request, deadline_s=_LONGEST_RUN_S, on_progress=heard))
             try:
                 return await asyncio.shield(running)

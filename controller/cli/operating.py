@@ -72,13 +72,22 @@ def pause(
 
 
 def resume(
+    session: Annotated[
+        Path | None, typer.Argument(help="Folder of a recorded run whose controller died.", show_default=False)
+    ] = None,
     controller: ControllerOption = CONTROLLER_ENDPOINT,
+    json: JsonOption = False,
     key: KeyOption = None,
     server_key: ServerKeyOption = None,
     keys: KeysOption = None,
 ) -> None:
-    """Go on after `pause`."""
-    _command("resume", controller, keys, key, server_key)
+    """Go on after `pause`; with a session, go on with that run after its controller died."""
+    if session is None:
+        _command("resume", controller, keys, key, server_key)
+        return
+    from controller.cli.asking import Controller, resume_run
+
+    raise typer.Exit(resume_run(session, Controller(controller, credentials(keys, key, server_key)), json))
 
 
 def stop(

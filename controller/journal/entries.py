@@ -23,7 +23,7 @@ from protocols.values import LightImages, PointBlock, Value
 
 
 class Began(Value):
-    """A run began, or went on after its controller had died (`resumed`)."""
+    """A run began."""
 
     kind: Literal["began"] = "began"
     run: str
@@ -31,7 +31,19 @@ class Began(Value):
     plan: RunPlan
     capabilities: Capabilities
     software: dict[str, str]
-    resumed: bool = False
+
+
+class Resumed(Value):
+    """A controller went on with the run after another one had died.
+
+    Attributes:
+        created: when.
+        software: its versions.
+    """
+
+    kind: Literal["resumed"] = "resumed"
+    created: str
+    software: dict[str, str]
 
 
 class SoftwareTold(Value):
@@ -162,6 +174,7 @@ class Ended(Value):
 
 Entry = Annotated[
     Began
+    | Resumed
     | SoftwareTold
     | LightStored
     | Started

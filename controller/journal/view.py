@@ -22,6 +22,7 @@ from controller.journal.entries import (
     LightStored,
     PointsStored,
     Reconstructed,
+    Resumed,
     SoftwareTold,
 )
 from controller.journal.reading import read_journal
@@ -39,8 +40,10 @@ def show(view: SessionFile, entry: Any) -> None:
         add(view, entry)
 
 
-def repair(journal: Path, session: Path) -> tuple[int, tuple[str, ...]]:
+def repair(journal: Path, session: Path, *, keep: bool = True) -> tuple[int, tuple[str, ...]]:
     """Make `session` again from the journal in a folder; what was there is kept beside it as `….broken`.
+
+    Without `keep` it is replaced.
 
     Returns:
         Number of points, and one sentence for each damage of the journal.
@@ -60,7 +63,7 @@ def repair(journal: Path, session: Path) -> tuple[int, tuple[str, ...]]:
         show(view, entry)
         points += len(entry.points.point_id) if isinstance(entry, PointsStored) else 0
     view.close()
-    if session.exists():
+    if keep and session.exists():
         os.replace(session, session.with_name(f"{session.name}{BROKEN}"))
     os.replace(made, session)
     return points, found.damage
@@ -101,6 +104,7 @@ def _closed(view: SessionFile, entry: BatchClosed) -> None:
 
 _ADDS: Final[dict[type, Callable[[SessionFile, Any], None]]] = {
     Began: _began,
+    Resumed: lambda view, entry: view.add_software(entry.software),
     SoftwareTold: lambda view, entry: view.add_software(entry.software),
     LightStored: lambda view, entry: view.add_light(entry.light, entry.seconds),
     Decided: lambda view, entry: view.add_decision(batch_of(entry), entry.about),

@@ -21,6 +21,13 @@ class RunRequest(Value):
     session_dir: Name
 
 
+class ResumeRequest(Value):
+    """Go on with a recorded run whose controller died; answered as a `RunRequest`."""
+
+    kind: Literal["resume_request"] = "resume_request"
+    session_dir: Name
+
+
 class RunEvent(Value):
     """One thing that happened in a run, numbered without gaps.
 
@@ -109,5 +116,7 @@ class Accepted(Value):
     state: RunState
 
 
-ControlRequest = Annotated[CheckHealth | RunRequest | FollowRun | GetStatus | Command, Field(discriminator="kind")]
+ControlRequest = Annotated[
+    CheckHealth | RunRequest | ResumeRequest | FollowRun | GetStatus | Command, Field(discriminator="kind")
+]
 ControlReply = Annotated[Health | RunEvent | RunFinished | RunStatus | Accepted, Field(discriminator="kind")]

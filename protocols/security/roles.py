@@ -46,6 +46,7 @@ LEAST_ROLE: Final[Mapping[str, Mapping[str, Role]]] = {
         "get_status": Role.VIEWER,
         "follow_run": Role.VIEWER,
         "run_request": Role.OPERATOR,
+        "resume_request": Role.OPERATOR,
         "command": Role.OPERATOR,
     },
 }

@@ -18,6 +18,7 @@ from protocols.messages import (
     Describe,
     DescribeModel,
     Description,
+    Forgotten,
     Health,
     LightDiagnostics,
     LightRequest,
@@ -35,6 +36,7 @@ from protocols.messages import (
     ScanRequest,
     SectionClosed,
     SectionOpened,
+    Stored,
 )
 from protocols.values import Grid, LightImages, LightKind, Phase, PointBlock, PointStatus
 
@@ -118,6 +120,8 @@ class FakeInstrument:
             case Park():
                 self.parked += 1
                 return Parked()
+            case Stored():
+                return Forgotten(batches=message.below)
             case CheckHealth():
                 return Health(service="instrument", version="0", ok=True)
         raise AssertionError(f"unexpected {message.kind}")

@@ -1,0 +1,153 @@
+"""A run goes on after its controller died, at any moment: nothing stored is lost, nothing is exposed twice."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from controller.journal.reading import journal_files, read_journal
+from controller.loop import Run
+from controller.recording import JOURNAL_NAME, SESSION_NAME
+from controller.replay import replay
+from controller.session_reader import load_session
+from protocols.errors import BadInput, GrainloopError, OutOfLimits
+from protocols.messages import Describe, Description, PointsMeasured, RunFinished, ScanDone, ScanRequest
+from protocols.plan import Budget, RunPlan
+from protocols.records import Record, read_records
+from protocols.states import FinishReason
+from tests.controller.fakes import FakeInstrument, FakeModel, block_of, capabilities
+from tests.controller.virtual_time import run
+
+PLAN = RunPlan(budget=Budget(fraction=0.25), batches=4)
+MOMENTS, SEED = 12, 20261128
+
+
+def _unheard(_message: Any) -> None: ...
+
+
+class Remembering(FakeInstrument):
+    """Answers a batch that it has exposed with what it kept.
+
+    Args:
+        spools: whether it says that it remembers.
+        known: requests that it has exposed already.
+    """
+
+    def __init__(self, spools: bool = True, known: tuple[ScanRequest, ...] = (), **options: Any) -> None:
+        super().__init__(**options)
+        self.spools = spools
+        self.exposed = Counter[int]()
+        self._kept: dict[int, tuple[ScanRequest, Any]] = {}
+        for request in known:
+            asyncio.run(super()._scan(request, _unheard))
+            self._keep(request)
+
+    def _keep(self, request: ScanRequest) -> None:
+        self.exposed.update(request.point_id.tolist())
+        block = block_of(request, self.clock_s)
+        self._kept[request.batch] = request, block
+
+    async def request(self, message: Any, *, deadline_s: float, on_progress: Any = None) -> Any:
+        if isinstance(message, Describe):
+            return Description(capabilities=self.capabilities, spools=self.spools)
+        return await super().request(message, deadline_s=deadline_s, on_progress=on_progress)
+
+    async def _scan(self, request: ScanRequest, on_progress: Any) -> ScanDone:
+        if request.batch in self._kept:
+            before, block = self._kept[request.batch]
+            assert before == request
+            on_progress(PointsMeasured(batch=request.batch, points=block))
+            end = float(block.time_s[-1])
+            return ScanDone(batch=request.batch, points=len(block), started_s=end, finished_s=end)
+        done = await super()._scan(request, on_progress)
+        self._keep(request)
+        return done
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run that was not disturbed."""
+    folder = tmp_path_factory.mktemp("whole")
+    run(Run(PLAN, folder, Remembering(), FakeModel(), lambda _: None).execute())
+    return folder
+
+
+def died(whole: Path, folder: Path, size: int) -> tuple[ScanRequest, ...]:
+    """The folder as a controller left it that died when its journal had a size; the requests that it had sent."""
+    shutil.copytree(whole, folder, dirs_exist_ok=True)
+    (file,) = journal_files(folder / JOURNAL_NAME)
+    file.write_bytes(file.read_bytes()[:size])
+    entries = read_journal(folder / JOURNAL_NAME).entries
+    return tuple(batch.request for batch in replay(entries).sent.values())
+
+
+def moments(whole: Path) -> list[int]:
+    """Sizes of the journal at which the controller dies: within or behind records, evenly over these."""
+    (file,) = journal_files(whole / JOURNAL_NAME)
+    ends = [found.end for found in read_records(file.read_bytes()) if isinstance(found, Record)]
+    rng = np.random.default_rng(SEED)
+    chosen = np.linspace(1, len(ends) - 2, MOMENTS).astype(int)
+    return [int(rng.integers(ends[n], ends[n + 1], endpoint=True)) for n in chosen]
+
+
+def go_on(folder: Path, instrument: Any) -> RunFinished:
+    return run(Run.taken_up(folder, instrument, FakeModel(), lambda _: None).execute())
+
+
+@pytest.mark.parametrize("moment", range(MOMENTS))
+@pytest.mark.parametrize("spools", [True, False])
+def test_a_run_goes_on_from_any_moment(whole: Path, tmp_path: Path, moment: int, spools: bool) -> None:
+    size = moments(whole)[moment]
+    out = died(whole, tmp_path, size)
+    before = _points(tmp_path)
+    instrument = Remembering(spools, out if spools else ())
+    finished = go_on(tmp_path, instrument)
+    assert finished.reason is FinishReason.COMPLETED, f"seed {SEED}, {size} bytes"
+    assert max(instrument.exposed.values(), default=1) == 1
+    stored = _points(tmp_path)
+    assert len(stored) == len(set(stored))
+    assert set(before) <= set(stored)
+    given_up = 0 if spools else sum(len(request.point_id) for request in out)
+    assert 120 - given_up <= len(stored) <= 120
+    session = load_session(tmp_path / SESSION_NAME)
+    assert session.points.point_id.tolist() == stored
+    assert [event.sequence for event in session.events] == list(range(1, len(session.events) + 1))
+    assert len(np.unique(session.points.position_px, axis=0)) == len(stored)
+    again = replay(read_journal(tmp_path / JOURNAL_NAME).entries)
+    assert again.difference is None
+    assert not again.notes
+
+
+def _points(folder: Path) -> list[int]:
+    """Ids of the points in the journal."""
+    entries = read_journal(folder / JOURNAL_NAME).entries
+    return [point for entry in entries if entry.kind == "points" for point in entry.points.point_id.tolist()]
+
+
+def refused(folder: Path, instrument: Any) -> GrainloopError:
+    with pytest.raises(GrainloopError) as error:
+        go_on(folder, instrument)
+    return error.value
+
+
+def test_what_was_completed_is_not_gone_on_with(whole: Path) -> None:
+    error = refused(whole, Remembering())
+    assert isinstance(error, BadInput)
+    assert "was completed: the budget is spent." in str(error)
+
+
+def test_another_instrument_is_refused(whole: Path, tmp_path: Path) -> None:
+    died(whole, tmp_path, moments(whole)[5])
+    error = refused(tmp_path, Remembering(declared=capabilities((24, 21))))
+    assert isinstance(error, OutOfLimits)
+    assert "The run was measured with another grid" in str(error)
+
+
+def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
+    assert "There is no journal in" in str(refused(tmp_path, Remembering()))
