@@ -16,7 +16,16 @@ from model.diffusion.card import markdown, write_card
 from model.diffusion.checkpoint import CheckpointError, compact, read_metadata
 from model.diffusion.metrics import read_metrics
 from model.diffusion.records import BEST, CARD, CARD_TEXT, CHECKPOINT, COMPACT, METRICS
-from model.diffusion.shipped import CALIBRATION, load_shipped, load_uncalibrated, ship_share, ship_weights
+from model.diffusion.shipped import (
+    CALIBRATION,
+    Weights,
+    load_shipped,
+    load_uncalibrated,
+    ship_share,
+    ship_weights,
+    with_the_gate_of,
+)
+from model.estimate.calibration import Calibration
 from model.weights import FOLDER, WeightsFile
 from protocols.errors import BadInput
 
@@ -68,7 +77,8 @@ def ship(
 ) -> None:
     """Calibrate trained weights and write them to the package, with the card, curves and metrics of their training.
 
-    What the doubt of a whole section means to a stop rule is learnt last, with the weights in place.
+    What the doubt of a whole section means to a stop rule is learnt last, with the weights in place. Both are taken
+    over from the weights that ship where the free branch alone differs from those.
 
     Args:
         source: a training folder, whose best weights are taken, or a file in one, whose averaged weights are taken.
@@ -87,8 +97,8 @@ def ship(
     _check_metrics(metrics)
     try:
         group = card["point_group"]
-        typer.echo(f"Calibrating {weights} on {specimens} synthetic specimens that no training sees …")
-        calibration = calibrate(load_uncalibrated(weights, group), specimens)
+        before = with_the_gate_of(weights, group, folder)
+        calibration = _calibration(before, weights, group, specimens)
         path = ship_weights(weights, group, folder, {CALIBRATION: calibration.to_json()})
         meta = read_metadata(path)
     except (CheckpointError, CrystalError) as error:
@@ -98,13 +108,24 @@ def ship(
     shipped = WeightsFile(path, file_hash(path))
     card["shipped"] = {"file": path.name, "sha256": shipped.sha256, "from": weights.name, **said}
     _write_beside(shipped, card, metrics)
-    _ship_share(group, folder, runs)
+    _ship_share(group, before, folder, runs)
     typer.echo(f"{path} ships, {path.stat().st_size / 1e6:.1f} MB, with its card and curves beside it.")
 
 
-def _ship_share(group: str, folder: Path, runs: int) -> None:
+def _calibration(before: Weights | None, weights: Path, group: str, specimens: int) -> Calibration:
+    if before is not None and before.calibration is not None:
+        typer.echo("The free branch alone differs from the weights that ship: their calibration holds.")
+        return before.calibration
+    typer.echo(f"Calibrating {weights} on {specimens} synthetic specimens that no training sees …")
+    return calibrate(load_uncalibrated(weights, group), specimens)
+
+
+def _ship_share(group: str, before: Weights | None, folder: Path, runs: int) -> None:
     from controller.cli.lessons import learn_share
 
+    if before is not None and before.share is not None:
+        ship_share(group, before.share, folder)
+        return
     typer.echo(f"Learning the share of wrong pixels from {runs} simulated runs …")
     ship_share(group, learn_share(load_shipped(group, folder), runs), folder)
 

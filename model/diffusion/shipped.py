@@ -14,7 +14,7 @@ from types import MappingProxyType
 
 import torch
 
-from model.diffusion.averaged import Averaged, file_hash, read_averaged
+from model.diffusion.averaged import FREE_BRANCH, Averaged, file_hash, read_averaged
 from model.diffusion.checkpoint import CheckpointError, halved, write_tensors
 from model.diffusion.denoiser import Denoiser
 from model.diffusion.state import StateSpace, state_space
@@ -108,6 +108,28 @@ def _share(entry: WeightsFile) -> ShareCorrection | None:
         return read_share_correction(path.read_text(encoding="utf-8"), entry.sha256) if path.is_file() else None
     except (OSError, ShareError) as error:
         raise CheckpointError(f"File {path}: {error}") from error
+
+
+def with_the_gate_of(source: Path, group: str, folder: Path = FOLDER) -> Weights | None:
+    """The weights that ship for a group if they differ from those in a file in nothing but the free branch.
+
+    Their claims are then those of the others: what the gate says does not depend on that branch.
+
+    Raises:
+        CheckpointError: the file is missing, damaged or of another group or network.
+    """
+    candidate = _uncalibrated(read_averaged(source), group).denoiser.state_dict()
+    try:
+        shipped = load_shipped(group, folder)
+    except CheckpointError:
+        return None
+    held = shipped.denoiser.state_dict()
+    same = all(
+        torch.equal(value.half(), held[name].half())
+        for name, value in candidate.items()
+        if not name.startswith(FREE_BRANCH)
+    )
+    return shipped if same else None
 
 
 def ship_share(group: str, correction: ShareCorrection, folder: Path = FOLDER) -> Path:

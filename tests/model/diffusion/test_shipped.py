@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from model.diffusion.backbones.dit import DiT
 from model.diffusion.backbones.unet import UNet
 from model.diffusion.checkpoint import CheckpointError, read_metadata
-from model.diffusion.shipped import load_shipped, load_weights, ship_share, ship_weights
+from model.diffusion.shipped import load_shipped, load_weights, ship_share, ship_weights, with_the_gate_of
 from model.diffusion.state import state_space
 from model.diffusion.training import TrainConfig, Trainer, build_denoiser
 from model.estimate.share import Line, ShareCorrection
@@ -70,6 +70,24 @@ def test_a_checkpoint_ships_as_its_average_in_half_precision(tmp_path: Path) -> 
     found = load_shipped("6/mmm", tmp_path).denoiser.state_dict()
     for name, value in trainer.average.state_dict().items():
         assert torch.allclose(found[name], value, atol=2e-3, rtol=1e-3), name
+
+
+def test_weights_that_differ_in_the_free_branch_alone_have_the_same_gate(tmp_path: Path) -> None:
+    trainer, file = Trainer(TrainConfig()), tmp_path / "checkpoint.safetensors"
+    trainer.save(file)
+    assert with_the_gate_of(file, "6/mmm", tmp_path) is None
+    ship_weights(file, "6/mmm", tmp_path)
+    shipped = load_shipped("6/mmm", tmp_path)
+    with torch.no_grad():
+        trainer.average.free_branch.enter.weight.add_(0.25)
+    trainer.save(file)
+    found = with_the_gate_of(file, "6/mmm", tmp_path)
+    assert found is not None
+    assert found.sha256 == shipped.sha256
+    with torch.no_grad():
+        trainer.average.head.weight.add_(0.25)
+    trainer.save(file)
+    assert with_the_gate_of(file, "6/mmm", tmp_path) is None
 
 
 def test_the_backbone_and_more_metadata_ship_with_the_weights(tmp_path: Path) -> None:
