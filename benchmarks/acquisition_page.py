@@ -13,8 +13,20 @@ from benchmarks.acquired.against_grid import batches, never_worse, violations
 from benchmarks.acquired.cells import MAPS, SHORT, cell, of, percent, told
 from benchmarks.acquired.figures import CONTENDERS, OF_POLICIES, curves
 from benchmarks.acquired.needed import needed, quarter
-from benchmarks.acquired.numbers import Rows, change, chosen, mean
-from benchmarks.acquisition import BUDGETS, CLASSICAL, FIRST_TIMED, NEAREST_25, POLICIES, REAL, STATIC, TARGETS, load
+from benchmarks.acquired.numbers import Rows, budgets_of, change, chosen, mean
+from benchmarks.acquisition import (
+    BUDGETS,
+    CLASSICAL,
+    FIRST_SMALL,
+    FIRST_SPECIMEN,
+    FIRST_TIMED,
+    NEAREST_25,
+    POLICIES,
+    REAL,
+    STATIC,
+    TARGETS,
+    load,
+)
 from benchmarks.gpcam_rival import ACQUISITIONS, EXPECTATION, NEAREST, name_of
 from controller.cli.bench.acquire import Light
 from controller.cli.bench.tables import markdown_table as table
@@ -101,13 +113,14 @@ def policies(rows: Rows) -> str:
 
 def synthetic(rows: Rows) -> str:
     """All policies on unseen synthetic specimens, against the static grid."""
-    own = [row for row in rows if row["edge_px"] == 128]
+    own = [row for row in rows if FIRST_SPECIMEN <= row["seed"] < FIRST_SMALL]
+    budgets = budgets_of(own)
     body = []
     for policy in POLICIES:
-        found = [change(chosen(own, policy=policy, budget=b), chosen(own, policy=STATIC, budget=b)) for b in BUDGETS]
+        found = [change(chosen(own, policy=policy, budget=b), chosen(own, policy=STATIC, budget=b)) for b in budgets]
         if any(one is not None for one in found):
             body.append([policy, *[told(one) for one in found], max(one.count for one in found if one is not None)])
-    return table(["", *[percent(b) for b in BUDGETS], "specimens"], body) if body else ""
+    return table(["", *[percent(b) for b in budgets], "specimens"], body) if body else ""
 
 
 def gpcam(rows: Rows) -> str:

@@ -85,7 +85,7 @@ def violations(rows: Rows) -> str:
         f"Of {len(found)} comparisons {len(beyond)} {are} worse than the grid by more than {100 * ALLOWED:g} %, "
         f"{len(sure)} of them by more than that and twice the standard error."
     )
-    lines = [f"- {name}: {told(one).strip('*')} % ({_pairs(one)})" for name, one in beyond]
+    lines = [f"- {name}: {told(one, 1).strip('*')} % ({_pairs(one)})" for name, one in beyond]
     return "\n".join([text, "", *lines, ""])
 
 

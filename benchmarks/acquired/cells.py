@@ -21,12 +21,12 @@ def cell(found: Mean | None, digits: int = 2) -> str:
     return f"{100 * found.value:.{digits}f}{spread} ({found.count})"
 
 
-def told(found: Change | None) -> str:
+def told(found: Change | None, digits: int = 0) -> str:
     """Percent more or fewer wrong pixels; bold where that is more than allowed, and surely so."""
     if found is None:
         return "–"
-    spread = "" if math.isnan(found.se) else f" ± {100 * found.se:.0f}"
-    said = f"{100 * found.value:+.0f}{spread}"
+    spread = "" if math.isnan(found.se) else f" ± {100 * found.se:.{digits}f}"
+    said = f"{100 * found.value:+.{digits}f}{spread}"
     return f"**{said}**" if found.value > ALLOWED else said
 
 

@@ -83,7 +83,7 @@ def test_what_is_worse_than_the_grid_is_listed() -> None:
     ours = [row(DEFAULT_POLICY, b, wrong, s) for b, wrong in ((0.01, 0.21), (0.05, 0.1)) for s in range(2)]
     told = violations(grid + ours)
     assert "Of 2 comparisons 1 is worse" in told
-    assert "1 %: +5 ± 0 % (2 pairs)" in told
+    assert "1 %: +5.0 ± 0.0 % (2 pairs)" in told
 
 
 def test_a_page_is_made_of_a_few_rows() -> None:
