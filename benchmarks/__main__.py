@@ -9,6 +9,7 @@ ALL = (
     "wire",
     "curve",
     "ingest",
+    "spool",
     "simulator",
     "route",
     "crystal",

@@ -151,11 +151,11 @@ class Service(RuleBasedStateMachine):
                 file.write(torn)
         self._start()
 
-    @rule(below=st.integers(0, 9))
-    def store(self, below: int) -> None:
+    @rule(below=st.integers(0, 9), tidy=st.booleans())
+    def store(self, below: int, tidy: bool) -> None:
         run = self.ledger.run("r1")
         run.drop(0, below, [])
-        run._tidy_bytes = 0
+        run._tidy_bytes = 0 if tidy else 10**9
         run.tidy()
         self.below = max(self.below, below)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -342,6 +343,39 @@ def test_requests_of_a_silent_caller_are_withdrawn(pair):
     pair.wait(1)
     (withdraw,) = pair.server.tick()
     assert (withdraw.key, str(withdraw.reason)) == (key, "The caller has been silent for 5 s.")
+
+
+def test_a_caller_that_vanished_has_not_cancelled_until_it_says_so(pair):
+    key = pair.asked()
+    (gone,) = pair.server.lost(PEER, "It left.")
+    assert gone.gone
+    (cancel,) = sent(pair.client.cancel(key.id))
+    (cancelled,) = pair.server.receive(PEER, cancel)
+    assert (cancelled.key, cancelled.gone) == (key, False)
+    assert pair.server.receive(PEER, cancel) == pair.server.lost(PEER, "It left.") == []
+
+
+def test_a_cancel_stays_one_when_its_caller_vanishes(pair):
+    key = pair.asked()
+    (cancel,) = sent(pair.client.cancel(key.id))
+    assert not pair.server.receive(PEER, cancel)[0].gone
+    assert pair.server.lost(PEER, "It left.") == []
+
+
+def test_silence_is_counted_since_the_last_sign_of_life_while_the_request_is_open(pair):
+    key = pair.asked()
+    for _ in range(3):
+        pair.wait(1)
+        pair.server.tick()
+    assert pair.server.silence_s(key) == 3
+    (ping,) = sent(pair.client.tick())
+    pair.server.receive(PEER, ping)
+    assert pair.server.silence_s(key) == 0
+    pair.wait(2)
+    pair.server.lost(PEER, "It left.")
+    assert pair.server.silence_s(key) == 2
+    pair.server.reply(key, HEALTH)
+    assert pair.server.silence_s(key) == math.inf
 
 
 def test_a_lost_connection_fails_what_is_open(pair):
