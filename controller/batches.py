@@ -96,12 +96,23 @@ class Batches:
             await asyncio.wait([thinking.task])
             return True
         oldest = self._out[0]
-        await asyncio.wait([oldest.task, thinking.task], return_when=asyncio.FIRST_COMPLETED)
-        if not oldest.task.done() or not self._one_at_a_time:
+        if not self._one_at_a_time:
+            await asyncio.wait([oldest.task, thinking.task], return_when=asyncio.FIRST_COMPLETED)
             return thinking.task.done()
-        lasts_s = self._core.ledger.ends_s(oldest.number, _outcome(oldest.task)[0]) - thinking.asked_s
+        await asyncio.wait([oldest.task])
+        lasts_s = self._ends_s(oldest) - thinking.asked_s
         await asyncio.wait([thinking.task], timeout=max(0.0, lasts_s - thinking.elapsed_s))
         return thinking.task.done() and thinking.elapsed_s <= lasts_s
+
+    async def ended_by(self, time_s: float) -> bool:
+        """Whether the oldest batch is over at this instrument time; a real instrument tells by itself."""
+        if not self._one_at_a_time or not self._out:
+            return False
+        await asyncio.wait([self._out[0].task])
+        return self._ends_s(self._out[0]) <= time_s
+
+    def _ends_s(self, one: _Out) -> float:
+        return self._core.ledger.ends_s(one.number, _outcome(one.task)[0])
 
     async def close_oldest(self) -> None:
         """Wait for the oldest batch, and close it.

@@ -187,10 +187,12 @@ class Core:
         return min(max(share, lasting), self.ledger.points_left, self.capabilities.max_points_per_scan)
 
     def _stop_gap_size(self) -> int:
-        """No more points than a batch that is worth deciding on."""
+        """No more points than a batch of the plan."""
         thinking_s = STOP_GAP_DECISIONS * self.ledger.pace.decision_s
         request_s = STOP_GAP_OVERHEADS * self.capabilities.timing.batch_overhead_s
-        return min(self._points_lasting(max(thinking_s, request_s, STOP_GAP_S)), self._batch_size())
+        size = self._points_lasting(max(thinking_s, request_s, STOP_GAP_S))
+        planned = math.ceil(self.ledger.max_points / self.plan.batches)
+        return min(size, planned, self.ledger.points_left, self.capabilities.max_points_per_scan)
 
     def _points_lasting(self, seconds: float) -> int:
         return self.ledger.pace.points_lasting(seconds) if seconds else 0

@@ -225,8 +225,13 @@ class Run:
         answer = await self._answer(ready, thinking)
         if self.standing.state is not RunState.RUNNING:
             return
+        stored_at = answered_at + loop.time() - began
+        while await ready.batches.ended_by(thinking.asked_s + stored_at):
+            await ready.batches.close_oldest()
+            self._top_up(ready)
+        began = loop.time()
         await ready.batches.make_way()
-        decided = core.decide(answer, lambda: answered_at + loop.time() - began)
+        decided = core.decide(answer, lambda: stored_at + loop.time() - began)
         predicted = None if answer is None else answer.predicted_wrong
         if isinstance(decided, Batch):
             about = {"round": core.rounds, "data_points": thinking.points, "predicted_wrong": predicted}
