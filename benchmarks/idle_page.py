@@ -118,7 +118,7 @@ def _verdicts(rows: Rows) -> list[str]:
 
 _HONEST = """\
 Where all points take less time than a few decisions there is hardly anything to decide, and the map is that of points
-spread evenly, reconstructed by the same model; a full raster then takes little longer and leaves nothing to be guessed.
+spread evenly, reconstructed by the same model. A full raster then takes seconds and leaves nothing to be guessed.
 Who wants the better map at a high rate lets the instrument wait (`fill_in = false` in the plan).
 """
 
