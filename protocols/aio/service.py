@@ -25,7 +25,8 @@ from protocols.errors import Cancelled, ErrorCode, GrainloopError, Unavailable, 
 from protocols.frames import LIMITS, Frame, Limits
 from protocols.rpc.heartbeat import SERVER_HEARTBEAT, Heartbeat
 from protocols.rpc.rate import Rate
-from protocols.rpc.server import RequestKey, SendTo, Serve, ServerAction, ServerCore, Withdraw, permit_all
+from protocols.rpc.server import ServerCore, permit_all
+from protocols.rpc.server_actions import RequestKey, SendTo, Serve, ServerAction, Withdraw
 from protocols.security.access import ZAP_DOMAIN, Access
 from protocols.values import Value
 

@@ -3,7 +3,8 @@
 from protocols.rpc.client import ClientAction, ClientCore, Failed, Progressed, Replied, Send
 from protocols.rpc.envelope import Envelope, EnvelopeKind
 from protocols.rpc.heartbeat import Heartbeat
-from protocols.rpc.server import RequestKey, SendTo, Serve, ServerAction, ServerCore, Withdraw
+from protocols.rpc.server import ServerCore
+from protocols.rpc.server_actions import RequestKey, SendTo, Serve, ServerAction, Withdraw
 
 __all__ = [
     "ClientAction",

@@ -11,7 +11,7 @@ import math
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 from protocols.codec import validator
 from protocols.errors import BadMessage, Busy, Cancelled, DeadlineExceeded, GrainloopError, NotPermitted, Unavailable
@@ -19,6 +19,7 @@ from protocols.frames import LIMITS, Frame, Limits
 from protocols.rpc.envelope import Envelope, EnvelopeKind, from_frames, salvage_id, to_frames
 from protocols.rpc.heartbeat import SERVER_HEARTBEAT, Heartbeat, Listening
 from protocols.rpc.rate import Buckets, Rate, Verdict
+from protocols.rpc.server_actions import RequestKey, SendTo, Serve, ServerAction, Withdraw
 from protocols.security.roles import LOCAL, Caller
 from protocols.values import Value
 
@@ -27,51 +28,6 @@ UNKNOWN_ID = "?"
 
 MAX_SENTENCE = 2000
 MAX_VALUE = 200
-
-
-class RequestKey(NamedTuple):
-    """A request: the peer that asks and the id that it chose."""
-
-    peer: bytes
-    id: str
-
-
-@dataclass(frozen=True, slots=True)
-class SendTo:
-    """Send these frames to this peer."""
-
-    peer: bytes
-    frames: list[Frame]
-
-
-@dataclass(frozen=True, slots=True)
-class Serve:
-    """Work on this request, then call `reply` or `fail` exactly once."""
-
-    key: RequestKey
-    request: Value
-    deadline_s: float | None
-    caller: Caller = LOCAL
-
-
-@dataclass(frozen=True, slots=True)
-class Withdraw:
-    """The answer is no longer wanted: stop soon, then call `reply` or `fail` as ever.
-
-    What is measured until then is still reported where somebody listens.
-
-    Attributes:
-        key: the request.
-        reason: why.
-        gone: the caller fell silent or its connection broke, so that it has not said that it wants no more.
-    """
-
-    key: RequestKey
-    reason: GrainloopError
-    gone: bool = False
-
-
-ServerAction = SendTo | Serve | Withdraw
 
 
 Permit = Callable[[str, Value], Caller]
