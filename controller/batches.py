@@ -47,9 +47,16 @@ class _Out:
 
 
 class Batches:
-    """The batches that are out, oldest first."""
+    """The batches that are out, oldest first.
 
-    def __init__(self, instrument: Asks, core: Core, session: Recording, standing: Standing) -> None:
+    With an instrument that `remembers` what it has exposed even after its own death, batches that were out when it went
+    stay open in the journal: whoever goes on with the run gets their points.
+    """
+
+    def __init__(
+        self, instrument: Asks, core: Core, session: Recording, standing: Standing, *, remembers: bool = False
+    ) -> None:
+        self._remembers = remembers
         self._instrument, self._core, self._session, self._standing = instrument, core, session, standing
         self._out: list[_Out] = []
         self._going: set[asyncio.Task[ScanDone]] = set()
@@ -122,6 +129,8 @@ class Batches:
         """
         oldest = self._out[0]
         await asyncio.wait([oldest.task])
+        if (gone := self._kept_open(oldest)) is not None:
+            raise gone
         self._out.pop(0)
         error = self._close(oldest)
         self._tell_stored(oldest.batch)
@@ -131,6 +140,11 @@ class Batches:
         elif self._out:
             self._out[0].turn.set()
         self._count_failures(error)
+
+    def _kept_open(self, one: _Out) -> GrainloopError | None:
+        """Why a batch is left as it is: the instrument that remembers it is gone."""
+        error = _outcome(one.task)[1]
+        return error if self._remembers and error is not None and error.code in GONE else None
 
     def _tell_stored(self, newest: Batch) -> None:
         """Let an instrument that keeps batches forget those that are in the journal; nothing waits for it."""
@@ -196,7 +210,10 @@ class Batches:
         for task in self._telling:
             task.cancel()
         for one in left:
-            self._close(one)
+            if self._kept_open(one) is None:
+                self._close(one)
+            else:
+                self._standing.say("batch_kept", f"Batch {one.number} stays open until somebody goes on with the run.")
 
     async def _scan(self, one: _Out) -> ScanDone:
         await one.turn.wait()

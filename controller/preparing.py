@@ -48,9 +48,8 @@ async def prepare(plan: RunPlan, path: Path, instrument: Asks, model: Asks, stan
     Raises:
         GrainloopError: no instrument, a plan outside its limits, no session file, no PL images.
     """
-    capabilities = expect(
-        await instrument.request(Describe(), deadline_s=_ASK_S), Description, "instrument"
-    ).capabilities
+    described = expect(await instrument.request(Describe(), deadline_s=_ASK_S), Description, "instrument")
+    capabilities = described.capabilities
     plans.check_plan(plan, capabilities)
     software = await _known_model(plan, model)
     core = Core(plan, capabilities, uuid4().hex)
@@ -61,7 +60,7 @@ async def prepare(plan: RunPlan, path: Path, instrument: Asks, model: Asks, stan
     light = await _take_light(core, instrument, standing)
     link = ModelLink(model, _section(core, light), plan.model_deadline_s)
     await _open_section(link, standing)
-    batches = Batches(instrument, core, session, standing)
+    batches = Batches(instrument, core, session, standing, remembers=described.spools)
     return Prepared(core, link, batches, session, Watch(_groups(capabilities)))
 
 
@@ -87,7 +86,7 @@ async def take_up(path: Path, instrument: Asks, model: Asks, standing: Standing,
         light = await _take_light(core, instrument, standing)
     link = ModelLink(model, _section(core, light), core.plan.model_deadline_s)
     await _open_section(link, standing)
-    batches = Batches(instrument, core, recording, standing)
+    batches = Batches(instrument, core, recording, standing, remembers=described.spools)
     for batch in found.sent.values():
         if described.spools:
             batches.send_again(batch)
