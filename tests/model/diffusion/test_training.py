@@ -27,7 +27,7 @@ from model.diffusion.state import StateSpace, state_space
 from model.diffusion.training import TrainConfig, Trainer, batches
 
 MAX_PARAMETERS = 6_000_000
-MAX_COMPACT_BYTES = 20_000_000
+MAX_COMPACT_BYTES = 22_000_000
 CUBIC = TrainConfig(point_group="m-3m")
 OLD = {"step": "7", "seconds": "12.5", "config": '{"point_group": "6/mmm"}'}
 
