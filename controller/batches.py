@@ -28,7 +28,7 @@ from protocols.messages import PointsMeasured, ScanDone, Stored, Withdraw, Withd
 _SCAN_S = 600.0
 _SCAN_FACTOR = 20.0
 _WITHDRAW_S = _STORED_S = 5.0
-_FAILURES_IN_A_ROW = 3
+_FAILURES_IN_A_ROW = _TRIES = 3
 GONE = frozenset({ErrorCode.UNAVAILABLE, ErrorCode.DEADLINE_EXCEEDED})
 """Errors that mean that the instrument cannot be talked to."""
 
@@ -42,7 +42,7 @@ class _Out:
 
     def __init__(self, batch: Batch) -> None:
         self.batch, self.number = batch, batch.request.batch
-        self.turn, self.begun = asyncio.Event(), False
+        self.turn, self.begun, self.tries = asyncio.Event(), False, 1
         self.task: asyncio.Task[ScanDone]
 
 
@@ -131,6 +131,9 @@ class Batches:
         await asyncio.wait([oldest.task])
         if (gone := self._kept_open(oldest)) is not None:
             raise gone
+        if self._stopped_in_silence(oldest):
+            self._scan_again(oldest)
+            return
         self._out.pop(0)
         error = self._close(oldest)
         self._tell_stored(oldest.batch)
@@ -145,6 +148,19 @@ class Batches:
         """Why a batch is left as it is: the instrument that remembers it is gone."""
         error = _outcome(one.task)[1]
         return error if self._remembers and error is not None and error.code in GONE else None
+
+    def _stopped_in_silence(self, one: _Out) -> bool:
+        """Whether the instrument stopped a scan because it heard of nobody; asked again, it goes on with it."""
+        if not self._remembers or not one.begun or one.task.cancelled() or one.tries >= _TRIES:
+            return False
+        error = one.task.exception()
+        return isinstance(error, GrainloopError) and error.code is ErrorCode.CANCELLED
+
+    def _scan_again(self, one: _Out) -> None:
+        one.tries += 1
+        self._core.ledger.sent_again(one.number)
+        self._standing.say("sent_again", f"Batch {one.number} was stopped by the instrument and is asked for again.")
+        one.task = asyncio.create_task(self._scan(one))
 
     def _tell_stored(self, newest: Batch) -> None:
         """Let an instrument that keeps batches forget those that are in the journal; nothing waits for it."""

@@ -141,11 +141,15 @@ class Ledger:
         began_s = float(first.time_s[0]) - expected_s
         self._began_s = began_s if began_s > _LATE_S or self._found_again else 0.0
 
+    def sent_again(self, batch: int) -> None:
+        """A batch that is out was sent again: points that came before may come once more."""
+        self._orders[batch].resent = True
+
     def meet_again(self) -> None:
         """The controller had died: what is out is sent again, and the instrument clock may have begun anew."""
         self._began_s, self._found_again = None, True
-        for order in self._orders.values():
-            order.resent = True
+        for batch in self._orders:
+            self.sent_again(batch)
 
     def order(self, pixels: Pixels, not_before_s: float) -> ScanRequest:
         """The request for `pixels`, in this order; from now on they count as spent.

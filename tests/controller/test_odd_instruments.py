@@ -10,9 +10,13 @@ import pytest
 
 from controller.core import NOTHING_LEFT
 from controller.drift import Shift, Watch
+from controller.journal.reading import read_journal
 from controller.loop import Run
+from controller.recording import JOURNAL_NAME
+from controller.replay import replay
 from controller.session_reader import Session, load_session
-from protocols.messages import PointsMeasured, RunEvent, RunFinished, ScanDone, ScanRequest
+from protocols.errors import Cancelled
+from protocols.messages import Describe, Description, PointsMeasured, RunEvent, RunFinished, ScanDone, ScanRequest
 from protocols.plan import Budget, RunPlan
 from protocols.states import FinishReason
 from protocols.values import PointBlock
@@ -39,6 +43,37 @@ class Odd(FakeInstrument):
         return ScanDone(batch=request.batch, points=count, started_s=start, finished_s=self.clock_s)
 
 
+class Nervous(FakeInstrument):
+    """Remembers what it has exposed; stops some scans in the middle, as when nobody is heard of."""
+
+    def __init__(self, stops: dict[int, int]) -> None:
+        super().__init__(capabilities(light=False))
+        self._stops, self._kept = stops, dict[int, PointBlock]()
+        self.exposed: list[int] = []
+
+    async def request(self, message: Any, *, deadline_s: float, on_progress: Any = None) -> Any:
+        if isinstance(message, Describe):
+            return Description(capabilities=self.capabilities, spools=True)
+        return await super().request(message, deadline_s=deadline_s, on_progress=on_progress)
+
+    async def _scan(self, request: ScanRequest, on_progress: Any) -> ScanDone:
+        number, whole = request.batch, block_of(request, max(self.clock_s, request.not_before_s))
+        before = self._kept.get(number, whole.select(slice(0)))
+        if len(before):
+            on_progress(PointsMeasured(batch=number, points=before))
+        stops = self._stops.get(number, 0) > 0
+        rest = whole.select(slice(len(before), len(before) + 3 if stops else None))
+        self.exposed += rest.point_id.tolist()
+        self._kept[number] = PointBlock.concatenate([before, rest])
+        on_progress(PointsMeasured(batch=number, points=rest))
+        if stops:
+            self._stops[number] -= 1
+            raise Cancelled("Nobody was heard of for 30 s; the beam is blanked.")
+        self.clock_s = float(whole.time_s[-1])
+        count = len(whole)
+        return ScanDone(batch=number, points=count, started_s=self.clock_s, finished_s=self.clock_s)
+
+
 def changed(block: PointBlock, **columns: Any) -> PointBlock:
     return PointBlock(**{name: getattr(block, name) for name in PointBlock.model_fields} | columns)
 
@@ -53,6 +88,25 @@ def carry_out(
 
 def told(events: list[RunEvent], kind: str) -> list[str]:
     return [event.text for event in events if event.event == kind]
+
+
+def test_what_the_instrument_stopped_in_silence_is_asked_for_again(tmp_path: Path) -> None:
+    instrument = Nervous({0: 1, 1: 2})
+    finished, session, events = carry_out(tmp_path, instrument)
+    assert finished.reason is FinishReason.COMPLETED
+    assert sorted(instrument.exposed) == sorted(session.points.point_id.tolist())
+    assert len(session.points) == 120
+    assert [text.split(" was ")[0] for text in told(events, "sent_again")] == ["Batch 0", "Batch 1", "Batch 1"]
+    again = replay(read_journal(tmp_path / JOURNAL_NAME).entries)
+    assert again.difference is None
+
+
+def test_what_the_instrument_stops_again_and_again_is_given_up(tmp_path: Path) -> None:
+    finished, session, events = carry_out(tmp_path, Nervous({1: 99}))
+    assert finished.reason is FinishReason.COMPLETED
+    assert len(told(events, "sent_again")) == 2
+    assert "ended with 9 of " in told(events, "batch_failed")[0]
+    assert len(session.points) < 120
 
 
 def test_points_beside_their_targets_count_where_they_were_measured(tmp_path: Path) -> None:
