@@ -58,7 +58,7 @@ def test_the_whole_demo_on_a_small_map(titanium: Path, tmp_path: Path) -> None:
     assert set(summary) == SUMMARY
     assert summary["points_measured"] == 138
     assert summary["fraction_measured"] == pytest.approx(138 / 48**2)
-    assert summary["rounds"] == 8
+    assert 1 <= summary["rounds"] <= 8  # fewer where a decision takes longer than a batch
     grid = summary["baseline"]["grid_nn"]
     assert set(grid) > ERRORS
     assert 138 <= grid["points_measured"] <= 1.05 * 138
@@ -147,7 +147,8 @@ def test_a_service_that_dies_in_the_middle_is_named(service: str, nickel: Path, 
     assert f"{service}.log" in stderr
     session = load_session(tmp_path / "out" / "session.h5")
     assert len(session.points) >= _measured(told) > 0
-    assert session.points.point_id.tolist() == list(range(len(session.points)))
+    came = session.points.point_id.tolist()
+    assert came == session.requested.point_id[: len(came)].tolist()
 
 
 @pytest.mark.timeout(300)

@@ -184,7 +184,7 @@ def test_points_are_left_out_only_where_the_instrument_skips():
 def test_the_rest_of_an_interrupted_batch_keeps_the_geometry_of_its_shapes():
     asked = request(LINE, RECTANGLE, free=[(0, 0), (9, 9)])
     batch = Batch(asked)
-    batch.add(PointBlock.concatenate([one(asked, i) for i in range(7)]), "SEM-1")
+    assert batch.claim(PointBlock.concatenate([one(asked, i) for i in range(7)])).all()
     rest = batch.remaining()
     assert rest.point_id.tolist() == [7, 8, 9, 10]
     assert decode_pieces(rest.pieces, 4) == [Piece(**{**RECTANGLE.__dict__, "points": 4})]

@@ -26,9 +26,9 @@ class Counting(Denoiser):
 
     evaluations = 0
 
-    def forward(self, given: Conditions) -> Denoised:
+    def forward(self, given: Conditions, *, corrected: bool = True) -> Denoised:
         self.evaluations += len(given.x)
-        return super().forward(given)
+        return super().forward(given, corrected=corrected)
 
 
 def counting(trained: Weights) -> Counting:
