@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from model.diffusion.backbone import parameter_count
 from model.diffusion.card import code_revision, training_card, write_card
 from model.diffusion.checkpoint import metadata_of, read_metadata, save_average
 from model.diffusion.metrics import Metrics, last_validation
@@ -90,7 +89,7 @@ class Records:
         best = read_metadata(path) if (path := self._folder / BEST).exists() else {}
         card = training_card(
             trainer.progress(),
-            parameters=parameter_count(trainer.model),
+            parameters=sum(value.numel() for value in trainer.model.parameters()),  # those that are kept as well
             processes=self._processes,
             last=last_validation(self._folder / METRICS),
             best={name: best[name] for name in _SHOWN_OF_BEST if name in best},
