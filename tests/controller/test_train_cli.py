@@ -296,7 +296,7 @@ def test_weights_of_another_point_group_begin_a_training_that_counts_anew(config
     assert train(config, tmp_path / "out", "--from", str(weights_files()["6/mmm"].path)) == 0
     card = _card(tmp_path / "out")
     assert card["steps"] == 1
-    assert [origin["file"] for origin in card["origins"]] == ["6-mmm.safetensors"]
+    assert card["origins"][-1]["file"] == "6-mmm.safetensors"
 
 
 def test_another_backbone_trains_and_resumes_by_the_same_command(
