@@ -19,9 +19,9 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.wire import BLOCKS, POINTS, measured
+from benchmarks.wire import BLOCKS, POINTS, handlers
 from protocols import Client, InstrumentReply, InstrumentRequest, LightImages, LightKind, ScanRequest, Service, run
-from protocols.messages import CheckHealth, Health, LightRequest, LightTaken, ScanDone
+from protocols.messages import CheckHealth, LightRequest, LightTaken
 from protocols.security import Credentials, KeyFolder, Role
 
 SIDES = ("plain", "curve")
@@ -71,22 +71,13 @@ def serving(side: str, keys: Path) -> Iterator[str]:
 
 
 async def serve(side: str, keys: Path) -> None:
-    block = measured()
     images = LightImages(kind=LightKind.ROTATION_STACK, angles_deg=(0.0,), images=IMAGES, pixel_um=1.0)
-
-    async def health(_request: CheckHealth, _call: Any) -> Health:
-        return Health(service="bench", version="1", ok=True)
-
-    async def scan(request: ScanRequest, call: Any) -> ScanDone:
-        for _ in range(BLOCKS):
-            await call.progress(block)
-        return ScanDone(batch=request.batch, points=BLOCKS * POINTS, started_s=0, finished_s=1)
 
     async def light(_request: LightRequest, _call: Any) -> LightTaken:
         return LightTaken(section=0, light=images, seconds=1.0)
 
     # The table of roles knows the instrument by this name.
-    service = Service("instrument", InstrumentRequest, {CheckHealth: health, ScanRequest: scan, LightRequest: light})
+    service = Service("instrument", InstrumentRequest, handlers() | {LightRequest: light})
     access = KeyFolder(keys).access("server") if side == "curve" else None
     await service.run("tcp://127.0.0.1:0", ready=lambda: print(service.endpoint, flush=True), access=access)
 

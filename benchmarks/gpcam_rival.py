@@ -5,8 +5,8 @@ environment of its own, and sees what is measured: 18 channels of the embedding 
 angles. No PL: it has no place for it. Its points are reconstructed three ways: by us with PL, and by what needs nothing
 but the points: its own expectation, decoded to orientations, and nearest neighbour.
 
-    python -m venv /tmp/gpcam && /tmp/gpcam/bin/pip install gpcam==8.6.1
-    python -m benchmarks.gpcam_rival --python /tmp/gpcam/bin/python [--seeds N] [--acquisition NAME …]
+    python -m venv gpcam-env && gpcam-env/bin/pip install gpcam==8.6.1
+    python -m benchmarks.gpcam_rival --python gpcam-env/bin/python [--seeds N] [--acquisition NAME …]
 """
 
 from __future__ import annotations

@@ -133,7 +133,8 @@ def timed(ask: Any) -> float:
 
 
 # --- the full stack --------------------------------------------------------------------------------------------------
-async def serve_full() -> None:
+def handlers() -> dict[type, Any]:
+    """What a service answers that is timed: health at once, a scan by blocks of points."""
     block = measured()
 
     async def health(_request: CheckHealth, _call: Any) -> Health:
@@ -144,7 +145,11 @@ async def serve_full() -> None:
             await call.progress(block)
         return ScanDone(batch=request.batch, points=BLOCKS * POINTS, started_s=0, finished_s=1)
 
-    service = Service("bench", InstrumentRequest, {CheckHealth: health, ScanRequest: scan})
+    return {CheckHealth: health, ScanRequest: scan}
+
+
+async def serve_full() -> None:
+    service = Service("bench", InstrumentRequest, handlers())
     await service.run("tcp://127.0.0.1:0", ready=lambda: print(service.endpoint, flush=True))
 
 

@@ -76,18 +76,15 @@ class Batches:
     def send(self, batch: Batch, about: Mapping[str, Any]) -> None:
         """Store the decision, then send it."""
         self._session.add_decision(batch, about)
-        self._send(batch)
+        self.send_again(batch)
 
-    def _send(self, batch: Batch) -> None:
+    def send_again(self, batch: Batch) -> None:
+        """Send a batch whose decision is stored already, as one that was out when the controller died."""
         one = _Out(batch)
         if not (self._one_at_a_time and self._out):
             one.turn.set()
         one.task = asyncio.create_task(self._scan(one))
         self._out.append(one)
-
-    def send_again(self, batch: Batch) -> None:
-        """Send what was out when the controller died; the decision is stored already."""
-        self._send(batch)
 
     def give_up(self, batch: Batch) -> None:
         """Close what was out when the controller died, with what had come; the instrument does not remember it."""

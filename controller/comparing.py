@@ -85,9 +85,7 @@ def _before(first: Sequence[Any], second: Sequence[Any], one: of.Decided, other:
     said = list[str]()
     points = [_points_before(run, entry) for run, entry in ((first, one), (second, other))]
     if len(points[0]) != len(points[1]):
-        said.append(
-            f"The first run had {sum(map(len, points[0]))} points by then, the second {sum(map(len, points[1]))}."
-        )
+        said.append(f"The first run had {len(points[0])} points by then, the second {len(points[1])}.")
     elif points[0] != points[1]:
         said.append("The points measured before it differ.")
     answers = [_answer_to(run, entry.when.get("question")) for run, entry in ((first, one), (second, other))]
@@ -102,15 +100,15 @@ def _before(first: Sequence[Any], second: Sequence[Any], one: of.Decided, other:
     return tuple(said)
 
 
-def _points_before(run: Sequence[Any], decision: of.Decided) -> list[list[int]]:
-    """Ids of the points of each block before a decision, with what was measured in their order."""
-    blocks = list[list[int]]()
+def _points_before(run: Sequence[Any], decision: of.Decided) -> list[int]:
+    """Ids of the points that were stored before a decision, in order."""
+    points = list[int]()
     for entry in run:
         if entry is decision:
             break
         if isinstance(entry, of.PointsStored):
-            blocks.append(entry.points.point_id.tolist())
-    return blocks
+            points += entry.points.point_id.tolist()
+    return points
 
 
 def _answer_to(run: Sequence[Any], question: Any) -> of.Answered | None:

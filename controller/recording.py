@@ -26,8 +26,8 @@ from controller.journal.entries import (
     SoftwareTold,
     Started,
 )
-from controller.journal.reading import read_journal
-from controller.journal.view import FINAL, decided_entry, repair, show
+from controller.journal.reading import first_entry, read_journal
+from controller.journal.view import FINAL, decided_entry, replace_view, show
 from controller.journal.writing import Journal, JournalLost, Sync
 from controller.replay import Replayed, replay
 from controller.session import CannotStore, ReopenedSessionFile, SessionFile, now_text, software_versions
@@ -44,16 +44,21 @@ SESSION_NAME, JOURNAL_NAME = "session.h5", "journal"
 """The session file, and the folder of the journal beside it."""
 
 
+def folder_of(session: Path) -> Path:
+    """The folder of a session that is named by its folder or by its session file."""
+    return session.parent if session.suffix == ".h5" else session
+
+
 def recorded_beginning(folder: Path) -> Began:
     """How the run recorded in a folder began.
 
     Raises:
         BadInput: there is no journal, or its beginning is lost.
     """
-    entries = read_journal(folder / JOURNAL_NAME).entries
-    if not entries or not isinstance(entries[0], Began):
+    began = first_entry(folder / JOURNAL_NAME)
+    if not isinstance(began, Began):
         raise BadInput(f"The beginning of the journal in {folder} is lost.", field="session", value=folder)
-    return entries[0]
+    return began
 
 
 class Recording:
@@ -100,16 +105,17 @@ class Recording:
                 or the run was completed.
         """
         folder = path.with_name(JOURNAL_NAME)
-        read_journal(folder)  # before a journal is begun where there is none
+        began = recorded_beginning(path.parent)  # before a journal is begun where there is none
         journal = Journal(folder, sync)
         try:
-            found = replay(read_journal(folder).entries)
+            entries = read_journal(folder).entries
+            found = replay(entries)
             if found.difference is not None:
                 raise BadInput(f"The run in {path.parent} cannot be gone on with. {found.difference}", field="session")
             if found.ended is not None and found.ended.reason is FinishReason.COMPLETED:
                 message = f"The run in {path.parent} was completed: {found.ended.detail}."
                 raise BadInput(message, field="session", value=path.parent)
-            repair(folder, path, keep=False)
+            replace_view(began, entries, path)
             recording = cls(path, journal, ReopenedSessionFile(path))
         except BaseException:
             journal.close()

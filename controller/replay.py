@@ -51,7 +51,6 @@ class Replayed:
         started: whether the first pass was planned.
         ended: how the run ended, if it did.
         last: its newest event.
-        asked: the question that was open at the end, if any.
         notes: one sentence per batch of which the journal holds fewer points than were stored.
     """
 
@@ -64,7 +63,6 @@ class Replayed:
     started: bool = False
     ended: of.Ended | None = None
     last: RunEvent | None = None
-    asked: int | None = None
     notes: list[str] = field(default_factory=list[str])
 
 
@@ -114,7 +112,6 @@ class _Player:
                 run.started = True
             case of.Asked():
                 run.core.question()
-                run.asked = entry.question
             case of.Answered():
                 self._answers[entry.question] = entry
             case of.Decided():
@@ -130,7 +127,7 @@ class _Player:
             case of.Ended():
                 run.ended = entry
             case of.Resumed():
-                run.ended = run.asked = None
+                run.ended = None
                 ledger.meet_again()
             case _:
                 pass
@@ -148,7 +145,8 @@ class _Player:
         run, batch = self.run, self._again(entry)
         again = decided_entry(batch, dict(entry.about)) if isinstance(batch, Batch) else None
         if again is None or of.entry_bytes(again) != of.entry_bytes(entry):
-            run.difference = Difference(run.decisions, said_of(entry), said_of(again, batch, entry))
+            said = _in_words(batch) if again is None else f"{said_of(again)}: {first_difference(again, entry)}"
+            run.difference = Difference(run.decisions, said_of(entry), said)
             return
         run.decisions += 1
         run.sent[entry.request.batch] = batch
@@ -163,7 +161,6 @@ class _Player:
         return self._answered(int(question), elapsed_s)
 
     def _answered(self, question: int, elapsed_s: float) -> Any:
-        self.run.asked = None
         answer = self._answers.pop(question, None)
         usable: Any = answer if answer is not None and answer.error is None else None
         return self.run.core.decide(usable, lambda: elapsed_s)
@@ -171,19 +168,19 @@ class _Player:
     def _stop(self, entry: of.Enough) -> None:
         decided = self._answered(entry.question, 0.0)
         if not isinstance(decided, NoMore) or decided.why != entry.why:
-            recorded, said = f"to stop since {entry.why}", said_of(None, decided, None)
-            self.run.difference = Difference(self.run.decisions, recorded, said)
+            self.run.difference = Difference(self.run.decisions, _in_words(NoMore(entry.why)), _in_words(decided))
             return
         self.run.decisions += 1
 
 
-def said_of(entry: of.Decided | None, decided: Any = None, beside: of.Decided | None = None) -> str:
-    """A decision in words; beside another one, what differs first."""
-    if entry is None:
-        return f"to stop since {decided.why}" if isinstance(decided, NoMore) else "nothing"
-    if beside is None:
-        return f"batch {entry.request.batch} of {len(entry.request.point_id)} points by {entry.decided_by}"
-    return f"{said_of(entry)}: {first_difference(entry, beside)}"
+def said_of(entry: of.Decided) -> str:
+    """A decided batch in words."""
+    return f"batch {entry.request.batch} of {len(entry.request.point_id)} points by {entry.decided_by}"
+
+
+def _in_words(decided: Any) -> str:
+    """What the core decided where that is no batch, or another one than to stop."""
+    return f"to stop since {decided.why}" if isinstance(decided, NoMore) else "nothing"
 
 
 def first_difference(one: of.Decided, other: of.Decided) -> str:

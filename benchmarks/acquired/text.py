@@ -66,8 +66,8 @@ and, because grains have edges and Gaussian processes do not, nearest neighbour 
 It is fast enough for 10 % of these maps; its matrices hold the square of the number of points and its time grows with
 up to the third power of it, which is why it was not played further.
 
-`python -m venv /tmp/gpcam; /tmp/gpcam/bin/pip install gpcam==8.6.1` makes the environment, and `python -m
-benchmarks.gpcam_rival --python /tmp/gpcam/bin/python` plays.
+`python -m venv gpcam-env; gpcam-env/bin/pip install gpcam==8.6.1` makes the environment, and `python -m
+benchmarks.gpcam_rival --python gpcam-env/bin/python` plays.
 """
 CLASSICAL = """\
 Our classical reconstructors on the static grid, and what adaptive points are worth to the best of them:

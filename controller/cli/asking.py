@@ -66,7 +66,9 @@ def run_plan(plan_file: Path | None, controller: Controller, out: Path, json: bo
 
 def resume_run(session: Path, controller: Controller, json: bool) -> int:
     """Go on with a recorded run whose controller died; returns the exit code."""
-    folder = session if session.suffix != ".h5" else session.parent
+    from controller.recording import folder_of  # here, because it brings h5py
+
+    folder = folder_of(session)
     request = ResumeRequest(session_dir=str(folder.resolve() if controller.here else folder))
     finished = run(_run_request(request, controller, json))
     code = _tell_end(finished, json)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -10,11 +11,19 @@ import typer
 from controller.cli.options import ControllerOption, JsonOption, KeyOption, KeysOption, ServerKeyOption, credentials
 from protocols.endpoints import CONTROLLER_ENDPOINT
 
+_WORDS = {
+    "pause": "Send no more batches until `resume`.",
+    "stop": "Finish the batch being measured, reconstruct, and end the run.",
+    "abort": "End the run now: park the instrument, keep every point.",
+}
+
 
 def add_operating(app: typer.Typer) -> None:
     """Add the commands to `app`."""
-    for command in (run, watch, status, pause, resume, stop, abort):
+    for command in (run, watch, status, resume):
         app.command()(command)
+    for word, says in _WORDS.items():
+        app.command(word, help=says)(_word(word))
 
 
 def run(
@@ -61,16 +70,6 @@ def status(
     show_status(Controller(controller, credentials(keys, key, server_key)), json)
 
 
-def pause(
-    controller: ControllerOption = CONTROLLER_ENDPOINT,
-    key: KeyOption = None,
-    server_key: ServerKeyOption = None,
-    keys: KeysOption = None,
-) -> None:
-    """Send no more batches until `resume`."""
-    _command("pause", controller, keys, key, server_key)
-
-
 def resume(
     session: Annotated[
         Path | None, typer.Argument(help="Folder of a recorded run whose controller died.", show_default=False)
@@ -90,24 +89,18 @@ def resume(
     raise typer.Exit(resume_run(session, Controller(controller, credentials(keys, key, server_key)), json))
 
 
-def stop(
-    controller: ControllerOption = CONTROLLER_ENDPOINT,
-    key: KeyOption = None,
-    server_key: ServerKeyOption = None,
-    keys: KeysOption = None,
-) -> None:
-    """Finish the batch being measured, reconstruct, and end the run."""
-    _command("stop", controller, keys, key, server_key)
+def _word(word: str) -> Callable[..., None]:
+    """The command that says one word to the run."""
 
+    def command(
+        controller: ControllerOption = CONTROLLER_ENDPOINT,
+        key: KeyOption = None,
+        server_key: ServerKeyOption = None,
+        keys: KeysOption = None,
+    ) -> None:
+        _command(word, controller, keys, key, server_key)
 
-def abort(
-    controller: ControllerOption = CONTROLLER_ENDPOINT,
-    key: KeyOption = None,
-    server_key: ServerKeyOption = None,
-    keys: KeysOption = None,
-) -> None:
-    """End the run now: park the instrument, keep every point."""
-    _command("abort", controller, keys, key, server_key)
+    return command
 
 
 def _command(word: str, controller: str, keys: Path | None, key: str | None, server_key: str | None) -> None:

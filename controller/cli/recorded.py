@@ -74,10 +74,10 @@ def repair(session: SessionArgument) -> None:
 
 def _folder(session: Path) -> tuple[Path, Path]:
     """Folder of the journal of a session, and its session file."""
-    from controller.recording import JOURNAL_NAME, SESSION_NAME
+    from controller.recording import JOURNAL_NAME, SESSION_NAME, folder_of
 
-    at = session if session.is_dir() else session.parent
-    return at / JOURNAL_NAME, session if session.suffix == ".h5" else at / SESSION_NAME
+    at = folder_of(session)
+    return at / JOURNAL_NAME, at / SESSION_NAME if at == session else session
 
 
 def _entries(session: Path, *, quiet: bool) -> tuple[Any, ...]:

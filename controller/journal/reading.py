@@ -57,9 +57,7 @@ def read_journal(folder: Path) -> Found:
     Raises:
         BadInput: there is none, or a file of it cannot be read or is no journal.
     """
-    files = journal_files(folder)
-    if not files:
-        raise BadInput(f"There is no journal in {folder}.", field="session", value=folder)
+    files = _files_in(folder)
     entries, damage, torn, expected = list[Any](), list[str](), False, 0
     for path in files:
         for found in _records_of(path, expected):
@@ -75,6 +73,22 @@ def read_journal(folder: Path) -> Found:
             except GrainloopError as error:
                 damage.append(f"{path}: record {found.number} cannot be understood: {error}")
     return Found(tuple(entries), tuple(damage), torn and len(damage) == 1)
+
+
+def first_entry(folder: Path) -> Any:
+    """The first entry of a journal, or nothing where that is damaged; the rest is not looked at.
+
+    Raises:
+        BadInput: there is no journal, or its first file cannot be read or is none.
+    """
+    found = next(_records_of(_files_in(folder)[0], 0), None)
+    return read_entry(found.payload) if isinstance(found, Record) else None
+
+
+def _files_in(folder: Path) -> list[Path]:
+    if files := journal_files(folder):
+        return files
+    raise BadInput(f"There is no journal in {folder}.", field="session", value=folder)
 
 
 def read_tail(path: Path) -> Tail:

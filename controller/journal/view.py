@@ -7,7 +7,7 @@ holds, the maps of a running loop, is not: it follows from the points.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, Final
@@ -40,10 +40,8 @@ def show(view: SessionFile, entry: Any) -> None:
         add(view, entry)
 
 
-def repair(journal: Path, session: Path, *, keep: bool = True) -> tuple[int, tuple[str, ...]]:
+def repair(journal: Path, session: Path) -> tuple[int, tuple[str, ...]]:
     """Make `session` again from the journal in a folder; what was there is kept beside it as `….broken`.
-
-    Without `keep` it is replaced.
 
     Returns:
         Number of points, and one sentence for each damage of the journal.
@@ -56,17 +54,28 @@ def repair(journal: Path, session: Path, *, keep: bool = True) -> tuple[int, tup
     if began is None:
         message = f"The beginning of the journal in {journal} is lost: {' '.join(found.damage) or 'it is empty'}."
         raise BadInput(message.replace("..", "."), field="session", value=journal)
-    made = session.with_name(f"{session.name}.new")
-    made.unlink(missing_ok=True)
-    view, points = SessionFile(made, began.plan, began.capabilities, began.created), 0
-    for entry in found.entries:
-        show(view, entry)
-        points += len(entry.points.point_id) if isinstance(entry, PointsStored) else 0
-    view.close()
-    if keep and session.exists():
+    made = _made_of(began, found.entries, session)
+    if session.exists():
         os.replace(session, session.with_name(f"{session.name}{BROKEN}"))
     os.replace(made, session)
+    points = sum(len(entry.points) for entry in found.entries if isinstance(entry, PointsStored))
     return points, found.damage
+
+
+def replace_view(began: Began, entries: Iterable[Any], session: Path) -> None:
+    """Put the view of entries in the place of `session`."""
+    os.replace(_made_of(began, entries, session), session)
+
+
+def _made_of(began: Began, entries: Iterable[Any], session: Path) -> Path:
+    """A view made anew, closed, beside `session`."""
+    made = session.with_name(f"{session.name}.new")
+    made.unlink(missing_ok=True)
+    view = SessionFile(made, began.plan, began.capabilities, began.created)
+    for entry in entries:
+        show(view, entry)
+    view.close()
+    return made
 
 
 def decided_entry(batch: Batch, about: dict[str, Any]) -> Decided:

@@ -46,6 +46,7 @@ from protocols.messages import (
 )
 from protocols.rpc import Heartbeat
 from protocols.rpc.envelope import Envelope, EnvelopeKind, from_frames, to_frames
+from protocols.security import Access
 from protocols.values import PointBlock
 
 ANY_PORT = "tcp://127.0.0.1:0"
@@ -94,10 +95,10 @@ class Handlers:
 
 
 @asynccontextmanager
-async def running(service: Service, endpoint: str = ANY_PORT) -> AsyncIterator[str]:
+async def running(service: Service, endpoint: str = ANY_PORT, access: Access | None = None) -> AsyncIterator[str]:
     """The service while it runs; gives its endpoint."""
     ready, stop = asyncio.Event(), asyncio.Event()
-    task = asyncio.create_task(service.run(endpoint, ready=ready.set, stop=stop))
+    task = asyncio.create_task(service.run(endpoint, ready=ready.set, stop=stop, access=access))
     waiting = asyncio.create_task(ready.wait())
     await asyncio.wait([task, waiting], return_when=asyncio.FIRST_COMPLETED)
     waiting.cancel()

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from typing import Any
 
@@ -18,26 +17,12 @@ from protocols.messages import CheckHealth, InstrumentReply
 from protocols.security import Access, Credentials
 from protocols.security.keys import make_key
 from tests.protocols.security.conftest import Lab
-from tests.protocols.test_service import Handlers
+from tests.protocols.test_service import Handlers, running
 
 
-@asynccontextmanager
-async def serving(access: Access | None, service: Service | None = None) -> AsyncIterator[str]:
+def serving(access: Access | None, service: Service | None = None) -> AbstractAsyncContextManager[str]:
     """An instrument service with keys while it runs; gives its endpoint."""
-    service = service or Handlers().service()
-    ready, stop = asyncio.Event(), asyncio.Event()
-    task = asyncio.create_task(service.run("tcp://127.0.0.1:0", ready=ready.set, stop=stop, access=access))
-    waiting = asyncio.create_task(ready.wait())
-    await asyncio.wait([task, waiting], return_when=asyncio.FIRST_COMPLETED)
-    waiting.cancel()
-    try:
-        if task.done():
-            await task
-        assert service.endpoint is not None
-        yield service.endpoint
-    finally:
-        stop.set()
-        await asyncio.wait([task])
+    return running(service or Handlers().service(), access=access)
 
 
 async def ask(endpoint: str, credentials: Credentials | None, message: Any = None) -> Any:
