@@ -163,7 +163,8 @@ def run(case: Case, acquisition: str, python: Path) -> Iterator[tuple[Case, dict
     stage = set_up(truth, EXACT_POINTS, case.seed)
     recording, plan = Recording(stage.instrument), plan_of(case, stage)
     points = plan.budget.max_points(truth.phase_id.size)
-    batch = math.ceil((points - plan.first_pass_points(points, truth.phase_id.size)) / plan.batches)
+    coarse = plan.first_pass_points(points, truth.phase_id.size, light=True)
+    batch = math.ceil((points - coarse) / plan.batches)
     with running(python) as process:
         rival = Gpcam(process, acquisition, case.seed, batch)
         POLICIES[rival.name] = rival

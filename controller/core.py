@@ -18,6 +18,7 @@ from controller.decided import Batch, Enough, When
 from controller.grid import around, coarse_grid, space_filling, spread_apart
 from controller.ledger import Ledger
 from controller.picks import Picks
+from controller.plans import why_no_light
 from controller.route import short_path, way_lengths
 from protocols.capabilities import Capabilities
 from protocols.messages import ProposalReason, ProposalRequest, Reconstruction, ReconstructRequest
@@ -172,7 +173,8 @@ class Core:
     def _plan_first_pass(self) -> list[Pixels]:
         """The coarse grid in parts: what is held back is a thin, even sample, queued while the model thinks."""
         budget = self.ledger.affordable_points()
-        wanted = self.plan.first_pass_points(budget, self.capabilities.grid.size)
+        light = why_no_light(self.plan, self.capabilities) is None
+        wanted = self.plan.first_pass_points(budget, self.capabilities.grid.size, light=light)
         grid = coarse_grid(self.capabilities.grid.shape_px, wanted)
         later = min(math.ceil((budget - len(grid)) / self.plan.batches), len(grid) // 2)
         held_back = spread_apart(grid, later) if later else np.zeros(len(grid), np.bool_)

@@ -17,6 +17,8 @@ Fraction = Annotated[float, Field(gt=0, le=1)]
 
 LEAST_FIRST_POINTS = 100
 """Fewer points do not register PL reliably."""
+TOO_FEW_TO_CHOOSE = 50
+"""Budgets up to this many points are a regular grid: so few neither register PL nor tell what is doubtful."""
 
 
 class Budget(Value):
@@ -47,7 +49,8 @@ class RunPlan(Value):
 
     Attributes:
         section: which section of the instrument.
-        first_pass: share of the budget spent on the coarse regular grid, if that is less than `first_pass_most`.
+        first_pass: share of the budget spent on the coarse regular grid, if that is less than `first_pass_most`; all of
+            the budget where there is no PL to tell what the grid missed.
         first_pass_most: share of the pixels of the section that the coarse grid takes at most, if that is more than
             `LEAST_FIRST_POINTS`: more of it only delays the points that are chosen.
         batches: number of adaptive batches that the rest of the budget is divided into; fewer where the model takes
@@ -92,10 +95,12 @@ class RunPlan(Value):
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     model_deadline_s: Annotated[float, Field(gt=0)] = 60.0
 
-    def first_pass_points(self, budget_points: int, grid_size: int) -> int:
-        """About how many of the points that a budget allows go to the coarse grid (at least 1)."""
+    def first_pass_points(self, budget_points: int, grid_size: int, *, light: bool) -> int:
+        """About how many of the points that a budget allows go to the coarse grid (at least 1), with PL or without."""
+        if budget_points <= TOO_FEW_TO_CHOOSE:
+            return max(1, budget_points)
         most = max(self.first_pass_most * grid_size, LEAST_FIRST_POINTS)
-        return max(1, round(min(self.first_pass * budget_points, most)))
+        return max(1, round(min((self.first_pass if light else 1.0) * budget_points, most)))
 
     @model_validator(mode="after")
     def _angles_when_light(self) -> RunPlan:

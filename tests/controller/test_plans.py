@@ -103,5 +103,18 @@ def test_rgb_cameras_get_no_angles() -> None:
 def test_the_first_pass_is_half_of_the_budget_but_no_more_than_2_percent_of_the_pixels(
     budget: int, size: int, points: int
 ) -> None:
-    assert RunPlan().first_pass_points(budget, size) == points
-    assert RunPlan(first_pass_most=1.0).first_pass_points(budget, size) == max(1, round(budget / 2))
+    assert RunPlan().first_pass_points(budget, size, light=True) == points
+    assert RunPlan(first_pass_most=1.0).first_pass_points(budget, size, light=True) == max(1, round(budget / 2))
+
+
+@pytest.mark.parametrize(("budget", "points"), [(400, 400), (800, 800), (4000, 800)])
+def test_without_light_the_first_pass_is_all_of_the_budget_up_to_2_percent_of_the_pixels(
+    budget: int, points: int
+) -> None:
+    assert RunPlan().first_pass_points(budget, 40_000, light=False) == points
+
+
+@pytest.mark.parametrize("light", [True, False])
+def test_fifty_points_are_too_few_to_choose(light: bool) -> None:
+    assert RunPlan().first_pass_points(50, 40_000, light=light) == 50
+    assert RunPlan().first_pass_points(51, 40_000, light=True) < 51

@@ -21,6 +21,7 @@ from controller.cli.bench.figures_of_merit import FiguresOfMerit, figures_of_mer
 from controller.cli.bench.scenes import ANGLES_DEG, EXACT_POINTS, mount, take_light
 from controller.core import PIPELINE_DEPTH, Batch, Core, Enough
 from controller.grid import adjacent_share
+from controller.plans import why_no_light
 from instrument_sim.config import SimConfig
 from instrument_sim.driver import SimulatedInstrument
 from model.maps import OrientationMap
@@ -103,7 +104,9 @@ def batches_of(plan: RunPlan, stage: Stage, batch_points: int) -> int:
     """How many batches of so many points come after the first pass of a plan."""
     size = stage.truth.phase_id.size
     points = plan.budget.max_points(size)
-    return min(MOST_BATCHES, max(1, math.ceil((points - plan.first_pass_points(points, size)) / batch_points)))
+    light = why_no_light(plan, stage.instrument.capabilities) is None
+    coarse = plan.first_pass_points(points, size, light=light)
+    return min(MOST_BATCHES, max(1, math.ceil((points - coarse) / batch_points)))
 
 
 def play(

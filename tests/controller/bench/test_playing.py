@@ -138,11 +138,13 @@ def test_an_unknown_policy_is_refused() -> None:
 @pytest.mark.parametrize("size", [1, 10, 47])
 def test_batches_of_so_many_points(size: int) -> None:
     stage = set_up(chessboard(2, 3), SimConfig(light_kind=None))
-    plan = PLAN.model_copy(update={"policy": "grid", "batches": batches_of(PLAN, stage, size)})
+    budgeted = PLAN.model_copy(update={"policy": "grid", "budget": Budget(fraction=0.2)})
+    plan = budgeted.model_copy(update={"batches": batches_of(budgeted, stage, size)})
     asked = [moment.asked for moment in play(stage, plan, depth=1)][:-1]
     assert max(asked) <= size + 1
-    points = int(0.08 * stage.truth.phase_id.size)
-    assert sum(asked) == pytest.approx(points - PLAN.first_pass_points(points, stage.truth.phase_id.size), abs=8)
+    points = int(0.2 * stage.truth.phase_id.size)
+    coarse = PLAN.first_pass_points(points, stage.truth.phase_id.size, light=False)
+    assert sum(asked) == pytest.approx(points - coarse, abs=8)
 
 
 @pytest.mark.parametrize("seed", range(4))
