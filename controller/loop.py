@@ -16,13 +16,12 @@ import structlog
 from controller.asking import Asks
 from controller.batches import GONE
 from controller.core import BUDGET_SPENT, NOTHING_LEFT, PIPELINE_DEPTH, Batch, Enough
-from controller.journal.writing import Sync
 from controller.preparing import Prepared, prepare, take_up
 from controller.recording import SESSION_NAME, recorded_beginning
 from controller.standing import Standing
 from controller.thinking import Thinking
 from protocols.errors import GrainloopError
-from protocols.messages import Park, Reconstruction, RunCommand, RunEvent, RunFinished
+from protocols.messages import Park, Reconstruction, RunCommand, RunEvent, RunFinished, Sync
 from protocols.plan import RunPlan
 from protocols.states import FinishReason, RunState, Trigger, move
 

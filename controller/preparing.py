@@ -15,17 +15,17 @@ from controller.asking import Asks, expect
 from controller.batches import Batches
 from controller.core import Core
 from controller.drift import Watch
-from controller.journal.writing import Sync
 from controller.model_link import ModelLink, describe_model
 from controller.recording import Recording, recorded_beginning
 from controller.standing import Standing
 from model.crystal import laue_group
 from protocols.capabilities import Capabilities
 from protocols.errors import ErrorCode, GrainloopError, OutOfLimits
-from protocols.messages import Describe, Description, LightRequest, LightTaken, OpenSection
+from protocols.messages import Describe, Description, LightRequest, LightTaken, OpenSection, Sync
 from protocols.plan import RunPlan
 from protocols.values import LightImages
 
+_NOT_SYNCED = "Records are not synced to disk: they survive the death of any process, not a power failure."
 _ASK_S = 30.0
 _LIGHT_S = 600.0
 _LIGHT_FACTOR = 20.0
@@ -57,6 +57,7 @@ async def prepare(plan: RunPlan, path: Path, instrument: Asks, model: Asks, stan
     standing.ledger, standing.session = core.ledger, session
     session.add_software(software)
     standing.say("described", _about(capabilities))
+    _say_sync(standing, sync)
     light = await _take_light(core, instrument, standing)
     link = ModelLink(model, _section(core, light), plan.model_deadline_s)
     await _open_section(link, standing)
@@ -81,6 +82,7 @@ async def take_up(path: Path, instrument: Asks, model: Asks, standing: Standing,
     standing.say(
         "resumed", f"The run goes on with {len(core.ledger.points)} points; {len(found.sent)} batches were out."
     )
+    _say_sync(standing, sync)
     light = None if found.light is None else found.light.light
     if not found.started:
         light = await _take_light(core, instrument, standing)
@@ -93,6 +95,11 @@ async def take_up(path: Path, instrument: Asks, model: Asks, standing: Standing,
         else:
             batches.give_up(batch)
     return Prepared(core, link, batches, recording, Watch(_groups(core.capabilities)))
+
+
+def _say_sync(standing: Standing, sync: Sync) -> None:
+    if sync is Sync.NEVER:
+        standing.say("not_synced", _NOT_SYNCED)
 
 
 def _groups(capabilities: Capabilities) -> dict[int, str]:

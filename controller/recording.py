@@ -1,7 +1,8 @@
 """What a run leaves behind, as it goes: journal first, then its view.
 
-An entry is on disk in the journal when a method returns, and only then anybody may count on it. The view,
-`session.h5`, follows at once; should it be lost, `grainloop repair` makes it again from the journal.
+An entry is in the journal when a method returns, on disk unless `Sync.NEVER` was asked for, and only then anybody may
+count on it. The view, `session.h5`, follows at once; should it be lost, `grainloop repair` makes it again from the
+journal.
 """
 
 from __future__ import annotations
@@ -28,12 +29,12 @@ from controller.journal.entries import (
 )
 from controller.journal.reading import first_entry, read_journal
 from controller.journal.view import FINAL, decided_entry, replace_view, show
-from controller.journal.writing import Journal, JournalLost, Sync
+from controller.journal.writing import Journal, JournalLost
 from controller.replay import Replayed, replay
 from controller.session import CannotStore, ReopenedSessionFile, SessionFile, now_text, software_versions
 from protocols.capabilities import Capabilities
 from protocols.errors import BadInput
-from protocols.messages import Reconstruction, RunEvent, ScanDone
+from protocols.messages import Reconstruction, RunEvent, ScanDone, Sync
 from protocols.plan import RunPlan
 from protocols.states import FinishReason
 from protocols.values import LightImages, PointBlock, Value
@@ -93,7 +94,9 @@ class Recording:
             raise BadInput(message, field="session", value=journal.folder)
         recording = cls(path, journal, view)
         versions = software_versions()
-        recording.record(Began(run=run, created=created, plan=plan, capabilities=capabilities, software=versions))
+        recording.record(
+            Began(run=run, created=created, plan=plan, capabilities=capabilities, software=versions, sync=sync)
+        )
         return recording
 
     @classmethod
@@ -120,7 +123,7 @@ class Recording:
         except BaseException:
             journal.close()
             raise
-        recording.record(Resumed(created=now_text(), software=software_versions()))
+        recording.record(Resumed(created=now_text(), software=software_versions(), sync=sync))
         found.core.ledger.meet_again()
         return recording, found
 

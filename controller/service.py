@@ -31,6 +31,7 @@ from protocols.messages import (
     RunFinished,
     RunRequest,
     RunStatus,
+    Sync,
 )
 from protocols.security import Access, Caller, Credentials, Role
 from protocols.states import RunState
@@ -50,6 +51,7 @@ class ControlService:
         instrument_keys: how the controller proves itself to the instrument service, if that asks for keys.
         model_keys: the same for the model service.
         sessions: folder that relative session folders are in, and outside of which only an owner may store sessions.
+        sync: when records of a run must be on disk.
     """
 
     def __init__(
@@ -60,9 +62,10 @@ class ControlService:
         instrument_keys: Credentials | None = None,
         model_keys: Credentials | None = None,
         sessions: Path = Path(),
+        sync: Sync = Sync.ALWAYS,
     ) -> None:
         self._to_instrument, self._to_model = (instrument, instrument_keys), (model, model_keys)
-        self._sessions = sessions
+        self._sessions, self._sync = sessions, sync
         self._run: Run | None = None
         self._working: asyncio.Task[RunFinished] | None = None
         self._followers = Followers()
@@ -146,15 +149,15 @@ class ControlService:
             Client(at_model, ModelReply, service="model", credentials=model_keys) as model,
         ):
             if isinstance(request, ResumeRequest):
-                self._run = Run.taken_up(folder, instrument, model, self._followers.tell)
+                self._run = Run.taken_up(folder, instrument, model, self._followers.tell, self._sync)
             else:
-                self._run = Run(request.plan, folder, instrument, model, self._followers.tell)
+                self._run = Run(request.plan, folder, instrument, model, self._followers.tell, self._sync)
             return await self._run.execute()
 
     async def _status(self, _request: GetStatus, _call: Call) -> RunStatus:
         if self._run is None:
-            return RunStatus(state=RunState.IDLE)
-        return RunStatus(state=self._run.standing.state, last=self._run.standing.last)
+            return RunStatus(state=RunState.IDLE, sync=self._sync)
+        return RunStatus(state=self._run.standing.state, last=self._run.standing.last, sync=self._sync)
 
     async def _command(self, request: Command, _call: Call) -> Accepted:
         if self._run is None:

@@ -4,7 +4,8 @@ The file is ordinary HDF5 in the default format (no SWMR, no newer library versi
 read after the writer was killed. Layout, version 4 (version 3 has no batches that were withdrawn and tells of no timing
 with decisions, version 2 has no evidence with the points asked for, version 1 no /inferred/…/bound90_deg either):
 
-    /                   attributes: format, format_version, created, finish_reason, finish_detail
+    /                   attributes: format, format_version, created, finish_reason, finish_detail, journal_sync (`never`
+                        where records of the journal counted before they were on disk)
     /plan, /capabilities, /software     JSON
     /light/images, /light/angles_deg    PL as taken; attributes kind, pixel_um, seconds
     /requested/…        columns, one row per point asked for: point_id, position_px, batch, reason, gain, and
@@ -36,7 +37,7 @@ import numpy as np
 from controller.decided import Batch
 from protocols.capabilities import Capabilities
 from protocols.errors import BadInput, ErrorCode, GrainloopError
-from protocols.messages import REASON_CODES, Reconstruction, RunEvent, ScanDone
+from protocols.messages import REASON_CODES, Reconstruction, RunEvent, ScanDone, Sync
 from protocols.plan import RunPlan
 from protocols.states import FinishReason
 from protocols.values import LightImages, PointBlock
@@ -213,6 +214,12 @@ class SessionFile:
     def add_software(self, more: Mapping[str, str]) -> None:
         """Versions known only when the services have answered."""
         self._file["software"][()] = json.dumps(json.loads(self._file["software"][()]) | dict(more))
+
+    @_stored
+    def add_sync(self, sync: Sync) -> None:
+        """When records of the journal are on disk; once never stays never, whoever goes on with the run."""
+        if self._file.attrs.get("journal_sync") != Sync.NEVER:
+            self._file.attrs["journal_sync"] = sync.value
 
     @_stored
     def add_inferred(self, name: str, answer: Reconstruction, points: int) -> None:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from controller.session import FORMAT, FORMAT_VERSION, INFERRED_MAPS
 from protocols.capabilities import Capabilities
 from protocols.errors import BadInput
-from protocols.messages import LightDiagnostics, RunEvent
+from protocols.messages import LightDiagnostics, RunEvent, Sync
 from protocols.plan import RunPlan
 from protocols.values import LightImages, LightKind, PointBlock
 
@@ -81,6 +81,7 @@ class Session:
         latest: the newest reconstruction of a running loop, if any.
         final: the one made when everything was measured, if any.
         finish_reason: empty while running, or after a crash.
+        journal_sync: when records of the journal were on disk.
     """
 
     path: Path
@@ -99,6 +100,7 @@ class Session:
     final: Inferred | None
     finish_reason: str
     finish_detail: str
+    journal_sync: Sync = Sync.ALWAYS
 
     @property
     def result(self) -> Inferred | None:
@@ -156,6 +158,7 @@ def _read(file: Node, path: Path) -> Session:
         final=_read_inferred(file["inferred"], "final"),
         finish_reason=str(file.attrs["finish_reason"]),
         finish_detail=str(file.attrs["finish_detail"]),
+        journal_sync=Sync(file.attrs.get("journal_sync", Sync.ALWAYS)),
     )
 
 

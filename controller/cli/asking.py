@@ -29,6 +29,7 @@ from protocols.messages import (
     RunFinished,
     RunRequest,
     RunStatus,
+    Sync,
 )
 from protocols.plan import RunPlan
 from protocols.rpc.heartbeat import CLIENT_HEARTBEAT, Heartbeat
@@ -92,6 +93,8 @@ def show_status(controller: Controller, json: bool) -> None:
         typer.echo(status.model_dump_json(indent=2))
         return
     typer.echo(f"The run is {status.state}.")
+    if status.sync is Sync.NEVER:
+        typer.echo("Its records are not synced to disk: a power failure may cost the newest.")
     if (last := status.last) is not None:
         typer.echo(f"{last.points_measured} of at most {last.points_budget} points; last event: {last.text}")
 

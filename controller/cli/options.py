@@ -9,6 +9,7 @@ import typer
 
 from protocols.endpoints import require_endpoint, require_local
 from protocols.errors import BadInput
+from protocols.messages import Sync
 from protocols.security import Access, Credentials, KeyFolder
 
 MapOption = Annotated[str, typer.Option("--map", help="Map file (.ang, .ctf, .cpr) or the name of a shipped specimen.")]
@@ -18,6 +19,13 @@ SpeedOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else, on stdout.")]
 StdinOption = Annotated[bool, typer.Option(hidden=True, help="Also stop when stdin ends: the parent is gone.")]
+SyncOption = Annotated[
+    Sync,
+    typer.Option(
+        help="When records of a run are on disk: always before they count, or never asked for, which is faster and "
+        "does not survive a power failure."
+    ),
+]
 EndpointOption = Annotated[str, typer.Option(help="Where to listen.")]
 ControllerOption = Annotated[str, typer.Option(help="Endpoint of the controller service.")]
 KeyOption = Annotated[

@@ -10,7 +10,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 
 from protocols.messages import RunEvent
 
-_LOUD = frozenset({"model_failed", "model_note", "batch_failed", "no_light", "final_missing", "not_parked"})
+_LOUD = frozenset(
+    {"model_failed", "model_note", "batch_failed", "no_light", "final_missing", "not_parked", "not_synced"}
+)
 
 
 @contextmanager

@@ -16,11 +16,13 @@ from controller.cli.options import (
     SeedOption,
     SpeedOption,
     StdinOption,
+    SyncOption,
     access,
     credentials,
 )
 from protocols.endpoints import CONTROLLER_ENDPOINT, INSTRUMENT_ENDPOINT, MODEL_ENDPOINT, require_near
 from protocols.hosting.dead_man import DEAD_MAN_S
+from protocols.messages import Sync
 from protocols.security import Credentials
 
 SpoolOption = Annotated[
@@ -97,6 +99,7 @@ def serve_controller(
     sessions: Annotated[
         Path, typer.Option(help="Folder for sessions; with keys only owners may store elsewhere.")
     ] = Path(),
+    sync: SyncOption = Sync.ALWAYS,
     until_stdin_ends: StdinOption = False,
 ) -> None:
     """Serve the controller: runs plans against an instrument and a model."""
@@ -109,7 +112,7 @@ def serve_controller(
 
     serving.warm_up_controller()
     control = ControlService(
-        instrument, model, instrument_keys=to_instrument, model_keys=to_model, sessions=sessions.resolve()
+        instrument, model, instrument_keys=to_instrument, model_keys=to_model, sessions=sessions.resolve(), sync=sync
     )
     serving.serve("controller", control.run, endpoint, until_stdin_ends, guard)
 

@@ -15,7 +15,7 @@ from pydantic import Field
 from protocols.arrays import ByteList, FloatList
 from protocols.capabilities import Capabilities
 from protocols.codec import validator
-from protocols.messages import Proposals, Reconstruction, RunEvent, ScanDone, ScanRequest
+from protocols.messages import Proposals, Reconstruction, RunEvent, ScanDone, ScanRequest, Sync
 from protocols.payloads import to_payload, tree_of
 from protocols.plan import RunPlan
 from protocols.states import FinishReason
@@ -23,7 +23,7 @@ from protocols.values import LightImages, PointBlock, Value
 
 
 class Began(Value):
-    """A run began."""
+    """A run began; `sync`: when its records are on disk."""
 
     kind: Literal["began"] = "began"
     run: str
@@ -31,6 +31,7 @@ class Began(Value):
     plan: RunPlan
     capabilities: Capabilities
     software: dict[str, str]
+    sync: Sync = Sync.ALWAYS
 
 
 class Resumed(Value):
@@ -39,11 +40,13 @@ class Resumed(Value):
     Attributes:
         created: when.
         software: its versions.
+        sync: when its records are on disk.
     """
 
     kind: Literal["resumed"] = "resumed"
     created: str
     software: dict[str, str]
+    sync: Sync = Sync.ALWAYS
 
 
 class SoftwareTold(Value):

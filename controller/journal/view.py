@@ -100,8 +100,9 @@ def batch_of(entry: Decided) -> Batch:
     return Batch(entry.request, why, entry.travel_px, entry.decided_by, When(**when), entry.stop_gap)
 
 
-def _began(view: SessionFile, entry: Began) -> None:
+def _began(view: SessionFile, entry: Began | Resumed) -> None:
     view.add_software(entry.software)
+    view.add_sync(entry.sync)
 
 
 def _closed(view: SessionFile, entry: BatchClosed) -> None:
@@ -113,7 +114,7 @@ def _closed(view: SessionFile, entry: BatchClosed) -> None:
 
 _ADDS: Final[dict[type, Callable[[SessionFile, Any], None]]] = {
     Began: _began,
-    Resumed: lambda view, entry: view.add_software(entry.software),
+    Resumed: _began,
     SoftwareTold: lambda view, entry: view.add_software(entry.software),
     LightStored: lambda view, entry: view.add_light(entry.light, entry.seconds),
     Decided: lambda view, entry: view.add_decision(batch_of(entry), entry.about),

@@ -1,4 +1,4 @@
-"""Writing a journal: each record is on disk when `append` returns, or nobody may count on what it says.
+"""Writing a journal: each record is on disk when `append` returns, unless told otherwise, or it may not be counted on.
 
 One file per section, numbered; records are numbered through. A write that fails leaves no half record behind and ends
 the journal; it is never tried again (`protocols.record_file` says why). Reading is the business of
@@ -8,7 +8,6 @@ the journal; it is never tried again (`protocols.record_file` says why). Reading
 from __future__ import annotations
 
 import os
-from enum import StrEnum
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -16,6 +15,7 @@ from filelock import FileLock, Timeout
 from controller.journal.entries import entry_bytes
 from controller.journal.reading import journal_files, read_tail
 from protocols.errors import BadInput, ErrorCode, GrainloopError
+from protocols.messages import Sync
 from protocols.record_file import RecordFile, cut
 from protocols.records import HEADER_BYTES, record_bytes
 from protocols.values import Value
@@ -23,15 +23,6 @@ from protocols.values import Value
 SUFFIX = ".journal"
 LOCK = "lock"
 TORN = ".torn"
-
-
-class Sync(StrEnum):
-    """When records must be on disk."""
-
-    ALWAYS = "always"
-    """Before `append` returns: they survive the death of the machine."""
-    NEVER = "never"
-    """Whenever the operating system likes: they survive the death of this process, not that of the machine."""
 
 
 class JournalLost(GrainloopError):
@@ -51,7 +42,8 @@ class Journal:
     def __init__(self, folder: Path, sync: Sync = Sync.ALWAYS) -> None:
         """Begin a journal in an empty folder, or go on with the one that is there.
 
-        What a writer left behind that died in the middle of a record is moved to a file beside it.
+        What a writer left behind that died in the middle of a record is moved to a file beside it. `sync` says when
+        records must be on disk: before `append` returns, or whenever the operating system likes.
 
         Raises:
             BadInput: the folder cannot be written, another process writes the journal, or it is damaged elsewhere.

@@ -19,6 +19,7 @@ from protocols.messages.control import (
     RunFinished,
     RunRequest,
     RunStatus,
+    Sync,
 )
 from protocols.messages.instrument import (
     Describe,
@@ -107,6 +108,7 @@ __all__ = [
     "SectionOpened",
     "Seed",
     "Stored",
+    "Sync",
     "Withdraw",
     "Withdrawn",
 ]

@@ -67,6 +67,15 @@ class RunFinished(Value):
     wall_s: Seconds
 
 
+class Sync(StrEnum):
+    """When what a run records must be on disk."""
+
+    ALWAYS = "always"
+    """Before it counts: it survives the death of the machine."""
+    NEVER = "never"
+    """Whenever the operating system likes: it survives the death of any process, not that of the machine."""
+
+
 class GetStatus(Value):
     """Ask where the run stands."""
 
@@ -86,11 +95,18 @@ class FollowRun(Value):
 
 
 class RunStatus(Value):
-    """Where the run stands; `last` is the newest event, if any."""
+    """Where the run stands.
+
+    Attributes:
+        state: of the run.
+        last: the newest event, if any.
+        sync: when records of a run of this controller are on disk.
+    """
 
     kind: Literal["run_status"] = "run_status"
     state: RunState
     last: RunEvent | None = None
+    sync: Sync = Sync.ALWAYS
 
 
 class RunCommand(StrEnum):
