@@ -24,11 +24,14 @@ def gate_sha256() -> dict[str, str]:
 
 @cache
 def tensors_sha256(path: Path, without: str) -> str:
-    """SHA-256 of the names, types, shapes and values of the tensors of a file whose name does not begin so."""
+    """SHA-256 of the names, types, shapes and values of the tensors of a file whose name does not begin so.
+
+    Zeros count as equal whatever their sign: an average that is updated towards itself can lose it.
+    """
     digest = hashlib.sha256()
     with safe_open(path, "np") as file:
         for name in sorted(name for name in file.keys() if not name.startswith(without)):  # noqa: SIM118
             value = np.ascontiguousarray(file.get_tensor(name))
             digest.update(f"{name} {value.dtype} {value.shape}\n".encode())
-            digest.update(value.tobytes())
+            digest.update((value + value.dtype.type(0)).tobytes())
     return digest.hexdigest()

@@ -27,6 +27,11 @@ def test_the_free_branch_may_change(tmp_path: Path) -> None:
     assert written(tmp_path / "larger", **{f"{FREE_BRANCH}leave.bias": np.zeros(3, np.float16)}) == first
 
 
+def test_a_zero_may_lose_its_sign(tmp_path: Path) -> None:
+    zeros = np.zeros(4, np.float16)
+    assert written(tmp_path / "first", **{HEAD: zeros}) == written(tmp_path / "other", **{HEAD: -zeros})
+
+
 @pytest.mark.parametrize(
     "changes",
     [
