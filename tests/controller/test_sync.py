@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,34 +22,22 @@ from protocols.plan import Budget, RunPlan
 from tests.controller.fakes import FakeInstrument, FakeModel
 from tests.controller.test_service import serving
 from tests.controller.virtual_time import run
+from tests.power import Disk
 
 PLAN = RunPlan(budget=Budget(fraction=0.25), batches=4)
 
 
-class Disk:
-    """What would be left after a power failure: of each file the bytes that were there when it was synced last."""
-
-    def __init__(self) -> None:
-        self.synced: dict[str, int] = {}
-        self.syncs = 0
-
-    def sync(self, descriptor: int) -> None:
-        self.syncs += 1
-        self.synced[os.readlink(f"/proc/self/fd/{descriptor}")] = os.fstat(descriptor).st_size
-
-    def survivors(self, journal: Path, into: Path) -> list[Any]:
-        """Entries that a power failure now would leave, as a copy shows."""
-        into.mkdir(exist_ok=True)
-        for path in journal.glob("*.journal"):
-            (into / path.name).write_bytes(path.read_bytes()[: self.synced.get(str(path), 0)])
-        return list(read_journal(into).entries)
-
-
 @pytest.fixture
-def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
+def disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[Disk]:
     disk = Disk()
     monkeypatch.setattr("protocols.record_file.sync_data", disk.sync)
-    return disk
+    yield disk
+    disk.close()
+
+
+def survivors(disk: Disk, session: Path, name: str) -> tuple[Any, ...]:
+    """Entries of the journal that a power failure now would leave."""
+    return read_journal(disk.copy_survivors(session / JOURNAL_NAME, session / name, "*.journal")).entries
 
 
 class Instrument(FakeInstrument):
@@ -71,7 +59,7 @@ class Instrument(FakeInstrument):
 
     def _look(self) -> None:
         self.looks += 1
-        left = self._disk.survivors(self._folder / JOURNAL_NAME, self._folder / f"left-{self.looks}")
+        left = survivors(self._disk, self._folder, f"left-{self.looks}")
         stored = [point for entry in left if entry.kind == "points" for point in entry.points.point_id.tolist()]
         assert self.told == set(stored)
 
@@ -82,7 +70,7 @@ def test_what_the_controller_has_taken_survives_a_power_failure(tmp_path: Path, 
     def heard(event: RunEvent) -> None:
         events.append(event)
         if (tmp_path / JOURNAL_NAME).exists():
-            left = disk.survivors(tmp_path / JOURNAL_NAME, tmp_path / "left")
+            left = survivors(disk, tmp_path, "left")
             assert event in [entry.event for entry in left if entry.kind == "event"]
 
     instrument = Instrument(disk, tmp_path)
