@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controller.decided import Batch, Enough, When
-from controller.grid import around, coarse_grid, space_filling, spread_apart
+from controller.grid import around, coarse_grid, nearest_of, space_filling, spread_apart
 from controller.ledger import Ledger
 from controller.picks import Picks
 from controller.plans import why_no_light
@@ -54,15 +54,18 @@ class Core:
         plan: what to measure and how to decide.
         capabilities: of the instrument.
         run: a name that no other run of the instrument has; also names the section at the model service.
+        answers: (h, w) how often each pixel can be measured, where answers come from a recording; else nothing.
 
     Attributes:
         ledger: points, budget and clock.
         rounds: adaptive batches decided so far, stop-gaps not counted.
     """
 
-    def __init__(self, plan: RunPlan, capabilities: Capabilities, run: str) -> None:
+    def __init__(
+        self, plan: RunPlan, capabilities: Capabilities, run: str, answers: NDArray[np.uint8] | None = None
+    ) -> None:
         self.plan, self.capabilities, self.run = plan, capabilities, run
-        self.ledger = Ledger(plan, capabilities, run)
+        self.ledger = Ledger(plan, capabilities, run, answers)
         self.rounds = 0
         self._questions = 0
         self._asked, self._asked_s = When(0), 0.0
@@ -176,6 +179,7 @@ class Core:
         light = why_no_light(self.plan, self.capabilities) is None
         wanted = self.plan.first_pass_points(budget, self.capabilities.grid.size, light=light)
         grid = coarse_grid(self.capabilities.grid.shape_px, wanted)
+        grid = grid if self.ledger.answers is None else nearest_of(grid, self.ledger.answers > 0)
         later = min(math.ceil((budget - len(grid)) / self.plan.batches), len(grid) // 2)
         held_back = spread_apart(grid, later) if later else np.zeros(len(grid), np.bool_)
         most = self.capabilities.max_points_per_scan
@@ -228,7 +232,8 @@ class Core:
             return Picks.none()
         taken = self.ledger.asked.copy()
         taken[tuple(picks.position_px.T)] = True
-        return Picks.plain(space_filling(taken, missing), ProposalReason.SPACE_FILLING)
+        never = None if self.ledger.answers is None else self.ledger.answers == 0
+        return Picks.plain(space_filling(taken, missing, never), ProposalReason.SPACE_FILLING)
 
     def _make(
         self, picks: Picks, decided_by: str, elapsed_s: Callable[[], float] | None = None, *, stop_gap: bool = False

@@ -53,6 +53,17 @@ def _grid_counts(height: int, width: int, count: int) -> tuple[int, int]:
     return rows, min(width, count // rows)
 
 
+def nearest_of(pixels: Pixels, may: Mask) -> Pixels:
+    """For each pixel in turn the nearest one of `may` (h, w) that is not taken yet; fewer where there are fewer."""
+    free = np.argwhere(may).astype(np.int32)
+    chosen = list[NDArray[np.int32]]()
+    for pixel in pixels[: len(free)]:
+        nearest = int(np.argmin(((free - pixel) ** 2).sum(axis=1)))
+        chosen.append(free[nearest])
+        free = np.delete(free, nearest, axis=0)
+    return np.array(chosen, np.int32).reshape(-1, 2)
+
+
 def spread_apart(points: Pixels, count: int) -> Mask:
     """(N,) bool mask of `count` of the points that lie far from each other: farthest first, from the one in the middle.
 
@@ -71,12 +82,13 @@ def spread_apart(points: Pixels, count: int) -> Mask:
     return picked
 
 
-def space_filling(taken: Mask, count: int) -> Pixels:
+def space_filling(taken: Mask, count: int, never: Mask | None = None) -> Pixels:
     """Up to `count` free pixels, each the farthest from all pixels taken or picked before it (ties: first in the map).
 
     Args:
         taken: (h, w) pixels that are measured, queued or forbidden.
         count: how many to pick; fewer come back when fewer are free.
+        never: (h, w) those of `taken` that nothing is known of, so that their neighbours are as far as others.
 
     Source: Gonzalez 1985 (farthest-first traversal); Eldar et al. 1997 (farthest-point sampling).
     """
@@ -84,7 +96,8 @@ def space_filling(taken: Mask, count: int) -> Pixels:
     if count >= len(free):
         return free
     rows, columns = np.ogrid[: taken.shape[0], : taken.shape[1]]
-    distance = _squared_distance(taken)
+    distance = _squared_distance(taken if never is None else taken & ~never)
+    distance[taken] = -1
     picks = np.empty((count, 2), np.int32)
     for i in range(count):
         r, c = divmod(int(np.argmax(distance)), taken.shape[1])

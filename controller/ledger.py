@@ -32,9 +32,15 @@ _LATE_S = 10.0
 class Ledger:
     """Points, ids, budget and clock of one section.
 
+    Args:
+        plan: what to measure.
+        capabilities: of the instrument.
+        run: its name.
+        answers: (h, w) how often each pixel can be measured, where answers come from a recording; else nothing.
+
     Attributes:
         max_points: the most points that may ever be asked for.
-        asked: (h, w) bool, pixels that were asked for.
+        asked: (h, w) bool, pixels that were asked for, or cannot be.
         points: what the finished batches brought, in order.
         pace: how long batches and decisions take.
         batches_over: how many were closed or withdrawn.
@@ -43,12 +49,14 @@ class Ledger:
         idle_s: how long the instrument had nothing to do, by its own account.
     """
 
-    def __init__(self, plan: RunPlan, capabilities: Capabilities, run: str) -> None:
-        self.plan, self.capabilities, self.run = plan, capabilities, run
+    def __init__(
+        self, plan: RunPlan, capabilities: Capabilities, run: str, answers: NDArray[np.uint8] | None = None
+    ) -> None:
+        self.plan, self.capabilities, self.run, self.answers = plan, capabilities, run, answers
         self.pace, self._dwell_s = Pace(plan, capabilities), plans.dwell_s(plan, capabilities)
         self.max_points = plans.most_points(plan, capabilities)
         shape = capabilities.grid.shape_px
-        self.asked: NDArray[np.bool_] = np.zeros(shape, np.bool_)
+        self.asked: NDArray[np.bool_] = np.zeros(shape, np.bool_) if answers is None else answers == 0
         self._failed: NDArray[np.bool_] = np.zeros(shape, np.bool_)
         self._times: NDArray[np.uint8] = np.zeros(shape, np.uint8)
         self._dose_s: NDArray[np.float64] = np.zeros(shape, np.float64)
@@ -96,6 +104,7 @@ class Ledger:
         """
         just_enough = self.points_left == np.count_nonzero(~self.asked)  # to measure every pixel once
         may = self._failed & (self._times <= self.plan.repeats) & (not just_enough)
+        may = may if self.answers is None else may & (self._times < self.answers)
         most_s = self.plan.budget.pixel_exposure_s
         return may if most_s is None else may & (self._dose_s + self._dwell_s <= most_s * (1 + _ROUNDING))
 
