@@ -236,7 +236,10 @@ class Batches:
             if not isinstance(message, PointsMeasured) or message.batch != number:
                 raise BadMessage(f"The instrument answered batch {number} with something else.", field="batch")
             received = self._core.ledger.receive(number, message.points)
-            self._session.add_points(number, received.kept)
+            self._session.add_points(number, received.kept, message.lost)
+            if message.lost is not None:
+                lost = f"{len(received.kept)} points of batch {number} failed: {message.lost}."
+                self._standing.say("points_lost", lost)
             if received.fault is not None:
                 raise DeviceFailed(received.fault, field="points")
             if self._core.ledger.time_is_over(received.kept):

@@ -11,7 +11,9 @@ import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import structlog
+from numpy.typing import NDArray
 
 from controller.asking import Asks
 from controller.batches import GONE
@@ -40,6 +42,7 @@ class Run:
         model: connection to the model service.
         on_event: told every event, after it is in the journal.
         sync: when records of the journal must be on disk.
+        answers: (h, w) how often each pixel can be measured, where answers come from a recording; else nothing.
 
     Attributes:
         standing: state and newest event.
@@ -53,10 +56,11 @@ class Run:
         model: Asks,
         on_event: Callable[[RunEvent], None],
         sync: Sync = Sync.ALWAYS,
+        answers: NDArray[np.uint8] | None = None,
     ) -> None:
         self.plan, self.path = plan, folder / SESSION_NAME
         self.standing = Standing(on_event)
-        self._instrument, self._model, self._sync = instrument, model, sync
+        self._instrument, self._model, self._sync, self._answers = instrument, model, sync, answers
         self._ready: Prepared | None = None
         self._work: asyncio.Task[None] | None = None
         self._thinking: Thinking | None = None
@@ -160,7 +164,8 @@ class Run:
     async def _prepare(self) -> Prepared:
         if self._takes_up:
             return await take_up(self.path, self._instrument, self._model, self.standing, self._sync)
-        return await prepare(self.plan, self.path, self._instrument, self._model, self.standing, self._sync)
+        to = self._instrument, self._model
+        return await prepare(self.plan, self.path, *to, self.standing, self._sync, self._answers)
 
     async def _pump(self, ready: Prepared) -> None:
         """Keep the instrument and the model busy until there is nothing more to measure."""

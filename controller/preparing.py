@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
+import numpy as np
+from numpy.typing import NDArray
+
 from controller import plans
 from controller.asking import Asks, expect
 from controller.batches import Batches
@@ -42,8 +45,16 @@ class Prepared:
     drift: Watch
 
 
-async def prepare(plan: RunPlan, path: Path, instrument: Asks, model: Asks, standing: Standing, sync: Sync) -> Prepared:
-    """Get ready to measure; `standing` gets ledger and session as soon as they exist.
+async def prepare(
+    plan: RunPlan,
+    path: Path,
+    instrument: Asks,
+    model: Asks,
+    standing: Standing,
+    sync: Sync,
+    answers: NDArray[np.uint8] | None = None,
+) -> Prepared:
+    """Get ready to measure; `standing` gets ledger and session as soon as they exist, `answers` are for `Core`.
 
     Raises:
         GrainloopError: no instrument, a plan outside its limits, no session file, no PL images.
@@ -52,8 +63,8 @@ async def prepare(plan: RunPlan, path: Path, instrument: Asks, model: Asks, stan
     capabilities = described.capabilities
     plans.check_plan(plan, capabilities)
     software = await _known_model(plan, model)
-    core = Core(plan, capabilities, uuid4().hex)
-    session = Recording.begin(path, core.run, plan, capabilities, sync)
+    core = Core(plan, capabilities, uuid4().hex, answers)
+    session = Recording.begin(path, core, sync)
     standing.ledger, standing.session = core.ledger, session
     session.add_software(software)
     standing.say("described", _about(capabilities))

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from controller.core import Core
 from controller.decided import Batch
 from controller.journal.entries import (
     Answered,
@@ -32,10 +33,8 @@ from controller.journal.view import FINAL, decided_entry, replace_view, show
 from controller.journal.writing import Journal, JournalLost
 from controller.replay import Replayed, replay
 from controller.session import CannotStore, ReopenedSessionFile, SessionFile, now_text, software_versions
-from protocols.capabilities import Capabilities
 from protocols.errors import BadInput
 from protocols.messages import Reconstruction, RunEvent, ScanDone, Sync
-from protocols.plan import RunPlan
 from protocols.states import FinishReason
 from protocols.values import LightImages, PointBlock, Value
 
@@ -74,13 +73,14 @@ class Recording:
         self.path, self.journal, self._view = path, journal, view
 
     @classmethod
-    def begin(cls, path: Path, run: str, plan: RunPlan, capabilities: Capabilities, sync: Sync) -> Recording:
-        """A new recording beside nothing.
+    def begin(cls, path: Path, core: Core, sync: Sync) -> Recording:
+        """A new recording beside nothing, of a run that `core` decides.
 
         Raises:
             BadInput: there is a session in the folder already, or it cannot be written.
         """
         created = now_text()
+        plan, capabilities = core.plan, core.capabilities
         view = SessionFile(path, plan, capabilities, created)
         try:
             journal = Journal(path.with_name(JOURNAL_NAME), sync)
@@ -95,7 +95,15 @@ class Recording:
         recording = cls(path, journal, view)
         versions = software_versions()
         recording.record(
-            Began(run=run, created=created, plan=plan, capabilities=capabilities, software=versions, sync=sync)
+            Began(
+                run=core.run,
+                created=created,
+                plan=plan,
+                capabilities=capabilities,
+                software=versions,
+                sync=sync,
+                answers=core.ledger.answers,
+            )
         )
         return recording
 
@@ -148,9 +156,9 @@ class Recording:
         """A decided batch with its reasons and gains, before it is sent."""
         self.record(decided_entry(batch, dict(about)))
 
-    def add_points(self, batch: int, block: PointBlock) -> None:
-        """Points as they come, before they are acknowledged."""
-        self.record(PointsStored(batch=batch, points=block))
+    def add_points(self, batch: int, block: PointBlock, lost: str | None = None) -> None:
+        """Points as they come, before they are acknowledged, and why their results are lost, if the service says so."""
+        self.record(PointsStored(batch=batch, points=block, lost=lost))
 
     def close_batch(self, batch: int, asked: int, points: int, done: ScanDone | None, error: str | None) -> None:
         """How a batch ended."""

@@ -93,7 +93,7 @@ class _Player:
     """Feeds entries to a core."""
 
     def __init__(self, began: of.Began) -> None:
-        self.run = Replayed(began, Core(began.plan, began.capabilities, began.run))
+        self.run = Replayed(began, Core(began.plan, began.capabilities, began.run, began.answers))
         self._answers: dict[int, of.Answered] = {}
 
     @property

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from protocols.records import file_header
+from protocols.records import FORMAT_VERSION, file_header
 
 
 class RecordFile:
@@ -20,19 +20,22 @@ class RecordFile:
         new: begin it, with a record of the number `first`; else go on behind the last byte.
         first: number of the first record of a new file.
         sync: whether what is written must be on disk.
+        version: of the payloads of a new file.
 
     Raises:
         OSError: it cannot be opened, or begun.
     """
 
-    def __init__(self, path: Path, *, new: bool, first: int = 0, sync: bool = True) -> None:
+    def __init__(
+        self, path: Path, *, new: bool, first: int = 0, sync: bool = True, version: int = FORMAT_VERSION
+    ) -> None:
         self.path, self._sync = path, sync
         flags = os.O_RDWR | (os.O_CREAT | os.O_EXCL if new else 0) | _BINARY
         self._descriptor = os.open(path, flags, 0o644)
         self.end = os.lseek(self._descriptor, 0, os.SEEK_END)
         if new:
             try:
-                self.write(file_header(first))
+                self.write(file_header(first, version))
                 sync_folder(path.parent)
             except OSError:
                 self.close()

@@ -17,6 +17,7 @@ import google_crc32c
 SIGNATURE: Final = b"\x89grainloop journal\r\n\x1a\n"
 """How a journal begins; like that of PNG it shows when a transfer took the file for text."""
 FORMAT_VERSION: Final = 1
+"""Of files whose payloads have no version of their own."""
 MARK: Final = b"\xa5GLR"
 MAX_PAYLOAD_BYTES: Final = 2**31
 """No record is longer; a length beyond it is damage."""
@@ -61,13 +62,13 @@ class Damage:
     at_end: bool
 
 
-def file_header(first: int) -> bytes:
-    """How a file begins whose first record has the number `first`."""
-    return SIGNATURE + _HEADER.pack(FORMAT_VERSION, first % _NUMBERS)
+def file_header(first: int, version: int = FORMAT_VERSION) -> bytes:
+    """How a file begins whose first record has the number `first`, and whose payloads have that version."""
+    return SIGNATURE + _HEADER.pack(version, first % _NUMBERS)
 
 
-def read_header(data: bytes | memoryview) -> tuple[int, int]:
-    """Format version and number of the first record.
+def read_header(data: bytes | memoryview, newest: int = FORMAT_VERSION) -> tuple[int, int]:
+    """Format version and number of the first record; versions up to the `newest` can be read.
 
     Raises:
         NoJournal: too short, another kind of file, or of a newer format.
@@ -77,8 +78,8 @@ def read_header(data: bytes | memoryview) -> tuple[int, int]:
     if len(data) < HEADER_BYTES:
         raise NoJournal("it ends within its header")
     version, first = _HEADER.unpack_from(data, len(SIGNATURE))
-    if not 1 <= version <= FORMAT_VERSION:
-        raise NoJournal(f"it has format {version}, and up to {FORMAT_VERSION} can be read")
+    if not 1 <= version <= newest:
+        raise NoJournal(f"it has format {version}, and up to {newest} can be read")
     return version, first
 
 

@@ -8,11 +8,11 @@ version of their own, that of the file, since journals outlive protocols.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field
 
-from protocols.arrays import ByteList, FloatList
+from protocols.arrays import ByteList, ByteMap, FloatList
 from protocols.capabilities import Capabilities
 from protocols.codec import validator
 from protocols.messages import Proposals, Reconstruction, RunEvent, ScanDone, ScanRequest, Sync
@@ -21,9 +21,17 @@ from protocols.plan import RunPlan
 from protocols.states import FinishReason
 from protocols.values import LightImages, PointBlock, Value
 
+VERSION: Final = 2
+"""Of these entries, in the header of each file. Version 1 knows no `sync`, `answers` and `lost`: it reads as unset."""
+
 
 class Began(Value):
-    """A run began; `sync`: when its records are on disk."""
+    """A run began.
+
+    Attributes:
+        sync: when its records are on disk.
+        answers: (h, w) how often each pixel could be measured, in a run on the points of another; else nothing.
+    """
 
     kind: Literal["began"] = "began"
     run: str
@@ -32,6 +40,7 @@ class Began(Value):
     capabilities: Capabilities
     software: dict[str, str]
     sync: Sync = Sync.ALWAYS
+    answers: ByteMap | None = None
 
 
 class Resumed(Value):
@@ -115,11 +124,16 @@ class Decided(Value):
 
 
 class PointsStored(Value):
-    """Points as they came; acknowledged after this is on disk."""
+    """Points as they came; acknowledged after this is on disk.
+
+    Attributes:
+        lost: why they failed, where it is the service that says so: exposed, but their results are lost.
+    """
 
     kind: Literal["points"] = "points"
     batch: int
     points: PointBlock
+    lost: str | None = None
 
 
 class BatchClosed(Value):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from controller.journal.entries import read_entry
+from controller.journal.entries import VERSION, read_entry
 from protocols.errors import BadInput, GrainloopError
 from protocols.records import (
     HEADER_BYTES,
@@ -39,11 +39,19 @@ class Found:
 
 @dataclass(frozen=True)
 class Tail:
-    """How a file of a journal ends: offset behind its last whole record, its size, number of the record to come."""
+    """How a file of a journal ends.
+
+    Attributes:
+        end: offset behind its last whole record.
+        size: of the file.
+        next_number: of the record to come.
+        version: of its entries.
+    """
 
     end: int
     size: int
     next_number: int
+    version: int
 
 
 def journal_files(folder: Path) -> list[Path]:
@@ -99,13 +107,14 @@ def read_tail(path: Path) -> Tail:
         OSError: it cannot be read.
     """
     data = path.read_bytes()
-    end, number = HEADER_BYTES, _checked_header(path, data)
+    version, number = _checked_header(path, data)
+    end = HEADER_BYTES
     for found in read_records(data):
         if isinstance(found, Record):
             end, number = found.end, found.number + 1
         elif not found.at_end:
             raise BadInput(f"{_told(path, found)} Run `grainloop repair` first.", field="session", value=path)
-    return Tail(end, len(data), number)
+    return Tail(end, len(data), number, version)
 
 
 def _records_of(path: Path, expected: int) -> Iterator[Record | Damage]:
@@ -121,9 +130,10 @@ def _records_of(path: Path, expected: int) -> Iterator[Record | Damage]:
     yield from read_records(data)
 
 
-def _checked_header(path: Path, data: bytes) -> int:
+def _checked_header(path: Path, data: bytes) -> tuple[int, int]:
+    """Version and number of the first record."""
     try:
-        return read_header(data)[1]
+        return read_header(data, VERSION)
     except NoJournal as error:
         raise BadInput(f"{path} is no journal that can be read: {error}.", field="session", value=path) from error
 

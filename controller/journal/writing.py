@@ -12,8 +12,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from controller.journal.entries import entry_bytes
-from controller.journal.reading import journal_files, read_tail
+from controller.journal.entries import VERSION, entry_bytes
+from controller.journal.reading import Tail, journal_files, read_tail
 from protocols.errors import BadInput, ErrorCode, GrainloopError
 from protocols.messages import Sync
 from protocols.record_file import RecordFile, cut
@@ -42,8 +42,9 @@ class Journal:
     def __init__(self, folder: Path, sync: Sync = Sync.ALWAYS) -> None:
         """Begin a journal in an empty folder, or go on with the one that is there.
 
-        What a writer left behind that died in the middle of a record is moved to a file beside it. `sync` says when
-        records must be on disk: before `append` returns, or whenever the operating system likes.
+        What a writer left behind that died in the middle of a record is moved to a file beside it; behind a file of an
+        older version a new one begins. `sync` says when records must be on disk: before `append` returns, or whenever
+        the operating system likes.
 
         Raises:
             BadInput: the folder cannot be written, another process writes the journal, or it is damaged elsewhere.
@@ -53,8 +54,11 @@ class Journal:
         self._file: RecordFile | None = None
         try:
             files = _begun(journal_files(folder))
-            self.next_number = _mend_tail(files[-1]) if files else 0
-            self._open(files[-1] if files else folder / f"000{SUFFIX}", new=not files)
+            tail = _mend_tail(files[-1]) if files else None
+            self.next_number = 0 if tail is None else tail.next_number
+            self._open(files[-1] if files else folder / f"000{SUFFIX}", new=tail is None)
+            if tail is not None and tail.version < VERSION:
+                self.rotate()
         except OSError as error:
             self.close()
             message = f"The journal in {folder} cannot be written: {error.strerror or error}."
@@ -108,7 +112,7 @@ class Journal:
 
     def _open(self, path: Path, *, new: bool) -> None:
         self._path = path
-        self._file = RecordFile(path, new=new, first=self.next_number, sync=self._sync is Sync.ALWAYS)
+        self._file = RecordFile(path, new=new, first=self.next_number, sync=self._sync is Sync.ALWAYS, version=VERSION)
 
 
 def _locked(folder: Path) -> FileLock:
@@ -132,8 +136,8 @@ def _begun(files: list[Path]) -> list[Path]:
     return files
 
 
-def _mend_tail(path: Path) -> int:
-    """Move a torn tail to a file beside the journal; returns the number of the next record."""
+def _mend_tail(path: Path) -> Tail:
+    """Move a torn tail to a file beside the journal; returns how the file ended."""
     tail = read_tail(path)
     if tail.end < tail.size:
         data = path.read_bytes()[tail.end :]
@@ -142,4 +146,4 @@ def _mend_tail(path: Path) -> int:
             beside.flush()
             os.fsync(beside.fileno())
         cut(path, tail.end)
-    return tail.next_number
+    return tail

@@ -1,4 +1,4 @@
-"""Sessions recorded by earlier versions, kept as they were written: read, decided again, and made again from the journal.
+"""Sessions recorded by earlier versions, kept as they were written: read, decided again, made again from the journal.
 
 `samples/vN` is a run of 72 points on 30 × 30 px of Ti-6Al-4V, recorded over sockets with the simulator by the first
 grainloop whose journal had format N; the model chose 36 of the points. Its `session.h5` is gzipped.
@@ -15,13 +15,15 @@ import h5py
 import numpy as np
 import pytest
 
-from controller.journal.entries import Answered, Decided, Ended, entry_bytes, read_entry
+from controller.journal.entries import VERSION, Answered, Decided, Ended, PointsStored, entry_bytes, read_entry
 from controller.journal.reading import journal_files, read_journal
 from controller.journal.view import repair
+from controller.journal.writing import Journal
 from controller.recording import JOURNAL_NAME, SESSION_NAME
 from controller.replay import replay
 from controller.session_reader import load_session
-from protocols.records import Record, read_header, read_records
+from protocols.errors import BadInput
+from protocols.records import SIGNATURE, Record, read_header, read_records
 from protocols.states import FinishReason
 
 SAMPLES = Path(__file__).parent / "samples"
@@ -66,7 +68,7 @@ def content(file: Path) -> dict[str, Any]:
 
 def test_a_sample_is_of_the_version_that_it_is_said_to_be(version: int, sample: Path) -> None:
     (file,) = journal_files(sample / JOURNAL_NAME)
-    assert read_header(file.read_bytes()) == (version, 0)
+    assert read_header(file.read_bytes(), VERSION) == (version, 0)
     with h5py.File(sample / SESSION_NAME) as session:
         assert session.attrs["format_version"] == SESSION_VERSIONS[version]
 
@@ -119,3 +121,30 @@ def test_the_session_file_of_a_sample_can_be_read(sample: Path) -> None:
     assert (session.finish_reason, len(session.decisions), len(session.batches)) == ("completed", 8, 8)
     assert session.light is not None
     assert session.light.images.shape == (6, 30, 30)
+
+
+def test_whoever_goes_on_with_an_older_journal_begins_a_new_file(sample: Path, version: int) -> None:
+    """So that a file holds what its header says, and an older grainloop refuses it instead of failing within it."""
+    (file,) = journal_files(sample / JOURNAL_NAME)
+    before, entries = file.read_bytes(), read_journal(sample / JOURNAL_NAME).entries
+    newest = next(entry for entry in reversed(entries) if isinstance(entry, PointsStored))
+    more = newest.model_copy(update={"lost": "exposed, result lost"})
+    journal = Journal(sample / JOURNAL_NAME)
+    assert journal.append(more) == len(entries)
+    journal.close()
+    found = read_journal(sample / JOURNAL_NAME)
+    assert (found.damage, found.entries) == ((), (*entries, more))
+    assert file.read_bytes() == before or version == VERSION
+    assert [read_header(one.read_bytes(), VERSION) for one in journal_files(sample / JOURNAL_NAME)][-1] == (
+        VERSION,
+        0 if version == VERSION else len(entries),
+    )
+
+
+def test_a_newer_journal_is_refused_by_name(sample: Path) -> None:
+    (file,) = journal_files(sample / JOURNAL_NAME)
+    data = bytearray(file.read_bytes())
+    data[len(SIGNATURE)] = VERSION + 1
+    file.write_bytes(bytes(data))
+    with pytest.raises(BadInput, match=f"it has format {VERSION + 1}, and up to {VERSION} can be read"):
+        read_journal(sample / JOURNAL_NAME)
