@@ -46,6 +46,8 @@ LAUE_GROUP = "6/mmm"
 POLICIES = (DEFAULT_POLICY, "lookahead", "entropy", "boundary", "segments", "grid", "bluenoise", "random")
 STATIC = "static grid"
 """Everything on one regular grid, reconstructed once."""
+ORACLE = "oracle"
+"""A policy that knows which pixels are wrong; `benchmarks.oracle` lets it play."""
 CLASSICAL = ("nn", "pl_watershed", "pl_candidates")
 BUDGETS = (0.03, 0.05, 0.10)
 STATIC_BUDGETS = (0.01, 0.02, 0.03, 0.05, 0.075, 0.10, 0.15, 0.20, 0.25, 0.35, 0.50)

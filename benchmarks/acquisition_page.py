@@ -1,4 +1,4 @@
-"""The page and the pictures of docs/results/acquisition.md, from what `acquisition` and `gpcam_rival` measured.
+"""The page and the pictures of docs/results/acquisition.md, made of what others here measured.
 
 python -m benchmarks.acquisition_page
 """
@@ -10,6 +10,7 @@ from pathlib import Path
 
 from benchmarks.acquired import text
 from benchmarks.acquired.against_grid import batches, never_worse, violations
+from benchmarks.acquired.ceiling import ceiling
 from benchmarks.acquired.cells import MAPS, SHORT, cell, of, percent, told
 from benchmarks.acquired.figures import CONTENDERS, OF_POLICIES, curves
 from benchmarks.acquired.needed import needed, quarter
@@ -61,6 +62,8 @@ def page(rows: Rows) -> str:
         f"## Points needed for the same map\n\n{text.NEEDED}",
         needed(rows),
         quarter(rows),
+        text.CEILING,
+        ceiling(rows),
         f"## Never worse than a grid?\n\n{text.NEVER_WORSE}",
         never_worse(rows, Light.SIMULATE),
         text.LIGHT,

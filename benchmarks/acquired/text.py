@@ -12,8 +12,9 @@ off by more than 5°, in %, as mean ± standard deviation over seeds, with their
 images and the choices of the policies; the two real maps never change. They were used neither for training nor to
 choose the policy; that was done on synthetic specimens.
 
-`python -m benchmarks.acquisition` measures what is missing, `python -m benchmarks.gpcam_rival` lets gpCAM play, and
-`python -m benchmarks.acquisition_page` makes this page.
+`python -m benchmarks.acquisition` measures what is missing, `python -m benchmarks.gpcam_rival` lets gpCAM play,
+`python -m benchmarks.oracle` a policy that knows the truth, and `python -m benchmarks.acquisition_page` makes this
+page.
 """
 TARGETS = """\
 *Prototype* is what was known to be possible before this package was written; *FAST* is Fast Autonomous Scanning
@@ -28,6 +29,14 @@ for the right points. *gpCAM, own* is the best of its two acquisition functions 
 neighbour. `>` means that it had not got there where it was played no further: grids to 50 % of the pixels, gpCAM to
 10 %.
 """
+CEILING = """\
+### What could be gained at all
+
+The same runs by an *oracle*, which knows which pixels of the latest map are wrong and asks where most of them are, by
+the same rules: same first pass, same batches, decisions that do not know the newest batch. *Of the way* is how much of
+its gain over the static grid the default policy reaches without knowing; the last column is how many times fewer points
+the oracle itself needs than the best static pattern.
+"""
 NEVER_WORSE = """\
 Wrong pixels of the default policy against those of the static grid of the same budget and reconstruction, in percent
 of the latter: −50 is half as many. ± is the standard error over pairs of the same seed; bold is worse than the grid by
@@ -39,8 +48,8 @@ so that both runs are the same to the last point. The grid then is the same for 
 """
 BATCHES = """\
 Size of batches, on unseen synthetic specimens of 64 × 64 px, where decisions on every single point can be played. 1 %
-of such a map are 41 points, 20 of them a first grid. Batches of one point, budgets of 20 and 50 %, and PL of another
-section were played on one specimen only (no ±):
+of such a map are 41 points: too few to choose, all of them are the grid, and so are all 82 of 2 % without PL. Batches
+of one point, budgets of 20 and 50 %, and PL of another section were played on fewer specimens (no ± where on one):
 """
 POLICIES = """\
 The same runs by each policy. All of them have the same first pass and reconstruction; what
