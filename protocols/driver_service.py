@@ -49,6 +49,8 @@ from protocols.messages import (
     Withdraw,
     Withdrawn,
 )
+from protocols.observability import NO_METRICS, Metrics, bind, get_logger
+from protocols.observability.metrics import BATCH, EXPOSED
 from protocols.security.access import Access
 from protocols.values import LightImages
 from protocols.version import grainloop_version
@@ -69,11 +71,19 @@ class DriverService:
         driver: the instrument; it stays parked whenever no scan runs.
         spool: folder that keeps what was exposed, for when the service is started again; without it only memory does.
         dead_man_s: a scan whose callers have been silent for so long is stopped and the beam blanked; 0 for never.
+        metrics: told of points, batches and requests.
     """
 
-    def __init__(self, driver: InstrumentDriver, spool: Path | None = None, dead_man_s: float = DEAD_MAN_S) -> None:
+    def __init__(
+        self,
+        driver: InstrumentDriver,
+        spool: Path | None = None,
+        dead_man_s: float = DEAD_MAN_S,
+        metrics: Metrics = NO_METRICS,
+    ) -> None:
         self._driver = require_driver(driver, type(driver).__name__)
         self._spool_folder, self._dead_man_s = spool, dead_man_s
+        self._metrics, self._log = metrics, get_logger(service=SERVICE)
         self._ledger = Ledger()
         self._measuring = Measuring(self._driver)
         self._scans = Scans(self._measure, DeadMan(dead_man_s))
@@ -91,6 +101,7 @@ class DriverService:
                 Park: self._park,
             },
             limits=REQUEST_LIMITS,
+            metrics=metrics,
         )
 
     @property
@@ -177,9 +188,11 @@ class DriverService:
         simulated = self._driver.capabilities.simulated
         seconds = declared.seconds_per_image * len(stack) if simulated else elapsed
         self._measuring.light_s += seconds
+        self._log.info("PL taken", images=len(stack), seconds=round(elapsed, 6))
         return LightTaken(section=request.section, light=light, seconds=seconds)
 
     async def _scan(self, request: ScanRequest, call: Call) -> ScanDone:
+        bind(run=request.run, section=request.section, batch=request.batch)
         check_scan(request, self._driver.capabilities)
         batch = self._ledger.claim(request, self._scans.batches)
         with self._busy(call):
@@ -188,7 +201,15 @@ class DriverService:
     def _measure(self, batch: Batch, go_on: Callable[[], object], tell: Callable[[], object]) -> ScanDone:
         """In the worker thread, where nothing else is exposed meanwhile."""
         self._ledger.tidy(batch.request.run)
-        return self._measuring.measure(batch, go_on, tell)
+        before, began_s = _told(batch), time.monotonic()
+        try:
+            return self._measuring.measure(batch, go_on, tell)
+        finally:
+            points, seconds = _told(batch) - before, time.monotonic() - began_s
+            self._metrics.add(EXPOSED, points)
+            self._metrics.observe(BATCH, seconds)
+            asked = len(batch.request.point_id)
+            self._log.info("batch measured", points=points, asked=asked, seconds=round(seconds, 6))
 
     async def _withdraw(self, request: Withdraw, _call: Call) -> Withdrawn:
         wanted = (request.run, request.section, request.batch)
@@ -210,6 +231,10 @@ class DriverService:
             yield
         finally:
             self._calls.remove(call)
+
+
+def _told(batch: Batch) -> int:
+    return sum(len(message.points) for message in batch.told)
 
 
 def _images(stack: NDArray[np.float32], request: LightRequest, declared: LightCapabilities) -> LightImages:

@@ -40,6 +40,8 @@ from protocols.messages import (
     SectionClosed,
     SectionOpened,
 )
+from protocols.observability import NO_METRICS, Metrics, bind, get_logger
+from protocols.observability.metrics import MODEL
 from protocols.security import Access
 from protocols.version import grainloop_version
 
@@ -54,10 +56,12 @@ class ModelService:
 
     Args:
         memory_bytes: for all sections together.
+        metrics: told of requests and how long they took.
     """
 
-    def __init__(self, memory_bytes: int = MEMORY_BYTES) -> None:
+    def __init__(self, memory_bytes: int = MEMORY_BYTES, metrics: Metrics = NO_METRICS) -> None:
         self._sections = Sections(memory_bytes)
+        self._metrics, self._log = metrics, get_logger(service=SERVICE)
         self.service = Service(
             SERVICE,
             ModelRequest,
@@ -68,6 +72,7 @@ class ModelService:
                 ReconstructRequest: self._reconstruct,
                 CloseSection: self._close,
             },
+            metrics=metrics,
         )
 
     @property
@@ -113,15 +118,20 @@ class ModelService:
         )
 
     async def _open(self, request: OpenSection, call: Call) -> SectionOpened:
+        bind(run=request.section_key)
         self._sections.require_room(request)
         section = await self._turns.do(call.peer, lambda: prepare(request))
         self._sections.put(section)
+        usable = section.features is not None
+        self._log.info("section opened", shape_px=request.grid.shape_px, light_usable=usable, held=len(self._sections))
         return SectionOpened(
             section_key=request.section_key, light_usable=section.features is not None, notes=section.notes
         )
 
     async def _reconstruct(self, request: ReconstructRequest, call: Call) -> Reconstruction:
+        bind(run=request.section_key)
         section = self._sections.get(request.section_key)
+        began_s = asyncio.get_running_loop().time()
         self._sections.require_room(section.declared, request.n_samples)
 
         def work() -> Reconstruction:
@@ -129,7 +139,12 @@ class ModelService:
                 raise Cancelled("The reconstruction was withdrawn before its turn came.")
             return reconstruct(section, request, _reporter(call), lambda: bool(call.cancelled))
 
-        return await self._turns.do(call.peer, work)
+        answer = await self._turns.do(call.peer, work)
+        seconds = asyncio.get_running_loop().time() - began_s
+        self._metrics.observe(MODEL, seconds)
+        figures = {"method": answer.method, "predicted_wrong": answer.predicted_wrong, "work_s": answer.seconds}
+        self._log.info("question answered", points=len(request.points), seconds=round(seconds, 6), **figures)
+        return answer
 
     async def _close(self, request: CloseSection, _call: Call) -> SectionClosed:
         self._sections.drop(request.section_key)
@@ -160,6 +175,7 @@ async def run_model_service(
     ready: Callable[[], object] | None = None,
     stop: asyncio.Event | None = None,
     access: Access | None = None,
+    metrics: Metrics = NO_METRICS,
 ) -> None:
     """Serve the model at `endpoint` until `stop` is set; `ready` is called once requests are accepted."""
-    await ModelService().run(endpoint, ready=ready, stop=stop, access=access)
+    await ModelService(metrics=metrics).run(endpoint, ready=ready, stop=stop, access=access)

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple, TypeVar
 
+from protocols.observability import in_context
+
 T = TypeVar("T")
 
 
@@ -34,7 +36,7 @@ class Turns:
     async def do(self, caller: bytes, work: Callable[[], T]) -> T:
         """Run `work` in the thread when it is the caller's turn; what it returns or raises."""
         result: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._waiting.setdefault(caller, deque()).append(_Job(work, result))
+        self._waiting.setdefault(caller, deque()).append(_Job(in_context(work), result))
         self._next()
         return await result
 

@@ -7,23 +7,21 @@ may do once it is in is checked per message, elsewhere.
 
 from __future__ import annotations
 
-import time
 from typing import Final
 
-import structlog
 import zmq
 from zmq.utils import z85
 
 from protocols.aio.port import Port
 from protocols.errors import Unavailable
 from protocols.frames import Frame
+from protocols.observability import NO_METRICS, Metrics, Seldom, get_logger
+from protocols.observability.metrics import REFUSED
 from protocols.security.access import ZAP_DOMAIN, Access
 
 ADDRESS: Final = "inproc://zeromq.zap.01"
 VERSION: Final = b"1.0"
 KEY_BYTES: Final = 32
-TELL_EVERY_S: Final = 1.0
-"""Refused keys are logged no more often than this, so that strangers cannot fill the disk."""
 
 
 class Authenticator:
@@ -33,15 +31,22 @@ class Authenticator:
         context: of the sockets that are guarded.
         access: whose keys get in.
         service: name in logs and errors.
+        metrics: told how many keys were refused.
 
     Raises:
         Unavailable: it cannot be started; the service must not be either.
     """
 
-    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], access: Access, service: str) -> None:
-        self._access = access
-        self._log = structlog.get_logger(service=service)
-        self._told_at, self._untold = -TELL_EVERY_S, 0
+    def __init__(
+        self,
+        context: zmq.Context[zmq.Socket[bytes]],
+        access: Access,
+        service: str,
+        metrics: Metrics = NO_METRICS,
+    ) -> None:
+        self._access, self._metrics = access, metrics
+        log = get_logger(service=service)
+        self._tell_refused, self._tell_let_in = Seldom(log.warning), Seldom(log.info)
         self._port = Port(context, zmq.REP, self._asked)
         try:
             self._port.socket.bind(ADDRESS)
@@ -63,20 +68,15 @@ class Authenticator:
     def _answer(self, question: list[bytes]) -> list[Frame]:
         request_id = question[1] if len(question) > 1 else b""
         key = _key(question)
-        if key is not None and self._access.allowed.caller(key).role is not None:
+        if key is not None and (caller := self._access.allowed.caller(key)).role is not None:
+            self._tell_let_in("let a key in", caller=caller.name, role=caller.role)
             return [VERSION, request_id, b"200", b"OK", key.encode(), b""]
-        self._tell(key, question[3] if len(question) > 3 else b"?")
+        self._metrics.add(REFUSED, 1, "unknown_key")
+        address = question[3] if len(question) > 3 else b"?"
+        self._tell_refused("refused a key", key=key, address=address.decode(errors="replace"))
         if self._access.allowed.broken is not None:
             return [VERSION, request_id, b"500", b"list of keys cannot be used", b"", b""]
         return [VERSION, request_id, b"400", b"unknown key", b"", b""]
-
-    def _tell(self, key: str | None, address: bytes) -> None:
-        now = time.monotonic()
-        if now - self._told_at < TELL_EVERY_S:
-            self._untold += 1
-            return
-        others, self._told_at, self._untold = self._untold, now, 0
-        self._log.warning("refused a key", key=key, address=address.decode(errors="replace"), others_untold=others)
 
 
 def _key(question: list[bytes]) -> str | None:

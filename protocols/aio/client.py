@@ -14,6 +14,7 @@ import zmq
 
 from protocols.aio.connection import Connection, monitored
 from protocols.aio.port import Port
+from protocols.aio.telling import AskingLog
 from protocols.aio.timer import Timer
 from protocols.endpoints import require_near
 from protocols.errors import GrainloopError, Unavailable
@@ -90,6 +91,7 @@ class Client:
         self._credentials = credentials
         self._peer = f"The {service} service at {endpoint}"
         self._connection = Connection(self._peer, credentials)
+        self._telling = AskingLog(service, endpoint)
         self._waiting: dict[str, _Waiting] = {}
         self._open = False
         self._refused: GrainloopError | None = None
@@ -154,17 +156,23 @@ class Client:
         if self._refused is not None:
             raise self._refused
         request_id, actions = self._core.request(message, deadline_s)
+        kind, began_s = str(getattr(message, "kind", "?")), asyncio.get_running_loop().time()
         self._waiting[request_id] = waiting = _Waiting(on_progress)
         try:
             self._do(actions)
             self._timer.plan()
-            return await waiting.outcome
+            reply = await waiting.outcome
+        except GrainloopError as error:
+            self._telling.unanswered(kind, request_id, asyncio.get_running_loop().time() - began_s, error)
+            raise
         except asyncio.CancelledError:
             await self._wind_down(request_id, waiting)
             raise
         finally:
             del self._waiting[request_id]
             self._do(self._core.abandon(request_id))
+        self._telling.answered(kind, request_id, asyncio.get_running_loop().time() - began_s)
+        return reply
 
     async def _wind_down(self, request_id: str, waiting: _Waiting) -> None:
         """Tell the service to stop, and listen until it has, for a while."""
@@ -185,9 +193,12 @@ class Client:
 
     def _disconnected(self, event: list[Frame]) -> None:
         self._port.read_all()
-        found = self._connection.heard(event)
+        stood, found = self._connection.stands, self._connection.heard(event)
+        if self._connection.stands and not stood:
+            self._telling.connected()
         if found is None:
             return
+        self._telling.lost(found.sentence)
         if found.final:
             self._refused = found.error(found.sentence, field="keys")
         self._do(self._core.lost(found.sentence, found.error))

@@ -46,15 +46,20 @@ class Connection:
     Args:
         peer: the service and its endpoint, as sentences name it.
         credentials: how this side proves itself.
+
+    Attributes:
+        stands: whether messages go to and fro.
     """
 
     def __init__(self, peer: str, credentials: Credentials | None) -> None:
         self._peer, self._credentials = peer, credentials
         self._broken_off = 0
+        self.stands = False
 
     def heard(self, event: list[Frame]) -> Break | None:
         """What an event of libzmq's monitor means for the open requests; None if nothing."""
         number, value = _HEAD.unpack(bytes(event[0]))
+        self.stands = number == zmq.EVENT_HANDSHAKE_SUCCEEDED
         match number:
             case zmq.EVENT_HANDSHAKE_SUCCEEDED:
                 self._broken_off = 0

@@ -13,16 +13,17 @@ from functools import partial
 from typing import Any
 from uuid import uuid4
 
-import structlog
 import zmq
 
 from protocols.aio.authenticator import Authenticator
 from protocols.aio.call import Call
 from protocols.aio.port import Port
+from protocols.aio.telling import Telling, kind_of
 from protocols.aio.timer import Timer
 from protocols.endpoints import answers_on_ipc, port_of, require_endpoint, require_local
 from protocols.errors import Cancelled, ErrorCode, GrainloopError, Unavailable, UnknownKind
 from protocols.frames import LIMITS, Frame, Limits
+from protocols.observability import NO_METRICS, Metrics, about
 from protocols.rpc.heartbeat import SERVER_HEARTBEAT, Heartbeat
 from protocols.rpc.rate import Rate
 from protocols.rpc.server import ServerCore, permit_all
@@ -47,6 +48,7 @@ class Service:
         max_open: open requests that one caller may have.
         limits: of what is sent to it.
         rate: of messages of one caller.
+        metrics: told how many requests are open, refused and failed.
     """
 
     def __init__(
@@ -59,6 +61,7 @@ class Service:
         heartbeat: Heartbeat = SERVER_HEARTBEAT,
         limits: Limits = LIMITS,
         rate: Rate | None = None,
+        metrics: Metrics = NO_METRICS,
     ) -> None:
         self.name = name
         self.endpoint: str | None = None
@@ -68,6 +71,7 @@ class Service:
         self._heartbeat = heartbeat
         self._limits = limits
         self._rate = Rate() if rate is None else rate
+        self._metrics = metrics
 
     async def run(
         self,
@@ -90,14 +94,17 @@ class Service:
             NotPermitted: other machines could reach the endpoint, and there is no `access`.
         """
         (require_local if access is None else require_endpoint)(endpoint, self.name)
-        running = _Running(self._core(access), self._handlers, access)
+        running = _Running(self._core(access), self._handlers, access, self._metrics)
         try:
             self.endpoint = running.bind(endpoint)
+            running.telling.started(self.endpoint, keys=access is not None)
             if ready is not None:
                 ready()
             await (stop or asyncio.Event()).wait()
         finally:
             await running.close()
+            if self.endpoint is not None:
+                running.telling.stopped(self.endpoint)
             self.endpoint = None
 
     def _core(self, access: Access | None) -> ServerCore:
@@ -116,12 +123,18 @@ class Service:
 class _Running:
     """One run of a service: socket, core, and a task per open request."""
 
-    def __init__(self, core: ServerCore, handlers: Mapping[type[Value], Handler], access: Access | None = None) -> None:
-        self._core = core
+    def __init__(
+        self,
+        core: ServerCore,
+        handlers: Mapping[type[Value], Handler],
+        access: Access | None = None,
+        metrics: Metrics = NO_METRICS,
+    ) -> None:
+        self._core, self._metrics = core, metrics
         self._handlers = handlers
         self._access = access
         self._authenticator: Authenticator | None = None
-        self._log = structlog.get_logger(service=core.service)
+        self.telling = Telling(core.service, metrics)
         self._stopping = False
         self._calls: dict[RequestKey, Call] = {}
         self._tasks: dict[RequestKey, asyncio.Task[None]] = {}
@@ -144,7 +157,7 @@ class _Running:
 
     def _guard(self, access: Access) -> None:
         """Encrypt, and let nobody in without asking; whoever is asked must be there before the socket listens."""
-        self._authenticator = Authenticator(self._context, access, self._core.service)
+        self._authenticator = Authenticator(self._context, access, self._core.service, self._metrics)
         socket = self._port.socket
         socket.setsockopt(zmq.ZAP_DOMAIN, ZAP_DOMAIN)
         socket.setsockopt(zmq.ZAP_ENFORCE_DOMAIN, 1)
@@ -183,12 +196,14 @@ class _Running:
     def _do(self, actions: Sequence[ServerAction]) -> None:
         for action in actions:
             match action:
-                case SendTo(peer, frames):
+                case SendTo(peer, frames, refused):
                     self._port.send(frames, peer)
+                    if refused is not None:
+                        self.telling.refused(peer, refused)
                 case Serve():
                     self._start(action)
-                case Withdraw(key, reason, gone):
-                    self._log.info("request withdrawn", request=key.id, reason=reason.message)
+                case Withdraw(key, _, gone):
+                    self.telling.withdrawn(action)
                     self._calls[key].cancel(gone=gone)
                     self._port.wake()
 
@@ -202,8 +217,10 @@ class _Running:
         call = Call(work.key.id, now + left, send, work.key.peer, work.caller, silence_s)
         self._calls[work.key] = call
         self._timer.plan()
+        self.telling.opened(work, len(self._calls))
         name = f"{self._core.service}:{work.key.id}"
-        self._tasks[work.key] = asyncio.create_task(self._serve(work, call), name=name)
+        with about(request=work.key.id):
+            self._tasks[work.key] = asyncio.create_task(self._serve(work, call), name=name)
 
     async def _serve(self, work: Serve, call: Call) -> None:
         try:
@@ -215,6 +232,7 @@ class _Running:
             self._do(self._core.reply(work.key, reply))
         except GrainloopError as error:
             given_up = self._stopping and error.code is ErrorCode.CANCELLED
+            self.telling.failed(work, error)
             self._do(self._core.fail(work.key, self._stopped() if given_up else error))
         except asyncio.CancelledError:
             self._do(self._core.fail(work.key, self._stopped()))
@@ -223,6 +241,7 @@ class _Running:
             self._do(self._core.fail(work.key, *self._bug(work, error)))
         finally:
             del self._calls[work.key], self._tasks[work.key]
+            self.telling.closed(len(self._calls))
 
     def _handler(self, request: Value) -> Handler:
         try:
@@ -233,9 +252,8 @@ class _Running:
 
     def _bug(self, work: Serve, error: Exception) -> tuple[GrainloopError, str]:
         trace_id = uuid4().hex
-        kind = getattr(work.request, "kind", type(work.request).__name__)
-        self._log.error("handler failed", request=work.key.id, kind=kind, trace_id=trace_id, exc_info=error)
-        sentence = f"The {self._core.service} service failed on {kind}; its log tells more under {trace_id}."
+        self.telling.broke(work, error, trace_id)
+        sentence = f"The {self._core.service} service failed on {kind_of(work)}; its log tells more under {trace_id}."
         return GrainloopError(sentence), trace_id
 
     async def progress(self, key: RequestKey, message: Value) -> None:

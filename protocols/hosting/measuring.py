@@ -13,7 +13,6 @@ from collections.abc import Callable
 from typing import Final, TypeVar
 
 import numpy as np
-import structlog
 from numpy.typing import NDArray
 
 from protocols.capabilities import Capabilities
@@ -23,6 +22,7 @@ from protocols.hosting.batches import Batch
 from protocols.hosting.limits import check_block
 from protocols.hosting.spool_entries import Begun
 from protocols.messages import ScanDone
+from protocols.observability import get_logger
 from protocols.shapes import decode_pieces
 from protocols.values import PointBlock
 
@@ -126,7 +126,7 @@ class Measuring:
         except GrainloopError:
             raise
         except Exception as error:
-            structlog.get_logger(service="instrument").error("driver failed", step=step, exc_info=error)
+            get_logger(service="instrument").error("driver failed", step=step, exc_info=error)
             raise DeviceFailed(
                 f"{self._name} failed in {step}: {type(error).__name__}: {error}.", field=step, value=error
             ) from error

@@ -17,6 +17,7 @@ from protocols.hosting.batches import Batch
 from protocols.hosting.dead_man import DeadMan
 from protocols.hosting.worker import Worker
 from protocols.messages import ScanDone
+from protocols.observability import get_logger
 
 Measure = Callable[[Batch, Callable[[], object], Callable[[], object]], ScanDone]
 """`measure(batch, go_on, tell) -> done`, as `Measuring.measure`; runs in the worker thread."""
@@ -171,6 +172,7 @@ class Scans:
         while not self._dead_man.due(silence_s := scan.silence_s()):  # noqa: ASYNC110  # silence sets no event
             await asyncio.sleep(look_again_s(silence_s))
         scan.stopped = self._dead_man.sentence
+        get_logger(service="instrument").warning("dead-man timer ran out", silence_s=round(silence_s, 3))
 
 
 async def pass_on(batch: Batch, call: Call, sent: int) -> int:

@@ -12,7 +12,7 @@ from concurrent.futures import Future
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
-import structlog
+from protocols.observability import get_logger, in_context
 
 T = TypeVar("T")
 Job = tuple[Future[Any], Callable[[], Any]]
@@ -29,7 +29,7 @@ class Worker:
     def do(self, work: Callable[[], T]) -> asyncio.Future[T]:
         """Queue `work` now; awaiting the result gives what it returns or raises."""
         future: Future[T] = Future()
-        self._jobs.put((future, work))
+        self._jobs.put((future, in_context(work)))
         return asyncio.wrap_future(future)
 
     async def close(self, timeout_s: float) -> bool:
@@ -37,7 +37,9 @@ class Worker:
         self._jobs.put(None)
         await asyncio.to_thread(self._thread.join, timeout_s)
         if self._thread.is_alive():
-            structlog.get_logger().error("driver does not return; its thread is left behind", thread=self._thread.name)
+            get_logger(service="instrument").error(
+                "driver does not return; its thread is left behind", thread=self._thread.name
+            )
         return not self._thread.is_alive()
 
     def _run(self) -> None:

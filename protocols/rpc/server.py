@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from protocols.codec import validator
@@ -116,7 +116,7 @@ class ServerCore:
 
     def _too_fast(self, peer: bytes, frames: Sequence[Frame]) -> list[ServerAction]:
         error = Busy(f"{self.service} takes at most {self.rate.per_s:g} messages per second from one caller.")
-        return [self._error(RequestKey(peer, salvage_id(frames, self.limits) or UNKNOWN_ID), error)]
+        return [self._refuse(RequestKey(peer, salvage_id(frames, self.limits) or UNKNOWN_ID), error)]
 
     def _heard(self, peer: bytes, user: str, now: float) -> list[ServerAction]:
         """Note a sign of life; of another user it is none: connections choose their names, and may take an old one."""
@@ -133,7 +133,7 @@ class ServerCore:
         try:
             envelope = from_frames(frames, self.limits)
         except BadMessage as error:
-            return [self._error(RequestKey(peer, salvage_id(frames, self.limits) or UNKNOWN_ID), error)]
+            return [self._refuse(RequestKey(peer, salvage_id(frames, self.limits) or UNKNOWN_ID), error)]
         match envelope.kind:
             case EnvelopeKind.PING:
                 return [SendTo(peer, to_frames(Envelope(EnvelopeKind.PONG, envelope.id)))]
@@ -227,7 +227,7 @@ class ServerCore:
             request = self._validate(envelope.body)
             caller = self.permit(user, request)
         except GrainloopError as error:
-            return [self._error(key, error)]
+            return [self._refuse(key, error)]
         now = self.clock()
         deadline = None if envelope.deadline_s is None else now + envelope.deadline_s
         self._open[key] = _Open(who, user, request, deadline)
@@ -264,6 +264,9 @@ class ServerCore:
             self._closed.popitem(last=False)
         if not any(other.peer == key.peer for other in self._open):
             self._peers.pop(key.peer, None)
+
+    def _refuse(self, key: RequestKey, error: GrainloopError) -> SendTo:
+        return replace(self._error(key, error), refused=error)
 
     def _error(self, key: RequestKey, error: GrainloopError, trace_id: str | None = None) -> SendTo:
         full = error.envelope(self.service, trace_id)

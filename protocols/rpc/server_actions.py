@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from protocols.errors import GrainloopError
@@ -20,10 +20,11 @@ class RequestKey(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class SendTo:
-    """Send these frames to this peer."""
+    """Send these frames to this peer; `refused` where they say that a message is not served, and why."""
 
     peer: bytes
     frames: list[Frame]
+    refused: GrainloopError | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

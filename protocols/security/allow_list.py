@@ -10,9 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-import structlog
-
 from protocols.errors import BadInput, GrainloopError
+from protocols.observability import get_logger
 from protocols.security.keys import is_key
 from protocols.security.private_files import read_private, replace_private
 from protocols.security.roles import Caller, Role
@@ -104,7 +103,7 @@ class AllowList:
         version = _version(self.path)
         if version == self._seen:
             return
-        log = structlog.get_logger(allow_list=str(self.path))
+        log = get_logger(allow_list=str(self.path))
         try:
             self._callers, self.broken = _by_key(read_allow_list(self.path)), None
             log.info("read the list of allowed keys", keys=len(self._callers))

@@ -223,7 +223,7 @@ async def test_health_is_a_real_answer_of_the_driver(bench, asker):
     assert bench.log == ["park"]
 
 
-async def test_an_unhealthy_driver_is_told(bench, asker, monkeypatch, capsys):
+async def test_an_unhealthy_driver_is_told(bench, asker, monkeypatch, caplog):
     def broken() -> None:
         raise OSError("no answer on COM3")
 
@@ -231,7 +231,7 @@ async def test_an_unhealthy_driver_is_told(bench, asker, monkeypatch, capsys):
     error = await refused(asker, CheckHealth())
     assert str(error) == "bench SEM failed in park: OSError: no answer on COM3."
     assert error.code is ErrorCode.DEVICE_FAILED
-    assert "no answer on COM3" in capsys.readouterr().out
+    assert "no answer on COM3" in caplog.text
     monkeypatch.undo()
     assert (await asker.ask(CheckHealth())).ok
 
@@ -416,7 +416,7 @@ FAULTY = {
 
 
 @pytest.mark.parametrize(("blocks", "sentence"), FAULTY.values(), ids=FAULTY.keys())
-async def test_a_faulty_scan_is_the_devices_fault(bench, asker, monkeypatch, capsys, blocks, sentence):
+async def test_a_faulty_scan_is_the_devices_fault(bench, asker, monkeypatch, blocks, sentence):
     monkeypatch.setattr(bench, "scan", lambda request: blocks)
     error = await refused(asker, scan(0, 3))
     assert error.code is ErrorCode.DEVICE_FAILED
@@ -434,7 +434,7 @@ IMAGES = {
 
 
 @pytest.mark.parametrize(("images", "sentence"), IMAGES.values(), ids=IMAGES.keys())
-async def test_faulty_images_are_the_devices_fault(bench, asker, monkeypatch, capsys, images, sentence):
+async def test_faulty_images_are_the_devices_fault(bench, asker, monkeypatch, images, sentence):
     monkeypatch.setattr(bench, "light", lambda section, angles_deg: images)
     error = await refused(asker, LightRequest(angles_deg=(0.0,)))
     assert error.code is ErrorCode.DEVICE_FAILED

@@ -223,18 +223,17 @@ async def test_a_typed_error_comes_through(handlers, asking):
     assert (caught.value.code, caught.value.field, caught.value.value) == (ErrorCode.DEVICE_FAILED, "stage", "3")
 
 
-async def test_a_bug_is_told_by_trace_id_alone_and_the_service_lives(asking, capsys):
+async def test_a_bug_is_told_by_trace_id_alone_and_the_service_lives(asking, caplog):
     with pytest.raises(RemoteError) as caught:
         await asking.request(Park(), deadline_s=10)
     assert caught.value.code is ErrorCode.INTERNAL
     assert "a bug" not in str(caught.value)
-    logged = capsys.readouterr().out
-    assert caught.value.trace_id in logged
-    assert "ZeroDivisionError" in logged
+    assert caught.value.trace_id in caplog.text
+    assert "ZeroDivisionError" in caplog.text
     assert (await asking.request(CheckHealth(), deadline_s=10)).ok
 
 
-async def test_a_handler_that_returns_nothing_is_a_bug(handlers, asking, capsys):
+async def test_a_handler_that_returns_nothing_is_a_bug(handlers, asking, caplog):
     async def nothing(_request: ScanRequest, _call: Call) -> Any:
         return None
 
@@ -242,7 +241,7 @@ async def test_a_handler_that_returns_nothing_is_a_bug(handlers, asking, capsys)
     with pytest.raises(RemoteError) as caught:
         await asking.request(scan(), deadline_s=10)
     assert caught.value.code is ErrorCode.INTERNAL
-    assert "returned NoneType" in capsys.readouterr().out
+    assert "returned NoneType" in caplog.text
 
 
 @pytest.mark.parametrize("request_", [Describe(), LightRequest()])

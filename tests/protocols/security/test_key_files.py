@@ -226,14 +226,14 @@ def spoil(what: str) -> Callable[[Path], object]:
 @pytest.mark.parametrize(
     "what", ["others can read it", "others can change it", "it is gone", "a line is wrong", "it is no text"]
 )
-def test_a_list_that_cannot_be_believed_allows_nobody(lab: Lab, what: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_list_that_cannot_be_believed_allows_nobody(lab: Lab, what: str, caplog: pytest.LogCaptureFixture) -> None:
     allowed, key = lab.access.allowed, lab.people["owner"].public
     assert allowed.caller(key).role is Role.OWNER
     text = lab.folder.allowed_path.read_text()
     spoil(what)(lab.folder.allowed_path)
     assert allowed.caller(key).role is None
     assert isinstance(allowed.broken, GrainloopError)
-    assert "so nobody is allowed" in capsys.readouterr().out
+    assert "so nobody is allowed" in caplog.text
     with pytest.raises(GrainloopError):
         AllowList(lab.folder.allowed_path)
     lab.folder.allowed_path.unlink(missing_ok=True)

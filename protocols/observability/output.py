@@ -1,0 +1,140 @@
+"""Where the log lines of this process go: stderr and files. The one place that sets it up; nothing is set up by import.
+
+On a terminal lines are readable, elsewhere they are JSON. Files hold JSON lines, are begun anew when they are full, and
+keep a few of their predecessors beside them as `.1`, `.2`, …, the newest first. A file that cannot be written is told
+of once, on stderr: nothing ever stops because its log does.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
+from typing import Final, TextIO
+
+from protocols.errors import BadInput
+from protocols.observability.lines import fields_of, readable, to_json
+from protocols.observability.logs import NAME
+
+LOG_NAME: Final = "service.log.jsonl"
+"""The log in the folder of a session."""
+MAX_BYTES: Final = 10 * 2**20
+KEPT_FILES: Final = 3
+LEVELS: Final = ("debug", "info", "warning", "error")
+
+
+@dataclass(frozen=True)
+class LogOptions:
+    """What an operator may choose.
+
+    Attributes:
+        level: least level of lines.
+        json: JSON on stderr; None for JSON unless it is a terminal.
+        file: also write there.
+    """
+
+    level: str = "info"
+    json: bool | None = None
+    file: Path | None = None
+
+
+class _JsonLines(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return to_json(fields_of(record))
+
+
+class _Readable(logging.Formatter):
+    def __init__(self, colour: bool) -> None:
+        super().__init__()
+        self._colour = colour
+
+    def format(self, record: logging.LogRecord) -> str:
+        return readable(fields_of(record), colour=self._colour)
+
+
+class LogFile(RotatingFileHandler):
+    """A file of JSON lines that begins with the first line."""
+
+    def __init__(self, path: Path, max_bytes: int = MAX_BYTES) -> None:
+        super().__init__(path, maxBytes=max_bytes, backupCount=KEPT_FILES, encoding="utf-8", delay=True)
+        self.setFormatter(_JsonLines())
+        self._failed = False
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  # the standard library's name
+        """Tell once."""
+        error = sys.exception()
+        if not self._failed and isinstance(error, OSError):
+            self._failed = True
+            reason = error.strerror or error
+            print(f"The log {self.baseFilename} cannot be written: {reason}.", file=sys.stderr)  # noqa: T201
+        elif not isinstance(error, OSError):
+            super().handleError(record)
+
+
+@contextmanager
+def logging_to(options: LogOptions, stream: TextIO | None = None) -> Generator[None]:
+    """Send lines to stderr (or `stream`), and to the file of the options, for as long as the context lasts.
+
+    Raises:
+        BadInput: the file cannot be written, or there is no such level.
+    """
+    if options.level not in LEVELS:
+        message = f"--log-level {options.level} cannot be used: give {', '.join(LEVELS)}."
+        raise BadInput(message, field="log-level", value=options.level)
+    out = sys.stderr if stream is None else stream
+    terminal = logging.StreamHandler(out)
+    terminal.setFormatter(_JsonLines() if _as_json(options, out) else _Readable(colour=out.isatty()))
+    handlers: list[logging.Handler] = [terminal]
+    if options.file is not None:
+        handlers.append(_checked(options.file))
+    ours = logging.getLogger(NAME)
+    before = ours.level
+    ours.setLevel(options.level.upper())
+    logging.captureWarnings(True)
+    try:
+        with _attached(*handlers):
+            yield
+    finally:
+        logging.captureWarnings(False)
+        ours.setLevel(before)
+
+
+@contextmanager
+def logging_beside(folder: Path) -> Generator[None]:
+    """Also keep a log in the folder of a session; it is begun when there is something to tell and a folder."""
+    with _attached(LogFile(folder / LOG_NAME)):
+        yield
+
+
+@contextmanager
+def _attached(*handlers: logging.Handler) -> Generator[None]:
+    """Lines of other packages (warnings and worse) come along, so the handlers are the root's."""
+    root = logging.getLogger()
+    for handler in handlers:
+        root.addHandler(handler)
+    try:
+        yield
+    finally:
+        for handler in handlers:
+            root.removeHandler(handler)
+            handler.close()
+
+
+def _as_json(options: LogOptions, stream: TextIO) -> bool:
+    return not stream.isatty() if options.json is None else options.json
+
+
+def _checked(path: Path) -> LogFile:
+    """The handler of a file that an operator named: a name that cannot be used is refused at once."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("ab"):
+            pass
+    except OSError as error:
+        message = f"The log {path} cannot be written: {error.strerror or error}."
+        raise BadInput(message, field="log-file", value=path) from error
+    return LogFile(path)
