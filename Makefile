@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint bench fuzz schemas clean
+.PHONY: demo test lint bench chaos fuzz schemas clean
 
 demo: $(READY)
 	$(BIN)/grainloop demo --out demo-output
@@ -20,6 +20,10 @@ lint: $(READY)
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks
+
+# Each process killed at forty random moments; 'make chaos REPORT=--report' keeps the table.
+chaos: $(READY)
+	$(BIN)/python -m tests.integration.chaos --moments 40 $(REPORT)
 
 # A million malformed messages, then a minute of junk on every port of the three services.
 fuzz: $(READY)
