@@ -24,6 +24,7 @@ from controller.standing import Standing
 from controller.thinking import Thinking
 from protocols.errors import BadMessage, Cancelled, DeviceFailed, ErrorCode, GrainloopError, OutOfLimits
 from protocols.messages import PointsMeasured, ScanDone, Stored, Withdraw, Withdrawn
+from protocols.observability import about as lines_about
 
 _SCAN_S = 600.0
 _SCAN_FACTOR = 20.0
@@ -76,14 +77,16 @@ class Batches:
     def send(self, batch: Batch, about: Mapping[str, Any]) -> None:
         """Store the decision, then send it."""
         self._session.add_decision(batch, about)
-        self.send_again(batch)
+        with lines_about(round=about.get("round")):
+            self.send_again(batch)
 
     def send_again(self, batch: Batch) -> None:
         """Send a batch whose decision is stored already, as one that was out when the controller died."""
         one = _Out(batch)
         if not (self._one_at_a_time and self._out):
             one.turn.set()
-        one.task = asyncio.create_task(self._scan(one))
+        with lines_about(batch=one.number):
+            one.task = asyncio.create_task(self._scan(one))
         self._out.append(one)
 
     def give_up(self, batch: Batch) -> None:

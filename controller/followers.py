@@ -14,6 +14,8 @@ from collections.abc import Awaitable, Callable, Generator
 
 from protocols.errors import Busy
 from protocols.messages import RunEvent
+from protocols.observability import NO_METRICS, Metrics
+from protocols.observability.metrics import EVENTS_DROPPED, FOLLOWERS_DROPPED
 
 ROOM = 256
 KEPT = 1024
@@ -25,15 +27,19 @@ class Follower:
 
     Args:
         earlier: events to begin with; they are there already and need no room.
+        metrics: told what was dropped.
     """
 
-    def __init__(self, earlier: list[RunEvent]) -> None:
+    def __init__(self, earlier: list[RunEvent], metrics: Metrics = NO_METRICS) -> None:
+        self._metrics = metrics
         self._earlier = deque(earlier)
         self._events = deque[RunEvent](maxlen=ROOM)
         self._news = asyncio.Event()
 
     def tell(self, event: RunEvent) -> None:
         """Keep an event for this follower; the oldest makes room."""
+        if len(self._events) == ROOM:
+            self._metrics.add(EVENTS_DROPPED)
         self._events.append(event)
         self._news.set()
 
@@ -59,6 +65,7 @@ class Follower:
         try:
             await asyncio.wait_for(send(event), PATIENCE_S)
         except TimeoutError:
+            self._metrics.add(FOLLOWERS_DROPPED)
             sentence = (
                 f"The follower took no event for {PATIENCE_S:g} s; follow again after event {event.sequence - 1}."
             )
@@ -68,7 +75,8 @@ class Follower:
 class Followers:
     """All followers of the runs of one controller, and the newest events."""
 
-    def __init__(self) -> None:
+    def __init__(self, metrics: Metrics = NO_METRICS) -> None:
+        self._metrics = metrics
         self._followers: set[Follower] = set()
         self._kept: deque[RunEvent] = deque(maxlen=KEPT)
 
@@ -91,7 +99,7 @@ class Followers:
     def follow(self, after: int | None) -> Generator[Follower]:
         """One more follower, who begins with the kept events after number `after`; without it with the newest alone."""
         since = self._kept[-1].sequence - 1 if after is None and self._kept else after or 0
-        follower = Follower([event for event in self._kept if event.sequence > since])
+        follower = Follower([event for event in self._kept if event.sequence > since], self._metrics)
         self._followers.add(follower)
         try:
             yield follower

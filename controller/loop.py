@@ -12,7 +12,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import structlog
 from numpy.typing import NDArray
 
 from controller.asking import Asks
@@ -24,6 +23,8 @@ from controller.standing import Standing
 from controller.thinking import Thinking
 from protocols.errors import GrainloopError
 from protocols.messages import Park, Reconstruction, RunCommand, RunEvent, RunFinished, Sync
+from protocols.observability import about as lines_about
+from protocols.observability import get_logger
 from protocols.plan import RunPlan
 from protocols.states import FinishReason, RunState, Trigger, move
 
@@ -198,7 +199,8 @@ class Run:
             self._no_more = BUDGET_SPENT if core.ledger.points_left == 0 else NOTHING_LEFT
             return
         ready.session.add_question(core.questions, len(question.points))
-        self._thinking = Thinking(ready.link.reconstruct(question), core.now_s, len(question.points))
+        with lines_about(round=core.rounds + 1, question=core.questions):
+            self._thinking = Thinking(ready.link.reconstruct(question), core.now_s, len(question.points))
 
     def _top_up(self, ready: Prepared) -> None:
         """Queue what is planned, then what fills in until the model has answered."""
@@ -317,7 +319,7 @@ class Run:
             return Trigger.DONE, FinishReason.COMPLETED, self._no_more
         if isinstance(error, GrainloopError):
             return Trigger.FAIL, FinishReason.FAILED, str(error)
-        structlog.get_logger(service="controller").error("run failed", exc_info=error)
+        get_logger(service="controller").error("run failed", exc_info=error)
         return Trigger.FAIL, FinishReason.FAILED, f"a fault in the controller ({type(error).__name__}: {error})"
 
     async def _make_safe(self, patience_s: float) -> None:

@@ -65,7 +65,7 @@ async def prepare(
     software = await _known_model(plan, model)
     core = Core(plan, capabilities, uuid4().hex, answers)
     session = Recording.begin(path, core, sync)
-    standing.ledger, standing.session = core.ledger, session
+    standing.ledger, standing.session, session.on_entry = core.ledger, session, standing.on_entry
     session.add_software(software)
     standing.say("described", _about(capabilities))
     _say_sync(standing, sync)
@@ -89,7 +89,7 @@ async def take_up(path: Path, instrument: Asks, model: Asks, standing: Standing,
     _check_same(described.capabilities, recorded_beginning(path.parent).capabilities)
     recording, found = Recording.take_up(path, sync)
     core, standing.last = found.core, found.last
-    standing.ledger, standing.session = core.ledger, recording
+    standing.ledger, standing.session, recording.on_entry = core.ledger, recording, standing.on_entry
     standing.say(
         "resumed", f"The run goes on with {len(core.ledger.points)} points; {len(found.sent)} batches were out."
     )

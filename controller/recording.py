@@ -7,7 +7,8 @@ journal.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,7 @@ from protocols.values import LightImages, PointBlock, Value
 
 LOST = (JournalLost, CannotStore)
 """Errors after which nothing more may be measured."""
+OnEntry = Callable[[Value, float], None]
 SESSION_NAME, JOURNAL_NAME = "session.h5", "journal"
 """The session file, and the folder of the journal beside it."""
 
@@ -61,16 +63,22 @@ def recorded_beginning(folder: Path) -> Began:
     return began
 
 
+def ignore(_entry: Value, _seconds: float) -> None:
+    """The default of `Recording.on_entry`."""
+
+
 class Recording:
     """Journal and session file of one run.
 
     Attributes:
         path: of the session file.
         journal: of the run.
+        on_entry: told every entry that is in the journal, and how many seconds that took; must not raise.
     """
 
     def __init__(self, path: Path, journal: Journal, view: SessionFile) -> None:
         self.path, self.journal, self._view = path, journal, view
+        self.on_entry: OnEntry = ignore
 
     @classmethod
     def begin(cls, path: Path, core: Core, sync: Sync) -> Recording:
@@ -141,7 +149,9 @@ class Recording:
         Raises:
             JournalLost, CannotStore: it cannot be written.
         """
+        began_s = time.perf_counter()
         self.journal.append(entry)
+        self.on_entry(entry, time.perf_counter() - began_s)
         show(self._view, entry)
 
     def add_software(self, more: Mapping[str, str]) -> None:

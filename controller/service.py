@@ -9,13 +9,15 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from controller.followers import Followers
 from controller.loop import Run
+from controller.observing import RunObserver
 from protocols.aio import Call, Client, Service
 from protocols.endpoints import CONTROLLER_ENDPOINT, INSTRUMENT_ENDPOINT, MODEL_ENDPOINT
-from protocols.errors import Busy, Cancelled, IllegalState, NotPermitted
+from protocols.errors import Busy, Cancelled, GrainloopError, IllegalState, NotPermitted
 from protocols.frames import Limits
 from protocols.messages import (
     Accepted,
@@ -33,6 +35,7 @@ from protocols.messages import (
     RunStatus,
     Sync,
 )
+from protocols.observability import NO_METRICS, Metrics, about, get_logger
 from protocols.security import Access, Caller, Credentials, Role
 from protocols.states import RunState
 from protocols.version import grainloop_version
@@ -40,6 +43,10 @@ from protocols.version import grainloop_version
 SERVICE = "controller"
 REQUEST_LIMITS = Limits(array_bytes=2**20, total_bytes=2**21)
 """Nobody sends arrays to the controller."""
+
+
+def _no_log(_folder: Path) -> AbstractContextManager[None]:
+    return nullcontext()
 
 
 class ControlService:
@@ -52,6 +59,8 @@ class ControlService:
         model_keys: the same for the model service.
         sessions: folder that relative session folders are in, and outside of which only an owner may store sessions.
         sync: when records of a run must be on disk.
+        metrics: told of runs, requests and followers.
+        log_beside: keeps a log in the folder of a session, for as long as the context lasts.
     """
 
     def __init__(
@@ -63,12 +72,15 @@ class ControlService:
         model_keys: Credentials | None = None,
         sessions: Path = Path(),
         sync: Sync = Sync.ALWAYS,
+        metrics: Metrics = NO_METRICS,
+        log_beside: Callable[[Path], AbstractContextManager[None]] = _no_log,
     ) -> None:
+        self._metrics, self._log_beside, self._log = metrics, log_beside, get_logger(service=SERVICE)
         self._to_instrument, self._to_model = (instrument, instrument_keys), (model, model_keys)
         self._sessions, self._sync = sessions, sync
         self._run: Run | None = None
         self._working: asyncio.Task[RunFinished] | None = None
-        self._followers = Followers()
+        self._followers = Followers(metrics)
         self.service = Service(
             SERVICE,
             ControlRequest,
@@ -81,6 +93,7 @@ class ControlService:
                 Command: self._command,
             },
             limits=REQUEST_LIMITS,
+            metrics=metrics,
         )
 
     async def run(
@@ -143,6 +156,17 @@ class ControlService:
         self._followers.over()
 
     async def _execute(self, request: RunRequest | ResumeRequest, folder: Path) -> RunFinished:
+        with self._log_beside(folder), about(session=folder.name):
+            self._log.info("run asked for", kind=request.kind, folder=folder)
+            try:
+                finished = await self._carry_out(request, folder)
+            except GrainloopError as error:
+                self._log.warning("run refused", code=error.code, why=error.message)
+                raise
+            self._log.info("run finished", **finished.model_dump(mode="json", exclude={"kind", "session_file"}))
+            return finished
+
+    async def _carry_out(self, request: RunRequest | ResumeRequest, folder: Path) -> RunFinished:
         (at_instrument, instrument_keys), (at_model, model_keys) = self._to_instrument, self._to_model
         async with (
             Client(at_instrument, InstrumentReply, service="instrument", credentials=instrument_keys) as instrument,
@@ -152,6 +176,7 @@ class ControlService:
                 self._run = Run.taken_up(folder, instrument, model, self._followers.tell, self._sync)
             else:
                 self._run = Run(request.plan, folder, instrument, model, self._followers.tell, self._sync)
+            self._run.standing.on_entry = RunObserver(self._run.standing, self._metrics)
             return await self._run.execute()
 
     async def _status(self, _request: GetStatus, _call: Call) -> RunStatus:

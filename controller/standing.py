@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from controller.ledger import Ledger
-from controller.recording import Recording
+from controller.recording import OnEntry, Recording, ignore
 from protocols.messages import RunEvent
 from protocols.states import RunState, Trigger, move
 
@@ -25,6 +25,7 @@ class Standing:
         session: where events are stored, once there is a file.
         ledger: where the figures in events come from, once there is one.
         predicted_wrong: newest predicted share of wrong pixels.
+        on_entry: told every entry of the journal, and how long storing it took.
     """
 
     def __init__(self, on_event: Callable[[RunEvent], None]) -> None:
@@ -33,6 +34,7 @@ class Standing:
         self.session: Recording | None = None
         self.ledger: Ledger | None = None
         self.predicted_wrong: float | None = None
+        self.on_entry: OnEntry = ignore
         self._on_event = on_event
 
     def move(self, trigger: Trigger) -> RunState:

@@ -64,6 +64,11 @@ class LogFile(RotatingFileHandler):
         self.setFormatter(_JsonLines())
         self._failed = False
 
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a line; before there is a folder there is nothing to write to."""
+        if Path(self.baseFilename).parent.is_dir():
+            super().emit(record)
+
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  # the standard library's name
         """Tell once."""
         error = sys.exception()
