@@ -32,17 +32,23 @@ IMAGES = np.zeros((1, 1024, 1024), np.float32)
 
 
 def main() -> dict[str, Any]:
+    result = measure(ROUNDS)
+    RESULTS.write_text(json.dumps(result, indent=2) + "\n")
+    return result
+
+
+def measure(count: int) -> dict[str, Any]:
+    """So many rounds with either service, in turn."""
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         keys = make_keys(Path(folder) / "keys")
         proofs = {"plain": None, "curve": keys.credentials("client", "server")}
         at = {side: stack.enter_context(serving(side, keys.path)) for side in SIDES}
-        rounds = [{side: run(time_one(at[side], proofs[side])) for side in SIDES} for _ in range(ROUNDS)]
-    result: dict[str, Any] = {"rounds": ROUNDS, "points_per_block": POINTS, "array_mib": IMAGES.nbytes / 2**20}
+        rounds = [{side: run(time_one(at[side], proofs[side])) for side in SIDES} for _ in range(count)]
+    result: dict[str, Any] = {"rounds": count, "points_per_block": POINTS, "array_mib": IMAGES.nbytes / 2**20}
     for name in rounds[0]["plain"]:
         result[name] = {side: quartiles([one[side][name] for one in rounds]) for side in SIDES}
         ratios = [one["curve"][name] / one["plain"][name] for one in rounds]
         result[name]["curve_over_plain"] = quartiles(ratios)
-    RESULTS.write_text(json.dumps(result, indent=2) + "\n")
     return result
 
 

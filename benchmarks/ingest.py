@@ -16,12 +16,13 @@ from typing import Any
 import h5py
 import numpy as np
 
-from controller.core import Batch
+from controller.decided import Batch, When
 from controller.ledger import Ledger
 from controller.proof import measured
 from controller.session import SessionFile
+from controller.why import Why
 from protocols.capabilities import Capabilities
-from protocols.messages import ScanDone
+from protocols.messages import ProposalReason, ScanDone
 from protocols.plan import Budget, RunPlan
 from protocols.values import Grid, Phase, PointBlock
 
@@ -49,7 +50,8 @@ def main() -> dict[str, Any]:
     return result
 
 
-def _instrument() -> Capabilities:
+def instrument() -> Capabilities:
+    """What the session is told of the instrument."""
     side = 1_000
     return Capabilities(
         name="benchmark",
@@ -67,10 +69,10 @@ def _pixels(batch: int) -> np.ndarray:
 
 
 def _through_the_controller() -> float:
-    plan, capabilities = RunPlan(budget=Budget(fraction=1.0)), _instrument()
+    plan, capabilities = RunPlan(budget=Budget(fraction=1.0)), instrument()
     ledger = Ledger(plan, capabilities, "benchmark")
-    batches = [_decided(ledger, number) for number in range(BATCHES)]
-    messages = [_raw(batch) for batch in batches]
+    batches = [decided(ledger, number) for number in range(BATCHES)]
+    messages = [raw_of(batch) for batch in batches]
     with tempfile.TemporaryDirectory() as folder:
         session = SessionFile(Path(folder) / "session.h5", plan, capabilities)
         began = time.perf_counter()
@@ -88,12 +90,14 @@ def _through_the_controller() -> float:
     return POINTS_PER_BATCH * BATCHES / elapsed
 
 
-def _decided(ledger: Ledger, number: int) -> Batch:
+def decided(ledger: Ledger, number: int) -> Batch:
+    """A batch of points that nobody asked for before."""
     request = ledger.order(_pixels(number), 0.0)
-    return Batch(request, np.zeros(POINTS_PER_BATCH, np.float32), np.zeros(POINTS_PER_BATCH, np.uint8), "benchmark")
+    why = Why.plain(POINTS_PER_BATCH, ProposalReason.UNCERTAIN)
+    return Batch(request, why, np.zeros(POINTS_PER_BATCH, np.float32), "benchmark", When(0))
 
 
-def _raw(batch: Batch) -> dict[str, Any]:
+def raw_of(batch: Batch) -> dict[str, Any]:
     """The columns as they come off the wire, before they are validated."""
     points = measured(batch.request.point_id, batch.request.position_px)
     return {name: np.array(getattr(points, name)) for name in PointBlock.model_fields}
