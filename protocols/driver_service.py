@@ -50,7 +50,7 @@ from protocols.messages import (
     Withdrawn,
 )
 from protocols.observability import NO_METRICS, Metrics, bind, get_logger
-from protocols.observability.metrics import BATCH, EXPOSED
+from protocols.observability.metrics import EXPOSED, SCAN
 from protocols.security.access import Access
 from protocols.values import LightImages
 from protocols.version import grainloop_version
@@ -207,7 +207,7 @@ class DriverService:
         finally:
             points, seconds = _told(batch) - before, time.monotonic() - began_s
             self._metrics.add(EXPOSED, points)
-            self._metrics.observe(BATCH, seconds)
+            self._metrics.observe(SCAN, seconds)
             asked = len(batch.request.point_id)
             self._log.info("batch measured", points=points, asked=asked, seconds=round(seconds, 6))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import sys
 import threading
@@ -18,6 +19,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from controller.cli.app import app
 
     _listen_to_ctrl_c()
+    # Whoever serves says where lines go; other commands say what matters by themselves.
+    logging.getLogger("grainloop").addHandler(logging.NullHandler())
     try:
         app(args=None if arguments is None else list(arguments), prog_name="grainloop")
     except GrainloopError as error:

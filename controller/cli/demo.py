@@ -37,6 +37,7 @@ from protocols.messages import (
     RunRequest,
     ScanRequest,
 )
+from protocols.observability.output import LOG_NAME
 from protocols.plan import RunPlan
 from protocols.states import FinishReason
 from protocols.values import PointBlock
@@ -44,7 +45,7 @@ from protocols.values import PointBlock
 _LONGEST_RUN_S = 24 * 3600.0
 _INTERRUPTED = 130
 _FIGURES = ("demo.png", "orientation.png", "uncertainty.png", "light_points.png", "evidence.png", "error.png")
-_MADE = ("session.h5", "summary.json", *_FIGURES)
+_MADE = ("session.h5", "summary.json", LOG_NAME, *_FIGURES)
 _LAST_WORDS_S = 2.0
 
 

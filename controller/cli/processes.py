@@ -105,7 +105,8 @@ class Child:
         """The sentence that says that it died, with its last words."""
         lines = self._log_path.read_text(encoding="utf-8", errors="replace").strip().splitlines()
         code = self.died.result() if self.died.done() else "?"
-        words = " | ".join(line.removeprefix("grainloop: ") for line in lines[-_LAST_LINES:]) or "it said nothing"
+        said = [line.removeprefix("grainloop: ") for line in lines if not line.startswith("{")]  # no log lines
+        words = " | ".join(said[-_LAST_LINES:]) or "it said nothing"
         message = f"The {self.name} service died (exit code {code}): {words.rstrip('.')}. Its log is {self._log_path}."
         return Unavailable(message, field="service", value=self.name)
 

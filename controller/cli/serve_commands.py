@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from controller.cli.observed import LogFileOption, LogJsonOption, LogLevelOption, MetricsOption, observed
 from controller.cli.options import (
     EndpointOption,
     KeyOption,
@@ -23,6 +25,7 @@ from controller.cli.options import (
 from protocols.endpoints import CONTROLLER_ENDPOINT, INSTRUMENT_ENDPOINT, MODEL_ENDPOINT, require_near
 from protocols.hosting.dead_man import DEAD_MAN_S
 from protocols.messages import Sync
+from protocols.observability.output import logging_beside
 from protocols.security import Credentials
 
 SpoolOption = Annotated[
@@ -52,16 +55,21 @@ def serve_instrument(
     dead_man: DeadManOption = DEAD_MAN_S,
     key: KeyOption = None,
     keys: KeysOption = None,
+    log_level: LogLevelOption = "info",
+    log_json: LogJsonOption = None,
+    log_file: LogFileOption = None,
+    metrics: MetricsOption = None,
     until_stdin_ends: StdinOption = False,
 ) -> None:
     """Serve an instrument: your driver, or a simulator with a real map as its specimen."""
     from controller.cli import serving
     from protocols.hosting.loading import load_driver
 
+    seen = observed("instrument", log_level, log_json, log_file, metrics)
     guard = access("instrument", endpoint, keys, key)
     device = load_driver(driver) if driver else serving.simulator(specimen, seed, speed_up)
-    hosted = serving.host(device, spool, dead_man)
-    serving.serve("instrument", hosted.run, endpoint, until_stdin_ends, guard)
+    hosted = serving.host(device, spool, dead_man, seen.metrics)
+    serving.serve(seen, hosted.run, endpoint, until_stdin_ends, guard)
 
 
 @serve.command("model")
@@ -69,15 +77,20 @@ def serve_model(
     endpoint: EndpointOption = MODEL_ENDPOINT,
     key: KeyOption = None,
     keys: KeysOption = None,
+    log_level: LogLevelOption = "info",
+    log_json: LogJsonOption = None,
+    log_file: LogFileOption = None,
+    metrics: MetricsOption = None,
     until_stdin_ends: StdinOption = False,
 ) -> None:
     """Serve the model: reconstruction, uncertainty, proposals."""
     from controller.cli import serving
 
+    seen = observed("model", log_level, log_json, log_file, metrics)
     guard = access("model", endpoint, keys, key)
     from model.service import run_model_service
 
-    serving.serve("model", run_model_service, endpoint, until_stdin_ends, guard)
+    serving.serve(seen, partial(run_model_service, metrics=seen.metrics), endpoint, until_stdin_ends, guard)
 
 
 @serve.command("controller")
@@ -100,11 +113,16 @@ def serve_controller(
         Path, typer.Option(help="Folder for sessions; with keys only owners may store elsewhere.")
     ] = Path(),
     sync: SyncOption = Sync.ALWAYS,
+    log_level: LogLevelOption = "info",
+    log_json: LogJsonOption = None,
+    log_file: LogFileOption = None,
+    metrics: MetricsOption = None,
     until_stdin_ends: StdinOption = False,
 ) -> None:
     """Serve the controller: runs plans against an instrument and a model."""
     from controller.cli import serving
 
+    seen = observed("controller", log_level, log_json, log_file, metrics)
     guard = access("controller", endpoint, keys, None if local else key)
     to_instrument = other_service("instrument", instrument, keys, key, instrument_key)
     to_model = other_service("model", model, keys, key, model_key)
@@ -112,9 +130,16 @@ def serve_controller(
 
     serving.warm_up_controller()
     control = ControlService(
-        instrument, model, instrument_keys=to_instrument, model_keys=to_model, sessions=sessions.resolve(), sync=sync
+        instrument,
+        model,
+        instrument_keys=to_instrument,
+        model_keys=to_model,
+        sessions=sessions.resolve(),
+        sync=sync,
+        metrics=seen.metrics,
+        log_beside=logging_beside,
     )
-    serving.serve("controller", control.run, endpoint, until_stdin_ends, guard)
+    serving.serve(seen, control.run, endpoint, until_stdin_ends, guard)
 
 
 def other_service(

@@ -11,12 +11,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
-import structlog
-
+from controller.cli.observed import Observed
 from protocols.aio import run
 from protocols.driver import InstrumentDriver
 from protocols.driver_service import DriverService
 from protocols.hosting.spool import default_folder
+from protocols.observability import NO_METRICS, Metrics, get_logger
 from protocols.security import Access
 
 READY = "ready"
@@ -49,12 +49,14 @@ def simulator(specimen: str, seed: int, speed_up: float) -> InstrumentDriver:
     return SimulatedInstrument(load_specimen(specimen), SimConfig(speed_up=speed_up), seed)
 
 
-def host(driver: InstrumentDriver, spool: Path | None, dead_man_s: float) -> DriverService:
+def host(
+    driver: InstrumentDriver, spool: Path | None, dead_man_s: float, metrics: Metrics = NO_METRICS
+) -> DriverService:
     """A driver as a service; a real instrument always has a spool."""
     declared = driver.capabilities
     if spool is None and not declared.simulated:
         spool = default_folder(declared.name)
-    return DriverService(driver, spool, dead_man_s)
+    return DriverService(driver, spool, dead_man_s, metrics)
 
 
 def warm_up_controller() -> None:
@@ -64,13 +66,15 @@ def warm_up_controller() -> None:
     warm_up()
 
 
-def serve(name: str, service: Serves, endpoint: str, until_stdin_ends: bool, access: Access | None = None) -> None:
+def serve(
+    observed: Observed, service: Serves, endpoint: str, until_stdin_ends: bool, access: Access | None = None
+) -> None:
     """Serve until Ctrl-C, SIGTERM, or (if asked) the end of stdin."""
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
-    if access is not None:
-        log = structlog.get_logger(service=name)
-        log.info("serves keys alone", public_key=access.own.public, allowed=len(access.allowed))
-    run(_serve(name, service, endpoint, until_stdin_ends, access))
+    with observed.running():
+        if access is not None:
+            log = get_logger(service=observed.service)
+            log.info("serves keys alone", public_key=access.own.public, allowed=len(access.allowed))
+        run(_serve(observed.service, service, endpoint, until_stdin_ends, access))
 
 
 async def _serve(name: str, service: Serves, endpoint: str, until_stdin_ends: bool, access: Access | None) -> None:

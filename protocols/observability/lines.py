@@ -50,12 +50,13 @@ def fields_of(record: logging.LogRecord) -> dict[str, Any]:
     """A log record as the fields of a line; those of other packages have an event and the name of their logger."""
     said: object = record.msg
     ours = said if isinstance(said, Line) else Line(record.getMessage(), {"logger": record.name})
-    head = {
+    shown = _shown(ours.fields)
+    shown |= {
         "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
         "level": record.levelname.lower(),
         "event": _cut(ours.event, MAX_TEXT),
     }
-    line: dict[str, Any] = head | _shown(ours.fields) | head
+    line = {name: shown.pop(name) for name in _HEAD if name in shown} | shown
     if record.exc_info and record.exc_info[0] is not None:
         line["exception"] = _cut_middle(logging.Formatter().formatException(record.exc_info), MAX_TRACEBACK)
     return line
@@ -93,7 +94,10 @@ def readable(line: Mapping[str, Any], *, colour: bool = False) -> str:
     """A line for a terminal; what strangers sent cannot move its cursor."""
     level = str(line.get("level", "?"))
     head = [_clock(str(line.get("time", ""))), _painted(f"{level:<7}", _COLOURS.get(level), colour)]
-    head += [_printable(f"{line.get('service', line.get('logger', '')):<10}"), _printable(str(line.get("event", "")))]
+    head += [
+        _printable(f"{line.get('service') or line.get('logger') or '':<10}"),
+        _printable(str(line.get("event", ""))),
+    ]
     rest = _pairs({name: value for name, value in line.items() if name not in (*_HEAD, "exception")})
     text = " ".join([*head, _painted(" ".join(rest), "2", colour)]).rstrip()
     traceback = str(line.get("exception", ""))

@@ -31,6 +31,7 @@ class Metric:
         name: as Prometheus shows it, unit included.
         shape: what may be done to it.
         words: what it says.
+        told_by: services that tell it.
         label: what it is told apart by, if by anything.
         buckets: upper bounds of a histogram, seconds.
     """
@@ -38,68 +39,65 @@ class Metric:
     name: str
     shape: Shape
     words: str
+    told_by: tuple[str, ...]
     label: str | None = None
     buckets: tuple[float, ...] = ()
 
 
+_CONTROLLER: Final = ("controller",)
+_INSTRUMENT: Final = ("instrument",)
+_EACH: Final = ("instrument", "model", "controller")
 _SLOW_S: Final = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0)
 _THINKING_S: Final = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
 _DISK_S: Final = (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
 
-POINTS: Final = Metric(
-    "grainloop_points_acknowledged_total", Shape.COUNTER, "Points that are in the journal, so that they count."
-)
-EXPOSED: Final = Metric(
-    "grainloop_points_exposed_total", Shape.COUNTER, "Points that the instrument measured and told of."
-)
-ROUNDS: Final = Metric("grainloop_rounds_total", Shape.COUNTER, "Answers of the model that led to a batch.")
-BATCHES_OUT: Final = Metric("grainloop_batches_out", Shape.GAUGE, "Batches at the instrument: measured or queued.")
-IDLE: Final = Metric(
-    "grainloop_instrument_idle_seconds_total", Shape.COUNTER, "Instrument time without anything to do in a run."
-)
-BATCH: Final = Metric(
-    "grainloop_batch_seconds",
-    Shape.HISTOGRAM,
-    "Time of a batch on the instrument clock.",
-    None,
-    _SLOW_S,
-)
-MODEL: Final = Metric(
-    "grainloop_model_seconds", Shape.HISTOGRAM, "Time from a question to the model to its answer.", None, _THINKING_S
-)
-JOURNAL: Final = Metric(
-    "grainloop_journal_sync_seconds", Shape.HISTOGRAM, "Time until a record of the journal was stored.", None, _DISK_S
-)
-WRONG: Final = Metric("grainloop_predicted_wrong_ratio", Shape.GAUGE, "Newest predicted share of wrong pixels, 0 to 1.")
-BUDGET: Final = Metric("grainloop_budget_left_points", Shape.GAUGE, "Points that the run may still measure.")
-OPEN: Final = Metric("grainloop_open_requests", Shape.GAUGE, "Requests that the service works on.")
-REFUSED: Final = Metric(
-    "grainloop_refused_messages_total", Shape.COUNTER, "Messages that were refused unserved.", "reason"
-)
-FAILED: Final = Metric("grainloop_failed_requests_total", Shape.COUNTER, "Requests answered by an error.", "reason")
-FOLLOWERS_DROPPED: Final = Metric(
-    "grainloop_followers_dropped_total", Shape.COUNTER, "Followers let go because they took no events."
-)
-EVENTS_DROPPED: Final = Metric(
-    "grainloop_follower_events_dropped_total", Shape.COUNTER, "Events that slow followers did not get."
-)
+
+def _counter(name: str, words: str, told_by: tuple[str, ...], label: str | None = None) -> Metric:
+    return Metric(f"grainloop_{name}_total", Shape.COUNTER, words, told_by, label)
+
+
+def _gauge(name: str, words: str, told_by: tuple[str, ...]) -> Metric:
+    return Metric(f"grainloop_{name}", Shape.GAUGE, words, told_by)
+
+
+def _seconds(name: str, words: str, told_by: tuple[str, ...], buckets: tuple[float, ...]) -> Metric:
+    return Metric(f"grainloop_{name}_seconds", Shape.HISTOGRAM, words, told_by, buckets=buckets)
+
+
+POINTS: Final = _counter("points_acknowledged", "Points that are in the journal, so that they count.", _CONTROLLER)
+ROUNDS: Final = _counter("rounds", "Batches decided after a question to the model.", _CONTROLLER)
+BATCHES_OUT: Final = _gauge("batches_out", "Batches at the instrument, measured or queued.", _CONTROLLER)
+BATCH: Final = _seconds("batch", "Time of a batch on the instrument clock.", _CONTROLLER, _SLOW_S)
+IDLE: Final = _counter("instrument_idle_seconds", "Instrument time without anything to do in a run.", _CONTROLLER)
+MODEL: Final = _seconds("model", "Time from a question to its answer.", ("model", "controller"), _THINKING_S)
+JOURNAL: Final = _seconds("journal_sync", "Time until a record of the journal was stored.", _CONTROLLER, _DISK_S)
+WRONG: Final = _gauge("predicted_wrong_ratio", "Newest predicted share of wrong pixels, 0 to 1.", _CONTROLLER)
+BUDGET: Final = _gauge("budget_left_points", "Points that the run may still measure.", _CONTROLLER)
+FOLLOWERS_DROPPED: Final = _counter("followers_dropped", "Followers let go: they took no events.", _CONTROLLER)
+EVENTS_DROPPED: Final = _counter("follower_events_dropped", "Events that slow followers did not get.", _CONTROLLER)
+EXPOSED: Final = _counter("points_exposed", "Points that the driver measured.", _INSTRUMENT)
+SCAN: Final = _seconds("scan", "Time that the driver took for a batch.", _INSTRUMENT, _SLOW_S)
+OPEN: Final = _gauge("open_requests", "Requests that the service works on.", _EACH)
+REFUSED: Final = _counter("refused_messages", "Messages that were refused unserved.", _EACH, "reason")
+FAILED: Final = _counter("failed_requests", "Requests answered by an error.", _EACH, "reason")
 
 ALL: Final = (
     POINTS,
-    EXPOSED,
     ROUNDS,
     BATCHES_OUT,
-    IDLE,
     BATCH,
+    IDLE,
     MODEL,
     JOURNAL,
     WRONG,
     BUDGET,
+    FOLLOWERS_DROPPED,
+    EVENTS_DROPPED,
+    EXPOSED,
+    SCAN,
     OPEN,
     REFUSED,
     FAILED,
-    FOLLOWERS_DROPPED,
-    EVENTS_DROPPED,
 )
 
 

@@ -44,10 +44,10 @@ def parse_address(text: str) -> tuple[str, int]:
 
 
 class PrometheusMetrics:
-    """Collects figures for Prometheus.
+    """Collects the figures of one service; those of others are forgotten.
 
     Args:
-        service: whose figures these are.
+        service: its name.
 
     Attributes:
         registry: that holds them; each has its own, none is global.
@@ -59,11 +59,14 @@ class PrometheusMetrics:
         except ImportError as error:
             message = "--metrics needs the package prometheus-client: pip install prometheus-client."
             raise BadInput(message, field="metrics") from error
+        client.disable_created_metrics()  # they would double the page
         self.registry: CollectorRegistry = client.CollectorRegistry()
         client.ProcessCollector(registry=self.registry)
         about = client.Gauge("grainloop_info", "Always 1.", ["service", "version"], registry=self.registry)
         about.labels(service, grainloop_version()).set(1)
-        self._kept: dict[Metric, Any] = {metric: self._made(client, metric) for metric in ALL}
+        self._kept: dict[Metric, Any] = {
+            metric: self._made(client, metric) for metric in ALL if service in metric.told_by
+        }
 
     def _made(self, client: Any, metric: Metric) -> Any:
         labels = [] if metric.label is None else [metric.label]
@@ -79,16 +82,18 @@ class PrometheusMetrics:
 
     def add(self, metric: Metric, by: float = 1.0, label: str = "") -> None:
         """Let a counter grow."""
-        kept = self._kept[metric]
-        (kept if metric.label is None else kept.labels(label)).inc(by)
+        if (kept := self._kept.get(metric)) is not None:
+            (kept if metric.label is None else kept.labels(label)).inc(by)
 
     def set(self, metric: Metric, value: float) -> None:
         """The value of a gauge."""
-        self._kept[metric].set(value)
+        if (kept := self._kept.get(metric)) is not None:
+            kept.set(value)
 
     def observe(self, metric: Metric, seconds: float) -> None:
         """One more duration of a histogram."""
-        self._kept[metric].observe(seconds)
+        if (kept := self._kept.get(metric)) is not None:
+            kept.observe(seconds)
 
 
 @contextmanager
