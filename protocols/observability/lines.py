@@ -25,7 +25,7 @@ MAX_TEXT: Final = 2000
 MAX_TRACEBACK: Final = 20_000
 MAX_ITEMS: Final = 32
 _SECRET: Final = ("secret", "password", "token", "private")
-_LEFT_OUT: Final = "(left out)"
+LEFT_OUT: Final = "(left out)"
 _HEAD: Final = ("time", "level", "service", "event")
 _COLOURS: Final = {"debug": "2", "info": "32", "warning": "33", "error": "31", "critical": "1;31"}
 
@@ -94,10 +94,8 @@ def readable(line: Mapping[str, Any], *, colour: bool = False) -> str:
     """A line for a terminal; what strangers sent cannot move its cursor."""
     level = str(line.get("level", "?"))
     head = [_clock(str(line.get("time", ""))), _painted(f"{level:<7}", _COLOURS.get(level), colour)]
-    head += [
-        _printable(f"{line.get('service') or line.get('logger') or '':<10}"),
-        _printable(str(line.get("event", ""))),
-    ]
+    who = str(line.get("service") or line.get("logger") or "")
+    head += [_printable(f"{who:<10}"), _printable(str(line.get("event", "")))]
     rest = _pairs({name: value for name, value in line.items() if name not in (*_HEAD, "exception")})
     text = " ".join([*head, _painted(" ".join(rest), "2", colour)]).rstrip()
     traceback = str(line.get("exception", ""))
@@ -106,7 +104,7 @@ def readable(line: Mapping[str, Any], *, colour: bool = False) -> str:
 
 def _shown(fields: Mapping[Any, Any], depth: int = 3) -> dict[str, Any]:
     items = list(fields.items())[:MAX_ITEMS]
-    return {str(name): _LEFT_OUT if _is_secret(str(name)) else plain(one, depth) for name, one in items}
+    return {str(name): LEFT_OUT if _is_secret(str(name)) else plain(one, depth) for name, one in items}
 
 
 def _pairs(fields: Mapping[str, Any]) -> list[str]:

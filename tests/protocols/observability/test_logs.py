@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from protocols.errors import BadInput, ErrorCode
 from protocols.observability import Seldom, about, bind, get_logger, in_context
-from protocols.observability.lines import MAX_TEXT, Line, plain, readable, to_json
+from protocols.observability.lines import LEFT_OUT, MAX_TEXT, Line, plain, readable, to_json
 from protocols.observability.output import LOG_NAME, LogFile, LogOptions, logging_beside, logging_to
 from protocols.security.keys import make_key
 
@@ -96,7 +96,7 @@ def test_a_traceback_holds_no_local_variables() -> None:
     assert secret not in out.getvalue()
     assert "4999" not in out.getvalue()
     assert "secret=" not in line["pair"]
-    assert line["secret"] == "(left out)"
+    assert line["secret"] == LEFT_OUT
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_a_traceback_holds_no_local_variables() -> None:
         (Path("a/b"), "a/b"),
         (ErrorCode.BUSY, "busy"),
         ((1, 2), [1, 2]),
-        ({"password": "x", "points": 3}, {"password": "(left out)", "points": 3}),
+        ({"password": "x", "points": 3}, {"password": LEFT_OUT, "points": 3}),
         ("x" * 5000, "x" * (MAX_TEXT - 1) + "…"),
     ],
 )
@@ -117,7 +117,7 @@ def test_values_are_as_small_as_a_line_may_be(value: object, shown: object) -> N
     assert told(value=value)["value"] == shown
 
 
-@given(st.recursive(st.none() | st.booleans() | st.floats() | st.text() | st.binary(), lambda inner: st.lists(inner)))
+@given(st.recursive(st.none() | st.booleans() | st.floats() | st.text() | st.binary(), st.lists))
 def test_whatever_is_told_a_line_is_one_line_of_json(value: object) -> None:
     text = to_json({"value": plain(value)})
     assert "\n" not in text
@@ -212,7 +212,11 @@ def test_options_that_cannot_be_used_are_refused(options: LogOptions, sentence: 
 
 def test_strangers_cannot_fill_the_disk() -> None:
     now, lines = 0.0, list[dict[str, object]]()
-    seldom = Seldom(lambda event, **fields: lines.append({"event": event, **fields}), 1.0, lambda: now)
+
+    def tell(event: str, **fields: object) -> None:
+        lines.append({"event": event, **fields})
+
+    seldom = Seldom(tell, 1.0, lambda: now)
     for step in range(25):
         now = step * 0.1
         seldom("refused", step=step)

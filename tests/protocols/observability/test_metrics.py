@@ -77,7 +77,7 @@ def test_names_end_in_their_unit(metric: Metric) -> None:
 
 @pytest.mark.parametrize("text", ["0.0.0.0:9464", "192.168.0.7:9464", "example.org:9464", "[::]:9464", ":9464"])
 def test_no_other_machine_can_reach_the_page(text: str) -> None:
-    with pytest.raises(NotPermitted, match="only 127.0.0.1 is allowed"):
+    with pytest.raises(NotPermitted, match=r"only 127\.0\.0\.1 is allowed"):
         parse_address(text)
 
 
