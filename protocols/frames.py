@@ -28,6 +28,7 @@ MAX_AXES: Final = 8
 
 # Little-endian on every machine; on little-endian ones these equal the native dtypes, so nothing is ever swapped.
 _DTYPES: Final = {name: np.dtype(name).newbyteorder("<") for name in ALLOWED_DTYPES}
+_NAMES: Final = {dtype: name for name, dtype in _DTYPES.items()}
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,7 @@ def _no_array(_code: int, _payload: bytes) -> None:
 
 
 def _array_out(array: NDArray[Any], frames: list[Frame]) -> msgpack.ExtType:
-    dtype = array.dtype.name
+    dtype = _NAMES.get(array.dtype) or array.dtype.name  # numpy makes up the name anew each time
     if dtype not in ALLOWED_DTYPES:
         raise BadMessage(f"An array of {dtype} cannot be sent.", field="dtype", value=dtype)
     flat = np.ascontiguousarray(array, dtype=_DTYPES[dtype])
