@@ -153,6 +153,7 @@ class Client:
         """
         if not self._open:
             raise Unavailable(f"The client of the {self.service} service is not open.", field="endpoint")
+        self._monitor.read_all()  # a connection that broke before is no trouble of this request
         if self._refused is not None:
             raise self._refused
         request_id, actions = self._core.request(message, deadline_s)
