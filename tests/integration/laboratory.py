@@ -134,6 +134,10 @@ class Laboratory:
         for name in names:
             self._running.pop(name).kill()
 
+    def lives(self, name: str) -> bool:
+        """Whether a service was started and not killed since."""
+        return name in self._running
+
     def died(self, name: str) -> bool:
         """Whether a service that has ended was killed; waits for its end."""
         return self._running.pop(name).bury() == -signal.SIGKILL

@@ -37,6 +37,8 @@ MOST_EVENTS, MOST_S = 7, 0.15
 """Between two deaths: so many events at most, and so long."""
 WRITTEN = {JOURNAL: 60_000, VIEW: 800_000}
 """Bytes that a writer writes at most before it dies."""
+AT_ONCE = 0.5
+"""Share of the deaths of the instrument after which it is started anew before anybody has looked."""
 PATIENCE_S = 240.0
 
 
@@ -160,14 +162,14 @@ class Story:
         async with Client(self._lab.at["controller"], ControlReply, service="controller") as client:
             asking = asyncio.create_task(client.request(request, deadline_s=PATIENCE_S, on_progress=self._heard))
             while self._left and self._kind.file is None and await self._strike(asking):
-                if self._kind.names != ("model",):
-                    break
+                pass
             try:
                 finished = await asking
             except (Unavailable, RemoteError) as error:
                 return self._explained(error)
         if finished.reason is not FinishReason.COMPLETED:
             assert self._kind.names == ("instrument",), f"the run ended: {finished.reason}, {finished.detail}"
+            assert finished.reason is FinishReason.FAILED
         return finished.reason is FinishReason.COMPLETED
 
     def _explained(self, error: Unavailable | RemoteError) -> bool:
@@ -179,7 +181,11 @@ class Story:
         return False
 
     async def _strike(self, asking: asyncio.Task[Any]) -> bool:
-        """Wait for the moment, then kill; whether the run was still going on then."""
+        """Wait for the moment, then kill; whether somebody may be killed again before the run ends.
+
+        The model is started anew at once, and the instrument sometimes: where it is back before the controller looks
+        for it, the run goes on by itself.
+        """
         moment = asyncio.create_task(self._moment())
         await asyncio.wait([moment, asking], return_when=asyncio.FIRST_COMPLETED)
         moment.cancel()
@@ -190,7 +196,10 @@ class Story:
         if self._kind.names == ("model",):
             await self._start("model")
             self._heard.until = "reconstructed"
-        return True
+            return True
+        if self._kind.names == ("instrument",) and self._rng.random() < AT_ONCE:
+            await self._start("instrument")
+        return False
 
     async def _moment(self) -> None:
         """A random one: nothing waits for what happens meanwhile."""
@@ -200,7 +209,7 @@ class Story:
     def _count_death(self) -> None:
         self._left -= 1
         self._tally.deaths += 1
-        self._heard.died_s = time.monotonic()
+        self._heard.died_s, self._heard.until = time.monotonic(), ""
 
     async def _next_request(self) -> RunRequest | ResumeRequest:
         """See that nothing is lost, start who died, and say how to go on."""
@@ -208,7 +217,7 @@ class Story:
             assert self._lab.died("controller"), "the controller ended by itself"
             self._count_death()
         began = await asyncio.to_thread(self._look)
-        await self._start(*self._kind.names)
+        await self._start(*(name for name in self._kind.names if not self._lab.lives(name)))
         self._heard.until = "resumed" if began else "described"
         if began:
             return ResumeRequest(session_dir=str(self._lab.session))
