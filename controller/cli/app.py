@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from controller.cli.check import check
 from controller.cli.keys import keys
 from controller.cli.operating import add_operating
 from controller.cli.options import JsonOption, MapOption, SeedOption, SpeedOption
@@ -180,5 +181,6 @@ def plan(
     run_plan_command(PlanOptions(plan, rows, columns, step, dwell, instrument, wrong, grain, pl_seconds, measure, json))
 
 
+app.command()(check)
 add_operating(app)
 add_recorded(app)

@@ -56,7 +56,7 @@ def share_cores(cores: int | None, device: str) -> int:
         device: where the network is evaluated.
     """
     processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-    cores = cores or max(1, _available_cores() // processes)
+    cores = cores or max(1, available_cores() // processes)
     workers = cores // 2 if device == "cpu" else max(1, cores - 1)
     torch.set_num_threads(max(1, cores - workers))
     return workers
@@ -67,5 +67,6 @@ def network_threads() -> int:
     return torch.get_num_threads()
 
 
-def _available_cores() -> int:
+def available_cores() -> int:
+    """Processor cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
