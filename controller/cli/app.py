@@ -10,6 +10,7 @@ import typer
 
 from controller.cli.check import check
 from controller.cli.keys import keys
+from controller.cli.logs import logs
 from controller.cli.operating import add_operating
 from controller.cli.options import JsonOption, MapOption, SeedOption, SpeedOption
 from controller.cli.recorded import add_recorded
@@ -182,5 +183,6 @@ def plan(
 
 
 app.command()(check)
+app.command()(logs)
 add_operating(app)
 add_recorded(app)

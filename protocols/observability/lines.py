@@ -95,11 +95,11 @@ def readable(line: Mapping[str, Any], *, colour: bool = False) -> str:
     level = str(line.get("level", "?"))
     head = [_clock(str(line.get("time", ""))), _painted(f"{level:<7}", _COLOURS.get(level), colour)]
     who = str(line.get("service") or line.get("logger") or "")
-    head += [_printable(f"{who:<10}"), _printable(str(line.get("event", "")))]
+    head += [printable(f"{who:<10}"), printable(str(line.get("event", "")))]
     rest = _pairs({name: value for name, value in line.items() if name not in (*_HEAD, "exception")})
     text = " ".join([*head, _painted(" ".join(rest), "2", colour)]).rstrip()
     traceback = str(line.get("exception", ""))
-    return "\n".join([text, *(f"    {_printable(one)}" for one in traceback.splitlines())])
+    return "\n".join([text, *(f"    {printable(one)}" for one in traceback.splitlines())])
 
 
 def _shown(fields: Mapping[Any, Any], depth: int = 3) -> dict[str, Any]:
@@ -108,7 +108,7 @@ def _shown(fields: Mapping[Any, Any], depth: int = 3) -> dict[str, Any]:
 
 
 def _pairs(fields: Mapping[str, Any]) -> list[str]:
-    return [f"{_printable(name)}={_told(value)}" for name, value in fields.items()]
+    return [f"{printable(name)}={_told(value)}" for name, value in fields.items()]
 
 
 def _is_secret(name: str) -> bool:
@@ -117,16 +117,17 @@ def _is_secret(name: str) -> bool:
 
 def _clock(time: str) -> str:
     """The time of day; the date is told where a file begins."""
-    return _printable(time[11:23] or time)
+    return printable(time[11:23] or time)
 
 
 def _told(value: object) -> str:
     if isinstance(value, str):
-        return _printable(value) if value and not set(value) & set(' "=') else f'"{_printable(value)}"'
-    return _printable(f"{value:g}" if isinstance(value, float) else json.dumps(value, ensure_ascii=False, default=str))
+        return printable(value) if value and not set(value) & set(' "=') else f'"{printable(value)}"'
+    return printable(f"{value:g}" if isinstance(value, float) else json.dumps(value, ensure_ascii=False, default=str))
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
+    """`text` without anything that a terminal would obey."""
     return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
 
 
