@@ -1,29 +1,34 @@
 """Where the log lines of this process go: stderr and files. The one place that sets it up; nothing is set up by import.
 
 On a terminal lines are readable, elsewhere they are JSON. Files hold JSON lines, are begun anew when they are full, and
-keep a few of their predecessors beside them as `.1`, `.2`, …, the newest first. A file that cannot be written is told
-of once, on stderr: nothing ever stops because its log does.
+keep a few of their predecessors beside them as `.1`, `.2`, …, the newest first. Nothing ever stops because its log
+does: a file that cannot be written is told of once, and a terminal or pipe that nobody reads costs lines, not time.
 """
 
 from __future__ import annotations
 
 import logging
+import os
+import queue
 import sys
+import threading
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import Final, TextIO
 
 from protocols.errors import BadInput
-from protocols.observability.lines import fields_of, readable, to_json
+from protocols.observability.lines import Line, fields_of, readable, to_json
 from protocols.observability.logs import NAME
 
 LOG_NAME: Final = "service.log.jsonl"
 """The log in the folder of a session."""
 MAX_BYTES: Final = 10 * 2**20
 KEPT_FILES: Final = 3
+LAST_WORDS_S: Final = 2.0
+"""How long the end of a process waits for lines to be read."""
 LEVELS: Final = ("debug", "info", "warning", "error")
 
 
@@ -54,6 +59,59 @@ class _Readable(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         return readable(fields_of(record), colour=self._colour)
+
+
+class Aside(logging.Handler):
+    """Writes to a pipe or terminal by a thread of its own, so that nobody who does not read it holds the process.
+
+    Lines that find no room are left out, and counted. The thread writes past Python's buffer, whose lock would keep the
+    interpreter from ending.
+
+    Args:
+        descriptor: of the pipe or terminal.
+        form: of the lines.
+        room: how many lines may wait.
+    """
+
+    def __init__(self, descriptor: int, form: logging.Formatter, room: int = 4096) -> None:
+        super().__init__()
+        self.setFormatter(form)
+        self._descriptor, self._left_out, self._counting = descriptor, 0, threading.Lock()
+        self._lines: queue.Queue[str | None] = queue.Queue(room)
+        self._thread = threading.Thread(target=self._write_all, name="log lines", daemon=True)
+        self._thread.start()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Hand a line over."""
+        try:
+            self._lines.put_nowait(self.format(record))
+        except queue.Full:
+            with self._counting:
+                self._left_out += 1
+        except Exception:  # noqa: BLE001  # as the standard library has it: a log stops nothing
+            self.handleError(record)
+
+    def close(self) -> None:
+        """Let what waits be written, for a moment."""
+        with suppress(queue.Full):
+            self._lines.put(None, timeout=LAST_WORDS_S)
+            self._thread.join(LAST_WORDS_S)
+        super().close()
+
+    def _write_all(self) -> None:
+        with suppress(OSError):  # nobody reads any more
+            while (line := self._lines.get()) is not None:
+                self._write(line)
+                with self._counting:
+                    left_out, self._left_out = self._left_out, 0
+                if left_out:
+                    said = Line("log lines were left out, because nobody read them", {"count": left_out})
+                    self._write(self.format(logging.makeLogRecord({"msg": said, "levelname": "WARNING"})))
+
+    def _write(self, line: str) -> None:
+        left = f"{line}\n".encode(errors="backslashreplace")
+        while left:
+            left = left[os.write(self._descriptor, left) :]
 
 
 class LogFile(RotatingFileHandler):
@@ -91,9 +149,7 @@ def logging_to(options: LogOptions, stream: TextIO | None = None) -> Generator[N
         message = f"--log-level {options.level} cannot be used: give {', '.join(LEVELS)}."
         raise BadInput(message, field="log-level", value=options.level)
     out = sys.stderr if stream is None else stream
-    terminal = logging.StreamHandler(out)
-    terminal.setFormatter(_JsonLines() if _as_json(options, out) else _Readable(colour=out.isatty()))
-    handlers: list[logging.Handler] = [terminal]
+    handlers = [_to_stream(out, _JsonLines() if _as_json(options, out) else _Readable(colour=out.isatty()))]
     if options.file is not None:
         handlers.append(_checked(options.file))
     ours = logging.getLogger(NAME)
@@ -113,6 +169,15 @@ def logging_beside(folder: Path) -> Generator[None]:
     """Also keep a log in the folder of a session; it is begun when there is something to tell and a folder."""
     with _attached(LogFile(folder / LOG_NAME)):
         yield
+
+
+def _to_stream(stream: TextIO, form: logging.Formatter) -> logging.Handler:
+    try:
+        return Aside(stream.fileno(), form)
+    except OSError:  # no file: a test listens
+        handler = logging.StreamHandler(stream)
+        handler.setFormatter(form)
+        return handler
 
 
 @contextmanager

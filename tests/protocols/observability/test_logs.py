@@ -7,6 +7,7 @@ import io
 import json
 import logging
 import math
+import os
 import threading
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from hypothesis import strategies as st
 from protocols.errors import BadInput, ErrorCode
 from protocols.observability import Seldom, about, bind, get_logger, in_context
 from protocols.observability.lines import LEFT_OUT, MAX_TEXT, Line, plain, readable, to_json
-from protocols.observability.output import LOG_NAME, LogFile, LogOptions, logging_beside, logging_to
+from protocols.observability.output import LOG_NAME, Aside, LogFile, LogOptions, logging_beside, logging_to
 from protocols.security.keys import make_key
 
 LOG = get_logger(service="instrument")
@@ -225,3 +226,24 @@ def test_strangers_cannot_fill_the_disk() -> None:
         {"event": "refused", "step": 10, "others_untold": 9},
         {"event": "refused", "step": 20, "others_untold": 9},
     ]
+
+
+def test_a_pipe_that_nobody_reads_costs_lines_and_no_time() -> None:
+    reads, writes = os.pipe()
+    handler = Aside(writes, logging.Formatter("%(message)s"), room=50)
+    for number in range(3000):  # 3 MB, where a pipe holds some 64 kB
+        handler.handle(logging.makeLogRecord({"msg": f"{number} {'x' * 1000}"}))
+    heard: list[bytes] = []
+    listening = threading.Thread(target=lambda: heard.extend(iter(lambda: os.read(reads, 65536), b"")))
+    listening.start()
+    handler.close()
+    os.close(writes)
+    listening.join()
+    os.close(reads)
+    lines = b"".join(heard).decode().splitlines()
+    numbers = [int(one.split()[0]) for one in lines if one[0].isdigit()]
+    left_out = sum(int(one.rpartition("count=")[2]) for one in lines if one.startswith("log lines were left out"))
+    assert numbers == sorted(numbers)
+    assert numbers[0] == 0
+    assert left_out > 0
+    assert len(numbers) + left_out == 3000
