@@ -10,6 +10,7 @@ ALL = (
     "curve",
     "ingest",
     "spool",
+    "durability",
     "simulator",
     "route",
     "crystal",

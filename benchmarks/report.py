@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from benchmarks.durability_page import write_page as write_durability
 from benchmarks.scaling_page import scaling
 from controller.cli.bench.tables import markdown_table as table
 
@@ -25,6 +26,10 @@ Super-resolution, boundaries, single sources and other tasks have [pages of thei
 [adaptive acquisition, beside grids and gpCAM](results/acquisition.md),
 [points, lines and rectangles at equal instrument time](results/shapes.md), and
 [whether the instrument waits for the model](results/idle.md).
+"""
+_DURABILITY = """
+What journal, fsync and keys cost, and how quickly a run is there again after a crash, is on
+[a page of its own](results/durability.md) too.
 """
 
 
@@ -166,6 +171,9 @@ def main() -> None:
         services(read["wire"], read["ingest"], read["simulator"], read["route"]),
         specimens(read["microstructure"]),
     ]
+    if (durability := read.get("durability")) is not None:
+        parts[0] = INTRO.rstrip() + _DURABILITY
+        write_durability(durability)
     PAGE.write_text("\n".join(parts), encoding="utf-8")
 
 

@@ -49,7 +49,7 @@ class Guarded:
 
     def memory_mb(self) -> dict[str, float]:
         """Resident memory of each service."""
-        return {name: _resident_mb(one.process.pid) for name, one in self.running.items()}
+        return {name: resident_mb(one.process.pid) for name, one in self.running.items()}
 
 
 def make_keys(folder: Path) -> KeyFolder:
@@ -105,6 +105,7 @@ async def bombard(cwd: Path, seconds: float, seed: int) -> dict[str, Any]:
     return {"seed": seed, "seconds": seconds, "connections": thrown, "healthy": healthy, "memory": memory}
 
 
-def _resident_mb(pid: int) -> float:
+def resident_mb(pid: int) -> float:
+    """Resident memory of a process."""
     pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     return pages * 4096 / 2**20
