@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from controller.cli.options import JsonOption
+from protocols.errors import BadInput
 
 _DIFFERS = 3
 """Exit code where decisions differ; 1 is for sessions that cannot be read."""
@@ -22,8 +23,35 @@ def add_recorded(app: typer.Typer) -> None:
         app.command()(command)
 
 
-def replay(session: SessionArgument, json: JsonOption = False) -> None:
-    """Decide a recorded run again from its journal, compared byte for byte; exit code 3 if a decision differs."""
+def replay(
+    session: SessionArgument,
+    policy: Annotated[str | None, typer.Option(help="Decide anew by this policy.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Decide anew by this method, by `classical`, or by a folder of weights.")
+    ] = None,
+    budget: Annotated[float | None, typer.Option(help="Decide anew with this share of the pixels.")] = None,
+    truth: Annotated[
+        str | None, typer.Option(help="Map file or specimen that answers what was not recorded, and scores both.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for the session that is decided anew, and figures.")] = None,
+    json: JsonOption = False,
+) -> None:
+    """Decide a recorded run again from its journal, compared byte for byte; exit code 3 if a decision differs.
+
+    With --policy, --model, --budget or --truth it is decided anew on the recorded points, and both runs are compared.
+    """
+    if any(one is not None for one in (policy, model, budget, truth)):
+        from controller.cli.redecide import RedecideOptions, run_redecide
+
+        options = RedecideOptions(policy, model, budget, truth, out, json)
+        run_redecide(_entries(session, quiet=json), options)
+    elif out is not None:
+        raise BadInput("--out needs --policy, --model, --budget or --truth: else nothing is decided anew.", field="out")
+    else:
+        _verify(session, json)
+
+
+def _verify(session: Path, json: bool) -> None:
     from controller.replay import replay as decide_again
 
     found = decide_again(_entries(session, quiet=json))
