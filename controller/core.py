@@ -230,10 +230,9 @@ class Core:
     def _fill(self, picks: Picks, missing: int) -> Picks:
         if missing <= 0:
             return Picks.none()
-        taken = self.ledger.asked.copy()
+        taken = self.ledger.asked | ~self.ledger.reachable
         taken[tuple(picks.position_px.T)] = True
-        never = None if self.ledger.answers is None else self.ledger.answers == 0
-        return Picks.plain(space_filling(taken, missing, never), ProposalReason.SPACE_FILLING)
+        return Picks.plain(space_filling(taken, missing, self.ledger.never), ProposalReason.SPACE_FILLING)
 
     def _make(
         self, picks: Picks, decided_by: str, elapsed_s: Callable[[], float] | None = None, *, stop_gap: bool = False

@@ -3,7 +3,8 @@
 An instrument believes its own positions, so a drift of the beam or the stage shows only on the specimen. Points are
 asked for along boundaries, where a shift of a pixel makes another grain answer; so the new points of a batch say at
 which shift they agree best with the map of the points before them, whose boundaries PL has drawn. Nothing is measured
-again for that. A shift is told when it makes clearly more points agree than none does. Positions are left as they are.
+again for that. A shift is told when it makes clearly more points agree than none does. What follows from it for the
+points and for the beam is the business of `controller.ledger`.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from model.crystal import disorientation_deg
+from controller.orders import Moved
+from model.crystal import disorientation_deg, laue_group
+from protocols.capabilities import Capabilities
 from protocols.messages import Reconstruction
 from protocols.values import PointBlock
 
@@ -37,6 +40,7 @@ class Shift:
         points: that told.
         gain: share of them that agree with the map there and not where they are said to be.
         clear: that gain in standard errors.
+        from_point: id of the point from which on they lie so.
     """
 
     rows_px: float
@@ -44,6 +48,7 @@ class Shift:
     points: int
     gain: float
     clear: float
+    from_point: int = 0
 
     @property
     def length_px(self) -> float:
@@ -51,19 +56,35 @@ class Shift:
         return math.hypot(self.rows_px, self.columns_px)
 
     @property
+    def whole_px(self) -> tuple[int, int]:
+        """The same in whole pixels, rows and columns: what points on a grid can be moved by."""
+        return round(self.rows_px), round(self.columns_px)
+
+    @property
     def words(self) -> str:
         """A sentence for people."""
-        down, right = ("down" if self.rows_px > 0 else "up"), ("right" if self.columns_px > 0 else "left")
-        where = f"{abs(self.rows_px):.1f} px {down} and {abs(self.columns_px):.1f} px {right}"
         return (
             f"A drift of about {self.length_px:.1f} px found: the newest {self.points} points agree best with the map "
-            f"{where} of where they are said to be. Their positions are not corrected."
+            f"{_where(self.rows_px, self.columns_px, '.1f')} of where they are said to be."
+        )
+
+    def corrected_words(self, moved: Moved) -> str:
+        """What was done about it, for people."""
+        beside = f"; {moved.outside} of these are beside the grid then" if moved.outside else ""
+        return (
+            f"{self.words} {moved.points} points count {_where(*self.whole_px, 'd')} of there{beside}, and the beam is "
+            "aimed by that from now on."
         )
 
     @property
     def found(self) -> bool:
         """Whether it is a drift and no accident."""
         return self.clear >= CLEAR and self.length_px >= SMALLEST_PX
+
+
+def _where(rows_px: float, columns_px: float, form: str) -> str:
+    down, right = ("down" if rows_px > 0 else "up"), ("right" if columns_px > 0 else "left")
+    return f"{abs(rows_px):{form}} px {down} and {abs(columns_px):{form}} px {right}"
 
 
 class Watch:
@@ -76,16 +97,21 @@ class Watch:
     def __init__(self, laue_groups: Mapping[int, str]) -> None:
         self._laue_groups = laue_groups
         self._before: Reconstruction | None = None
-        self._known = 0
+        self._newest = -1
 
     def look(self, answer: Reconstruction, points: PointBlock) -> Shift | None:
         """The shift of the newest `points` (all that `answer` was made from), if there is one."""
-        before, known = self._before, self._known
-        self._before, self._known = answer, len(points)
+        before, newest = self._before, self._newest
+        self._before, self._newest = answer, int(points.point_id.max(initial=-1))
         if before is None:
             return None
-        shift = shift_of(points.select(slice(known, None)), before, self._laue_groups)
+        shift = shift_of(points.select(points.point_id > newest), before, self._laue_groups)
         return shift if shift is not None and shift.found else None
+
+
+def groups_of(capabilities: Capabilities) -> dict[int, str]:
+    """Phase → Laue group."""
+    return {phase.phase_id: laue_group(phase.point_group).name for phase in capabilities.phases}
 
 
 def shift_of(points: PointBlock, before: Reconstruction, laue_groups: Mapping[int, str]) -> Shift | None:
@@ -113,7 +139,9 @@ def shift_of(points: PointBlock, before: Reconstruction, laue_groups: Mapping[in
     more = agrees[best].astype(np.float64) - here
     error = max(float(more.std()) / math.sqrt(len(told)), 1 / len(told))
     down, right = (_top(smooth, best, axis) - REACH_PX for axis in (0, 1))
-    return Shift(down, right, len(told), float(more.mean()), float(more.mean()) / error)
+    first = int(np.argmax(np.cumsum(more[::-1])[::-1]))  # before it, the points do not agree better there
+    from_point = int(told.point_id[first])
+    return Shift(down, right, len(told), float(more.mean()), float(more.mean()) / error, from_point)
 
 
 def _agree(points: PointBlock, before: Reconstruction, laue_groups: Mapping[int, str], by_px: tuple[int, int]) -> Flags:

@@ -3,7 +3,8 @@
 The ledger is the only place that hands out point ids and the only one that knows the budget, so that no limit is passed
 and no pixel is asked for twice, but for those that brought no orientation and may be repeated. A point counts against
 the budget from the moment it is asked for, because the beam may have been there even when its result is lost; only a
-batch that was withdrawn before it began gives its points back. Nothing here decides where to measure.
+batch that was withdrawn before it began gives its points back. Pixels are those of the specimen; requests that go out
+and points that come in are in the frame of the instrument (`controller.aim`). Nothing here decides where to measure.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controller import plans
-from controller.orders import Closed, Order, Received
+from controller.aim import Aim, Correction, inside
+from controller.orders import Closed, Moved, Order, Received
 from controller.pace import Pace
 from controller.points import PointStore
 from protocols.capabilities import Capabilities
@@ -41,7 +43,9 @@ class Ledger:
     Attributes:
         max_points: the most points that may ever be asked for.
         asked: (h, w) bool, pixels that were asked for, or cannot be.
-        points: what the finished batches brought, in order.
+        points: what the finished batches brought, in order, where they lie on the specimen.
+        outside: points that lie beside the grid, by what is known of the drift: they are no part of the map.
+        aim: where the beam is sent to hit a pixel.
         pace: how long batches and decisions take.
         batches_over: how many were closed or withdrawn.
         clock_s: instrument time at the newest finished batch, counted from the beginning of the run; clocks of
@@ -60,7 +64,7 @@ class Ledger:
         self._failed: NDArray[np.bool_] = np.zeros(shape, np.bool_)
         self._times: NDArray[np.uint8] = np.zeros(shape, np.uint8)
         self._dose_s: NDArray[np.float64] = np.zeros(shape, np.float64)
-        self.points = PointStore()
+        self.points, self.outside, self.aim = PointStore(), PointStore(), Aim()
         self.clock_s = self.idle_s = self._busy_until_s = self._exposure_s = 0.0
         self._orders: dict[int, Order] = {}
         self._next_id = self._next_batch = self._spent = self.batches_over = 0
@@ -94,7 +98,8 @@ class Ledger:
     def beam_px(self) -> Pixels | None:
         """(2,) pixel where the beam will stand when everything queued is done."""
         last = next(reversed(self._orders.values()), None)
-        return self._stands_px if last is None else last.request.position_px[-1]
+        stands_px = self._stands_px if last is None else last.request.position_px[-1]
+        return None if stands_px is None else stands_px + self.aim.offset_px
 
     @property
     def repeatable(self) -> NDArray[np.bool_]:
@@ -102,7 +107,7 @@ class Ledger:
 
         A point whose result was lost is not among them: nobody knows how long the beam was there.
         """
-        just_enough = self.points_left == np.count_nonzero(~self.asked)  # to measure every pixel once
+        just_enough = self.points_left == np.count_nonzero(~self.asked & self.reachable)  # to measure every pixel once
         may = self._failed & (self._times <= self.plan.repeats) & (not just_enough)
         may = may if self.answers is None else may & (self._times < self.answers)
         most_s = self.plan.budget.pixel_exposure_s
@@ -110,12 +115,24 @@ class Ledger:
 
     @property
     def askable(self) -> NDArray[np.bool_]:
-        """(h, w) bool, pixels that may be asked for: those never asked for, and those that may be repeated."""
-        return ~self.asked | self.repeatable
+        """(h, w) bool, pixels that may be asked for: those never asked for and those that may be repeated, in reach."""
+        return (~self.asked | self.repeatable) & self.reachable
+
+    @property
+    def reachable(self) -> NDArray[np.bool_]:
+        """(h, w) bool, pixels that can be measured: the beam can be sent there, and a recording holds them."""
+        reach = self.aim.reachable(self.asked.shape)
+        return reach if self.answers is None else reach & (self.answers > 0)
+
+    @property
+    def never(self) -> NDArray[np.bool_]:
+        """(h, w) bool, pixels that nothing is known of and that cannot be measured."""
+        return ~self.reachable & (self._times == 0)
 
     def queued_px(self) -> Pixels:
-        """(N, 2) pixels of the batches that are out."""
-        queued = [order.request.position_px for order in self._orders.values()]
+        """(N, 2) pixels that the batches that are out will show, perhaps beside the grid."""
+        requests = [order.request for order in self._orders.values()]
+        queued = [self.aim.specimen_px(request.point_id, request.position_px) for request in requests]
         return np.concatenate(queued) if queued else np.empty((0, 2), np.int32)
 
     def expected_s(self, pixels: Pixels) -> float:
@@ -167,8 +184,8 @@ class Ledger:
             ValueError: a bug in the caller: a pixel outside the grid, not askable, or beyond the budget.
         """
         count, width = len(pixels), self.asked.shape[1]
-        inside = ((pixels >= 0) & (pixels < self.asked.shape)).all()
-        if count > self.points_left or not inside or not self.askable[tuple(pixels.T)].all():
+        known = bool(inside(pixels, self.asked.shape).all())
+        if count > self.points_left or not known or not self.askable[tuple(pixels.T)].all():
             raise ValueError("a batch beyond the budget or the grid, or with a pixel that must not be asked for again")
         if len(np.unique(pixels[:, 0].astype(np.int64) * width + pixels[:, 1])) != count:
             raise ValueError("a batch that holds a pixel twice")
@@ -181,11 +198,11 @@ class Ledger:
             section=self.plan.section,
             batch=self._next_batch,
             point_id=np.arange(self._next_id, self._next_id + count, dtype=np.int64),
-            position_px=pixels,
+            position_px=self.aim.instrument_px(pixels),
             dwell_s=self._dwell_s,
             not_before_s=not_before_s + (self._began_s or 0.0),
         )
-        self._orders[request.batch] = Order(request, not_before_s, declared_s, again)
+        self._orders[request.batch] = Order(request, pixels, not_before_s, declared_s, again)
         self._next_id += count
         self._next_batch += 1
         return request
@@ -202,7 +219,7 @@ class Ledger:
         """Give back the points of a batch that never began."""
         order = self._orders.pop(batch)
         self.batches_over += 1
-        where = tuple(order.request.position_px.T)
+        where = tuple(order.target_px.T)
         self._spend(where, -1)
         self._failed[where] = order.again
 
@@ -218,13 +235,47 @@ class Ledger:
         order = self._orders.pop(batch)
         self.batches_over += 1
         block = order.block
-        self.points.append(block)
+        block = block.model_copy(update={"position_px": self.aim.specimen_px(block.point_id, block.position_px)})
         self._stands_px = order.request.position_px[-1]
         way_px = order.ways_px(block)
-        self._count(block, way_px > 0)
-        self._failed[tuple(block.position_px.T)] = ~block.indexed
+        kept = self._keep(block)
+        self._count(kept, way_px[inside(block.position_px, self.asked.shape)] > 0)
+        self._exposure_s += float(self._longer_s(block).sum())
+        self._failed[tuple(kept.position_px.T)] = ~kept.indexed
         self._tell_time(order, done)
-        return Closed(block, order.lost, int((way_px > 0).sum()), float(way_px.max(initial=0.0)))
+        displaced, farthest_px = int((way_px > 0).sum()), float(way_px.max(initial=0.0))
+        return Closed(block, order.lost, displaced, farthest_px, len(block) - len(kept))
+
+    def correct(self, rows_px: int, columns_px: int, from_point: int) -> Moved:
+        """The beam hits so much farther down and right than said, from a point on: count what came, and aim, by that.
+
+        Pixels that were asked for stay so: nobody exposes a place twice because of an estimate.
+        """
+        moved = PointBlock.concatenate([_from(store, from_point) for store in (self.points, self.outside)])
+        moved = moved.select(np.argsort(moved.point_id, kind="stable"))
+        self._failed[tuple(moved.select(inside(moved.position_px, self.asked.shape)).position_px.T)] = False
+        before = np.zeros(self.asked.shape, np.bool_)
+        before[tuple(self.points.block().position_px.T)] = True
+        self.aim.corrections.append(Correction(rows_px, columns_px, from_point, self._next_id))
+        there = moved.position_px + np.array([rows_px, columns_px], np.int32)
+        kept = self._keep(moved.model_copy(update={"position_px": there}))
+        self._count(kept, np.ones(len(kept), np.bool_))
+        again = int(before[tuple(kept.position_px.T)].sum())
+        return Moved(len(moved), len(moved) - len(kept), again, self._next_id)
+
+    def _keep(self, block: PointBlock) -> PointBlock:
+        """Take points of the specimen into the map, but for those beside the grid."""
+        known = inside(block.position_px, self.asked.shape)
+        kept = block.select(known)
+        self.points.append(kept)
+        self.outside.append(block.select(~known))
+        return kept
+
+    def _longer_s(self, block: PointBlock) -> NDArray[np.float64]:
+        """(N,) how much longer points were exposed than asked for."""
+        longer_s = block.dwell_s.astype(np.float64) - self._dwell_s
+        longer_s[np.abs(longer_s) < _SINGLE_PRECISION * self._dwell_s] = 0.0
+        return longer_s
 
     def _count(self, block: PointBlock, beside: NDArray[np.bool_]) -> None:
         """Count exposures as they were reported, and where: `beside` (N,) are points not measured at their targets."""
@@ -232,10 +283,7 @@ class Ledger:
         self.asked[there] = True
         np.add.at(self._times, there, 1)
         np.add.at(self._dose_s, there, self._dwell_s)
-        longer_s = block.dwell_s.astype(np.float64) - self._dwell_s
-        longer_s[np.abs(longer_s) < _SINGLE_PRECISION * self._dwell_s] = 0.0
-        np.add.at(self._dose_s, tuple(block.position_px.T), longer_s)
-        self._exposure_s += float(longer_s.sum())
+        np.add.at(self._dose_s, tuple(block.position_px.T), self._longer_s(block))
 
     def _tell_time(self, order: Order, done: ScanDone | None) -> None:
         began_s, ended_s = max(self._busy_until_s, order.not_before_s), self._ended_s(order, done)
@@ -264,3 +312,8 @@ class Ledger:
         for order in self._orders.values():
             free_s = max(free_s, order.not_before_s) + self.pace.slowest * order.declared_s
         return free_s
+
+
+def _from(store: PointStore, point: int) -> PointBlock:
+    """Take the points from a point on out of a store."""
+    return store.take_out(store.block().point_id >= point)

@@ -236,6 +236,8 @@ class Run:
             await ready.batches.close_oldest()
             self._top_up(ready)
         began = loop.time()
+        if answer is not None:
+            self._see_drift(ready, answer, thinking.points)
         await ready.batches.make_way()
         decided = core.decide(answer, lambda: stored_at + loop.time() - began)
         predicted = None if answer is None else answer.predicted_wrong
@@ -275,6 +277,8 @@ class Run:
     async def _reconstruct_finally(self, ready: Prepared) -> None:
         try:
             answer = await ready.link.reconstruct(ready.core.final_question())
+            if self._see_drift(ready, answer, len(ready.core.ledger.points)):
+                answer = await ready.link.reconstruct(ready.core.final_question())
         except GrainloopError as error:
             self.standing.say("final_missing", f"{error} The final reconstruction is missing.")
             return
@@ -285,8 +289,20 @@ class Run:
         self.standing.predicted_wrong = answer.predicted_wrong
         text = f"{points} points reconstructed by {answer.method}; predicted wrong: {answer.predicted_wrong:.1%}."
         self.standing.say("reconstructed", " ".join([text, *answer.degraded]))
-        if (drift := ready.drift.look(answer, ready.core.ledger.points.block().select(slice(points)))) is not None:
-            self.standing.say("drift", drift.words)
+
+    def _see_drift(self, ready: Prepared, answer: Reconstruction, points: int) -> bool:
+        """Whether the newest of so many points show a drift that is taken into account from now on; it is told."""
+        core = ready.core
+        shift = ready.drift.look(answer, core.ledger.points.block().select(slice(points)))
+        if shift is None:
+            return False
+        if core.plan.correct_drift:
+            moved = core.ledger.correct(*shift.whole_px, shift.from_point)
+            ready.session.add_correction(core.questions, shift, moved)
+            self.standing.say("drift", shift.corrected_words(moved))
+        else:
+            self.standing.say("drift", f"{shift.words} Their positions are not corrected.")
+        return core.plan.correct_drift
 
     # --- the way out --------------------------------------------------------------------------------------------------
     async def _leave(self, error: BaseException | None) -> tuple[FinishReason, str]:

@@ -28,12 +28,31 @@ class Closed:
         lost: how many it did not bring.
         displaced: how many were measured beside their target.
         farthest_px: how far at most.
+        outside: how many lie beside the grid, by what is known of the drift.
     """
 
     points: PointBlock
     lost: int
     displaced: int
     farthest_px: float
+    outside: int = 0
+
+
+@dataclass(frozen=True)
+class Moved:
+    """What a correction did to points that had come.
+
+    Attributes:
+        points: how many it moved.
+        outside: how many of them now lie beside the grid, and are no part of the map any more.
+        again: how many now lie on a pixel that had been measured before: a second measurement of it.
+        aimed_from: id of the first point that will be asked for with that in mind.
+    """
+
+    points: int
+    outside: int
+    again: int
+    aimed_from: int
 
 
 @dataclass
@@ -42,6 +61,7 @@ class Order:
 
     Attributes:
         request: as sent.
+        target_px: (N, 2) pixels of the specimen that it is meant for.
         not_before_s: instrument time of the run at which it was decided.
         declared_s: its declared duration.
         again: (N,) bool, points whose pixel had failed before.
@@ -49,6 +69,7 @@ class Order:
     """
 
     request: ScanRequest
+    target_px: NDArray[np.int32]
     not_before_s: float
     declared_s: float
     again: NDArray[np.bool_]
@@ -104,6 +125,6 @@ class Order:
         return f"{point} at row {row}, column {column}, outside the grid."
 
     def ways_px(self, block: PointBlock) -> NDArray[np.float64]:
-        """(N,) how far from its target each point of a block was measured."""
-        target = self.request.position_px[block.point_id - self.request.point_id[0]]
+        """(N,) how far from its target each point of a block was measured, both on the specimen."""
+        target = self.target_px[block.point_id - self.request.point_id[0]]
         return np.hypot(*(block.position_px - target).T.astype(np.float64))

@@ -36,6 +36,14 @@ class PointStore:
             self._columns[name][self._count : end] = getattr(block, name)
         self._count = end
 
+    def take_out(self, rows: NDArray[np.bool_]) -> PointBlock:
+        """Take out the points of `rows` (N,); blocks that were read before keep them."""
+        block = self.block()
+        rest = block.select(~rows)
+        self._columns = {name: np.array(getattr(rest, name)) for name in self._columns}
+        self._count = len(rest)
+        return block.select(rows)
+
     def block(self) -> PointBlock:
         """Everything so far, read-only."""
         return PointBlock(**{name: _frozen(column[: self._count]) for name, column in self._columns.items()})

@@ -17,11 +17,10 @@ from controller import plans
 from controller.asking import Asks, expect
 from controller.batches import Batches
 from controller.core import Core
-from controller.drift import Watch
+from controller.drift import Watch, groups_of
 from controller.model_link import ModelLink, describe_model
 from controller.recording import Recording, recorded_beginning
 from controller.standing import Standing
-from model.crystal import laue_group
 from protocols.capabilities import Capabilities
 from protocols.errors import ErrorCode, GrainloopError, OutOfLimits
 from protocols.messages import Describe, Description, LightRequest, LightTaken, OpenSection, Sync
@@ -73,7 +72,7 @@ async def prepare(
     link = ModelLink(model, _section(core, light), plan.model_deadline_s)
     await _open_section(link, standing)
     batches = Batches(instrument, core, session, standing, remembers=described.spools)
-    return Prepared(core, link, batches, session, Watch(_groups(capabilities)))
+    return Prepared(core, link, batches, session, Watch(groups_of(capabilities)))
 
 
 async def take_up(path: Path, instrument: Asks, model: Asks, standing: Standing, sync: Sync) -> Prepared:
@@ -105,17 +104,12 @@ async def take_up(path: Path, instrument: Asks, model: Asks, standing: Standing,
             batches.send_again(batch)
         else:
             batches.give_up(batch)
-    return Prepared(core, link, batches, recording, Watch(_groups(core.capabilities)))
+    return Prepared(core, link, batches, recording, Watch(groups_of(core.capabilities)))
 
 
 def _say_sync(standing: Standing, sync: Sync) -> None:
     if sync is Sync.NEVER:
         standing.say("not_synced", _NOT_SYNCED)
-
-
-def _groups(capabilities: Capabilities) -> dict[int, str]:
-    """Phase → Laue group."""
-    return {phase.phase_id: laue_group(phase.point_group).name for phase in capabilities.phases}
 
 
 def _check_same(declared: Capabilities, before: Capabilities) -> None:

@@ -14,11 +14,13 @@ from typing import Any
 
 from controller.core import Core
 from controller.decided import Batch
+from controller.drift import Shift
 from controller.journal.entries import (
     Answered,
     Asked,
     BatchClosed,
     Began,
+    Corrected,
     Ended,
     Enough,
     EventTold,
@@ -32,6 +34,7 @@ from controller.journal.entries import (
 from controller.journal.reading import first_entry, read_journal
 from controller.journal.view import FINAL, decided_entry, replace_view, show
 from controller.journal.writing import Journal, JournalLost
+from controller.orders import Moved
 from controller.replay import Replayed, replay
 from controller.session import CannotStore, ReopenedSessionFile, SessionFile, now_text, software_versions
 from protocols.errors import BadInput
@@ -202,6 +205,26 @@ class Recording:
                 method=answer.method,
                 seconds=answer.seconds,
                 proposals=answer.proposals,
+            )
+        )
+
+    def add_correction(self, question: int, shift: Shift, moved: Moved) -> None:
+        """A drift is taken into account from now on."""
+        rows_px, columns_px = shift.whole_px
+        self.record(
+            Corrected(
+                question=question,
+                rows_px=rows_px,
+                columns_px=columns_px,
+                from_point=shift.from_point,
+                aimed_from=moved.aimed_from,
+                moved=moved.points,
+                outside=moved.outside,
+                again=moved.again,
+                points=shift.points,
+                gain=shift.gain,
+                clear=shift.clear,
+                found_px=(shift.rows_px, shift.columns_px),
             )
         )
 

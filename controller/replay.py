@@ -114,6 +114,8 @@ class _Player:
                 run.core.question()
             case of.Answered():
                 self._answers[entry.question] = entry
+            case of.Corrected():
+                ledger.correct(entry.rows_px, entry.columns_px, entry.from_point)
             case of.Decided():
                 self._decide(entry)
             case of.Enough():

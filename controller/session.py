@@ -1,8 +1,9 @@
 """Writing `session.h5`: everything a run was told, asked, measured and inferred, flushed as it goes.
 
 The file is ordinary HDF5 in the default format (no SWMR, no newer library version), so that whatever was flushed can be
-read after the writer was killed. Layout, version 4 (version 3 has no batches that were withdrawn and tells of no timing
-with decisions, version 2 has no evidence with the points asked for, version 1 no /inferred/…/bound90_deg either):
+read after the writer was killed. Layout, version 5 (version 4 has no /corrections, version 3 no batches that
+were withdrawn and tells of no timing with decisions, version 2 no evidence with the points asked for, version 1 no
+/inferred/…/bound90_deg):
 
     /                   attributes: format, format_version, created, finish_reason, finish_detail, journal_sync (`never`
                         where records of the journal counted before they were on disk)
@@ -11,6 +12,9 @@ with decisions, version 2 has no evidence with the points asked for, version 1 n
     /requested/…        columns, one row per point asked for: point_id, position_px, batch, reason, gain, and
                         as evidence p_wrong, competing, misorientation_deg, travel_px (`controller.why`)
     /measured/…         columns, one row per point measured: those of `PointBlock`, and batch
+    /corrections        one JSON text per drift of the beam that was taken into account, if any. Positions above are of
+                        the instrument; its rows_px and columns_px are added for points measured from its from_point
+                        on, and for points requested from its aimed_from on
     /batches, /decisions, /events       one JSON text per row; batches in the order in which they were closed or
                         withdrawn, decisions in that of sending, with their timing (`controller.decided`)
     /inferred/latest/…, /inferred/final/…   maps of the newest and of the last reconstruction
@@ -46,9 +50,10 @@ Node = Any
 """A file, group or dataset: h5py types them only in part."""
 
 FORMAT: Final = "grainloop-session"
-FORMAT_VERSION: Final = 4
+FORMAT_VERSION: Final = 5
 INFERRED_MAPS: Final = ("orientation", "phase_id", "expected_error_deg", "bound90_deg", "p_wrong", "boundary", "grain")
 _TEXTS: Final = ("batches", "decisions", "events")
+_CORRECTIONS: Final = "corrections"
 _ROWS_PER_CHUNK = 4096
 _TEXTS_PER_CHUNK = 64
 _REQUESTED: Final[dict[str, tuple[str, tuple[int, ...]]]] = {
@@ -204,6 +209,13 @@ class SessionFile:
         """A batch was taken back before it began."""
         row = {"batch": batch, "asked": asked, "points": 0, "ok": False, "error": None, "withdrawn": True}
         _append_text(self._texts["batches"], json.dumps(row))
+
+    @_stored
+    def add_correction(self, correction: Mapping[str, Any]) -> None:
+        """A drift that is taken into account from now on: fields as in `controller.journal.entries.Corrected`."""
+        if _CORRECTIONS not in self._file:
+            _texts(self._file, _CORRECTIONS)
+        _append_text(self._file[_CORRECTIONS], json.dumps(dict(correction)))
 
     @_stored
     def add_event(self, event: RunEvent) -> None:

@@ -6,7 +6,7 @@ Writing it is the business of `controller.session`, which documents the layout.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from controller.aim import Correction, aimed_offsets, inside, measured_offsets
 from controller.session import FORMAT, FORMAT_VERSION, INFERRED_MAPS
 from protocols.capabilities import Capabilities
 from protocols.errors import BadInput
@@ -23,6 +24,9 @@ from protocols.values import LightImages, LightKind, PointBlock
 
 Node = Any
 """A file, group or dataset: h5py types them only in part."""
+
+
+_CORRECTION = tuple(field.name for field in fields(Correction))
 
 
 @dataclass(frozen=True)
@@ -73,9 +77,12 @@ class Session:
     """A session file in memory.
 
     Attributes:
-        points: every acknowledged point, in the order of arrival.
+        points: every acknowledged point on the grid, in the order of arrival, where it lies on the specimen.
         batch: (N,) the batch of each point.
-        requested: what was asked for and not withdrawn, with reasons and gains.
+        offset_px: (N, 2) pixels from where the instrument said that it measured each point to where it counts.
+        outside: acknowledged points that count beside the grid, where the instrument said that it measured them.
+        requested: what was asked for and not withdrawn, with reasons and gains, where it was meant to be.
+        corrections: drifts of the beam taken into account; fields as in `controller.journal.entries.Corrected`.
         batches: one record per batch that was closed or withdrawn.
         decisions: one record per decision, those of batches that were withdrawn among them.
         latest: the newest reconstruction of a running loop, if any.
@@ -92,7 +99,10 @@ class Session:
     light: LightImages | None
     points: PointBlock
     batch: NDArray[np.int32]
+    offset_px: NDArray[np.int32]
+    outside: PointBlock
     requested: Requested
+    corrections: tuple[dict[str, Any], ...]
     batches: tuple[dict[str, Any], ...]
     decisions: tuple[dict[str, Any], ...]
     events: tuple[RunEvent, ...]
@@ -139,18 +149,27 @@ def _check_format(file: Node, path: Path) -> None:
 
 
 def _read(file: Node, path: Path) -> Session:
-    points, batch = _read_points(file["measured"])
+    told = tuple(json.loads(row) for row in _rows(file["corrections"])) if "corrections" in file else ()
+    corrections = [Correction(**{name: row[name] for name in _CORRECTION}) for row in told]
+    capabilities = Capabilities.model_validate_json(_text(file["capabilities"]))
+    said, batch = _read_points(file["measured"])
+    offset_px = measured_offsets(corrections, said.point_id)
+    kept = inside(said.position_px + offset_px, capabilities.grid.shape_px)
+    placed = said.model_copy(update={"position_px": said.position_px + offset_px})
     batches = tuple(json.loads(row) for row in _rows(file["batches"]))
     return Session(
         path=path,
         plan=RunPlan.model_validate_json(_text(file["plan"])),
-        capabilities=Capabilities.model_validate_json(_text(file["capabilities"])),
+        capabilities=capabilities,
         software=json.loads(_text(file["software"])),
         created=str(file.attrs["created"]),
         light=_read_light(file["light"]) if "light" in file else None,
-        points=points,
-        batch=batch,
-        requested=Requested(**_read_requested(file["requested"], batches)),
+        points=placed.select(kept),
+        batch=batch[kept],
+        offset_px=offset_px[kept],
+        outside=said.select(~kept),
+        requested=Requested(**_read_requested(file["requested"], batches, corrections)),
+        corrections=told,
         batches=batches,
         decisions=tuple(json.loads(row) for row in _rows(file["decisions"])),
         events=tuple(RunEvent.model_validate_json(row) for row in _rows(file["events"])),
@@ -176,9 +195,12 @@ def _read_columns(group: Node) -> dict[str, NDArray[Any]]:
     return {name: np.asarray(column[:rows]) for name, column in group.items()}
 
 
-def _read_requested(group: Node, batches: tuple[dict[str, Any], ...]) -> dict[str, NDArray[Any]]:
+def _read_requested(
+    group: Node, batches: tuple[dict[str, Any], ...], corrections: list[Correction]
+) -> dict[str, NDArray[Any]]:
     """The columns of everything asked for, but for batches that were withdrawn."""
     columns = _read_columns(group)
+    columns["position_px"] += aimed_offsets(corrections, columns["point_id"])
     kept = ~np.isin(columns["batch"], [row["batch"] for row in batches if row.get("withdrawn")])
     return {name: column[kept] for name, column in columns.items()}
 

@@ -66,6 +66,8 @@ class RunPlan(Value):
         repeats: how often a point that brought no orientation may be measured again, where that promises most.
         n_samples: posterior samples per reconstruction; 0 reads the map from one evaluation of the model.
         steps: sampler steps of each sample, or the method's default.
+        correct_drift: where the beam is found to have drifted by some pixels, count points where they most probably
+            were measured and aim by that; else the drift is told only.
         stop_below: stop when the predicted share of wrong pixels is below this; 0 never stops early.
         least_gain_per_s: stop when the next batch is expected to put fewer wrong pixels right per second of instrument
             time than this, what a second costs; 0 never stops so.
@@ -89,6 +91,7 @@ class RunPlan(Value):
     repeats: Annotated[int, Field(ge=0, le=100)] = 1
     n_samples: Annotated[int, Field(ge=0, le=256)] = 0
     steps: Annotated[int, Field(ge=1, le=1000)] | None = None
+    correct_drift: bool = True
     stop_below: Annotated[float, Field(ge=0, lt=1)] = 0.0
     least_gain_per_s: Annotated[float, Field(ge=0)] = 0.0
     frame: FramePreset | None = None

@@ -22,7 +22,8 @@ from protocols.states import FinishReason
 from protocols.values import LightImages, PointBlock, Value
 
 VERSION: Final = 2
-"""Of these entries, in the header of each file. Version 1 knows no `sync`, `answers` and `lost`: it reads as unset."""
+"""Of these entries, in the header of each file. Version 1 knows no `Corrected`, and `sync`, `answers` and `lost`
+read as unset."""
 
 
 class Began(Value):
@@ -86,6 +87,32 @@ class Asked(Value):
     kind: Literal["asked"] = "asked"
     question: int
     points: int
+
+
+class Corrected(Value):
+    """A drift of the beam is taken into account, by the answer to a question; from here on it was decided with that.
+
+    Attributes:
+        rows_px, columns_px: the beam hits the specimen so much farther down and right than before.
+        from_point: id of the first point that was measured so.
+        aimed_from: id of the first point that is asked for with that in mind.
+        moved, outside, again: points that count elsewhere now; of these, beside the grid, on a pixel measured before.
+        points, gain, clear, found_px: evidence, as in `controller.drift.Shift`; the shift in rows and columns.
+    """
+
+    kind: Literal["corrected"] = "corrected"
+    question: int
+    rows_px: int
+    columns_px: int
+    from_point: int
+    aimed_from: int
+    moved: int
+    outside: int
+    again: int
+    points: int
+    gain: float
+    clear: float
+    found_px: tuple[float, float]
 
 
 class Enough(Value):
@@ -196,6 +223,7 @@ Entry = Annotated[
     | LightStored
     | Started
     | Asked
+    | Corrected
     | Enough
     | Decided
     | PointsStored

@@ -16,6 +16,7 @@ from controller.decided import Batch, When
 from controller.journal.entries import (
     BatchClosed,
     Began,
+    Corrected,
     Decided,
     Ended,
     EventTold,
@@ -103,6 +104,7 @@ def batch_of(entry: Decided) -> Batch:
 def _began(view: SessionFile, entry: Began | Resumed) -> None:
     view.add_software(entry.software)
     view.add_sync(entry.sync)
+    view.not_over()
 
 
 def _closed(view: SessionFile, entry: BatchClosed) -> None:
@@ -117,6 +119,7 @@ _ADDS: Final[dict[type, Callable[[SessionFile, Any], None]]] = {
     Resumed: _began,
     SoftwareTold: lambda view, entry: view.add_software(entry.software),
     LightStored: lambda view, entry: view.add_light(entry.light, entry.seconds),
+    Corrected: lambda view, entry: view.add_correction(entry.model_dump(exclude={"kind"})),
     Decided: lambda view, entry: view.add_decision(batch_of(entry), entry.about),
     PointsStored: lambda view, entry: view.add_points(entry.batch, entry.points),
     BatchClosed: _closed,

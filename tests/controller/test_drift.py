@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from controller.drift import FEWEST_POINTS, REACH_PX, Shift, Watch, shift_of
+from controller.orders import Moved
 from model.crystal import random_quaternions
 from protocols.messages import Reconstruction, ReconstructRequest
 from protocols.values import PointBlock
@@ -32,7 +33,9 @@ def map_of(orientation: np.ndarray) -> Reconstruction:
     return reconstruction(request, SHAPE).model_copy(update={"orientation": orientation})
 
 
-def measured(truth: np.ndarray, seed: int, drift_px: tuple[int, int], count: int = POINTS) -> PointBlock:
+def measured(
+    truth: np.ndarray, seed: int, drift_px: tuple[int, int], count: int = POINTS, first: int = 0
+) -> PointBlock:
     """Points said to be where they are not, one in ten with a wrong orientation, one in ten not indexed."""
     rng = np.random.default_rng(seed)
     place = rng.integers(REACH_PX, np.array(SHAPE) - REACH_PX, (count, 2))
@@ -42,7 +45,7 @@ def measured(truth: np.ndarray, seed: int, drift_px: tuple[int, int], count: int
     status[1::10] = 2
     blank = PointBlock.one(0, (0, 0), time_s=0, dwell_s=0.01)
     columns = {name: np.repeat(getattr(blank, name), count, axis=0) for name in PointBlock.model_fields}
-    told = {"point_id": np.arange(count), "position_px": place.astype(np.int32), "status": status}
+    told = {"point_id": np.arange(first, first + count), "position_px": place.astype(np.int32), "status": status}
     return PointBlock(**columns | told | {"orientation": orientation})
 
 
@@ -75,7 +78,7 @@ def test_points_too_few_to_tell_tell_nothing() -> None:
 
 def test_a_watch_compares_with_the_map_made_before() -> None:
     truth = grains(2)
-    watch, first, second = Watch(GROUPS), measured(truth, 2, (0, 0)), measured(truth, 3, (-3, 2))
+    watch, first, second = Watch(GROUPS), measured(truth, 2, (0, 0)), measured(truth, 3, (-3, 2), first=POINTS)
     assert watch.look(map_of(truth), first) is None
     found = watch.look(map_of(truth), PointBlock.concatenate([first, second]))
     assert found is not None
@@ -89,5 +92,9 @@ def test_words_of_a_shift() -> None:
     shift = Shift(rows_px=1.52, columns_px=-2.0, points=170, gain=0.3, clear=8.0)
     assert shift.words == (
         "A drift of about 2.5 px found: the newest 170 points agree best with the map 1.5 px down and 2.0 px left of "
-        "where they are said to be. Their positions are not corrected."
+        "where they are said to be."
+    )
+    assert shift.corrected_words(Moved(100, 3, 1, 300)) == (
+        f"{shift.words} 100 points count 2 px down and 2 px left of there; 3 of these are beside the grid then, and "
+        "the beam is aimed by that from now on."
     )

@@ -205,7 +205,7 @@ def test_an_instrument_that_brings_nothing_at_all_ends_the_run(tmp_path: Path) -
     assert len(session.points) == 0
 
 
-def test_a_drift_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_drift_is_told_only_where_the_plan_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shift = Shift(2.0, -1.0, 70, 0.4, 9.0)
     looked: list[int] = []
 
@@ -214,8 +214,10 @@ def test_a_drift_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         return shift if len(looked) == 2 else None
 
     monkeypatch.setattr(Watch, "look", look)
-    _, session, events = carry_out(tmp_path, FakeInstrument(fail={1: broken()}))
-    assert told(events, "drift") == [shift.words]
+    plan = PLAN.model_copy(update={"correct_drift": False})
+    _, session, events = carry_out(tmp_path, FakeInstrument(fail={1: broken()}), plan)
+    assert told(events, "drift") == [f"{shift.words} Their positions are not corrected."]
+    assert not session.corrections
     assert looked == sorted(looked)
     assert looked[-1] == len(session.points)
     assert "drift" in [event.event for event in session.events]

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from controller.cli.bench.figures_of_merit import FiguresOfMerit, figures_of_merit
 from controller.cli.bench.scenes import ANGLES_DEG, EXACT_POINTS, mount, take_light
 from controller.core import PIPELINE_DEPTH, Batch, Core, Enough
+from controller.drift import Watch, groups_of
 from controller.grid import adjacent_share
 from controller.plans import why_no_light
 from instrument_sim.config import SimConfig
@@ -138,6 +139,7 @@ class _Player:
     def __init__(self, stage: Stage, plan: RunPlan, method: Reconstructor | None, hear: Hear | None) -> None:
         self._stage, self._core = stage, Core(plan, stage.instrument.capabilities, _KEY)
         self._method, self._hear = method, hear
+        self._drift = Watch(groups_of(stage.instrument.capabilities))
         self._out = deque[Batch]()
         self._over = False
 
@@ -154,7 +156,11 @@ class _Player:
                 break
             self._measure(self._out.popleft())
         question, started = self._core.final_question(), time.perf_counter()
-        yield self._moment(question, self._ask(question), started, None)
+        reply = self._ask(question)
+        if self._correct(question, reply):
+            question = self._core.final_question()
+            reply = self._ask(question)
+        yield self._moment(question, reply, started, None)
 
     def _may_send(self) -> bool:
         """Whether there is something to send; a decision waits for the first points."""
@@ -168,12 +174,21 @@ class _Player:
             self._over = True
             return None
         reply = self._ask(question)
+        self._correct(question, reply)
         decided = self._core.decide(reply, lambda: 0.0)
         if isinstance(decided, Enough):
             self._over = True
             return None
         self._out.append(decided)
         return self._moment(question, reply, started, decided)
+
+    def _correct(self, question: ReconstructRequest, reply: Reconstruction) -> bool:
+        """See whether the beam has drifted, and take that into account if the plan says so; whether it was."""
+        shift = self._drift.look(reply, question.points)
+        if shift is None or not self._core.plan.correct_drift:
+            return False
+        self._core.ledger.correct(*shift.whole_px, shift.from_point)
+        return True
 
     def _ask(self, question: ReconstructRequest) -> Reconstruction:
         reply = reconstruct(self._stage.section, question, no_report, never, self._method)

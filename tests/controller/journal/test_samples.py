@@ -23,6 +23,7 @@ from controller.recording import JOURNAL_NAME, SESSION_NAME
 from controller.replay import replay
 from controller.session_reader import load_session
 from protocols.errors import BadInput
+from protocols.plan import RunPlan
 from protocols.records import SIGNATURE, Record, read_header, read_records
 from protocols.states import FinishReason
 
@@ -57,7 +58,10 @@ def content(file: Path) -> dict[str, Any]:
         if name.startswith(ONLY_IN_THE_VIEW):
             return
         if isinstance(node, h5py.Dataset):
-            found[name] = node.dtype.str, node.shape, np.asarray(node[()]).tolist()
+            value = np.asarray(node[()]).tolist()
+            # the fields of a plan that are newer than a sample have their defaults
+            value = RunPlan.model_validate_json(value) if name == "plan" else value
+            found[name] = node.dtype.str, node.shape, value
         found.update({f"{name}@{key}": value for key, value in node.attrs.items() if key not in LATER})
 
     with h5py.File(file) as opened:
