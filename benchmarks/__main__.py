@@ -11,6 +11,7 @@ ALL = (
     "ingest",
     "spool",
     "durability",
+    "observing",
     "simulator",
     "route",
     "crystal",

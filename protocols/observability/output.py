@@ -27,6 +27,8 @@ LOG_NAME: Final = "service.log.jsonl"
 """The log in the folder of a session."""
 MAX_BYTES: Final = 10 * 2**20
 KEPT_FILES: Final = 3
+_JSON: Final = "grainloop_json"
+"""Attribute of a log record that holds it as JSON."""
 LAST_WORDS_S: Final = 2.0
 """How long the end of a process waits for lines to be read."""
 LEVELS: Final = ("debug", "info", "warning", "error")
@@ -49,7 +51,12 @@ class LogOptions:
 
 class _JsonLines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        return to_json(fields_of(record))
+        """Once per line, however many files it goes to."""
+        said: str | None = getattr(record, _JSON, None)
+        if said is None:
+            said = to_json(fields_of(record))
+            setattr(record, _JSON, said)
+        return said
 
 
 class _Readable(logging.Formatter):
@@ -120,11 +127,12 @@ class LogFile(RotatingFileHandler):
     def __init__(self, path: Path, max_bytes: int = MAX_BYTES) -> None:
         super().__init__(path, maxBytes=max_bytes, backupCount=KEPT_FILES, encoding="utf-8", delay=True)
         self.setFormatter(_JsonLines())
-        self._failed = False
+        self._failed = self._begun = False
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write a line; before there is a folder there is nothing to write to."""
-        if Path(self.baseFilename).parent.is_dir():
+        if self._begun or Path(self.baseFilename).parent.is_dir():
+            self._begun = True
             super().emit(record)
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  # the standard library's name

@@ -19,7 +19,7 @@ from controller.session_reader import load_session
 from protocols.endpoints import port_of
 from tests.integration.processes import Grainloop, cropped, grainloop, written
 
-PLAN = "batches = 2\n[budget]\nfraction = 0.15\n"
+PLAN = "batches = 2\nfill_in = false\n[budget]\nfraction = 0.15\n"
 NAMES = ("instrument", "model", "controller")
 
 
@@ -136,10 +136,11 @@ def test_figures_agree_with_the_session(lab: Lab) -> None:
     controller, instrument, model = lab.figures("controller"), lab.figures("instrument"), lab.figures("model")
     points = len(load_session(lab.folder / "out" / "session.h5").points)
     assert controller["grainloop_points_acknowledged_total"] == instrument["grainloop_points_exposed_total"] == points
-    assert controller["grainloop_rounds_total"] == 2
+    (finished,) = [line for line in lab.lines() if line["event"] == "run finished"]
+    assert controller["grainloop_rounds_total"] == finished["rounds"] == 2
     assert controller["grainloop_budget_left_points"] == controller["grainloop_batches_out"] == 0
     assert controller["grainloop_journal_sync_seconds_count"] > 10
-    assert model["grainloop_model_seconds_count"] == controller["grainloop_model_seconds_count"] + 1  # the last map
+    assert model["grainloop_model_seconds_count"] > controller["grainloop_model_seconds_count"] > 0  # the last map too
     assert {one["grainloop_open_requests"] for one in (controller, instrument, model)} == {0}
 
 
