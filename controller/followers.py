@@ -35,12 +35,15 @@ class Follower:
         self._earlier = deque(earlier)
         self._events = deque[RunEvent](maxlen=ROOM)
         self._news = asyncio.Event()
+        self.caught_up = asyncio.Event()
+        """Nothing is left to send, or the follower is gone."""
 
     def tell(self, event: RunEvent) -> None:
         """Keep an event for this follower; the oldest makes room."""
         if len(self._events) == ROOM:
             self._metrics.add(EVENTS_DROPPED)
         self._events.append(event)
+        self.caught_up.clear()
         self._news.set()
 
     def close(self) -> None:
@@ -56,6 +59,7 @@ class Follower:
         while True:
             while waiting := self._earlier or self._events:
                 await self._send_one(send, waiting.popleft())
+            self.caught_up.set()
             if over():
                 return
             self._news.clear()
@@ -81,7 +85,9 @@ class Followers:
         self._kept: deque[RunEvent] = deque(maxlen=KEPT)
 
     def begin(self) -> None:
-        """A new run begins, whose events are counted anew."""
+        """A new run begins, whose events are counted anew; whoever follows the last one hears nothing of it."""
+        self.over()
+        self._followers = set()
         self._kept.clear()
 
     def tell(self, event: RunEvent) -> None:
@@ -89,6 +95,11 @@ class Followers:
         self._kept.append(event)
         for follower in self._followers:
             follower.tell(event)
+
+    async def caught_up(self) -> None:
+        """Wait until all have been sent everything: a recording has the time, a run has not."""
+        for follower in list(self._followers):
+            await follower.caught_up.wait()
 
     def over(self) -> None:
         """The run is over, and all is told."""
@@ -105,3 +116,4 @@ class Followers:
             yield follower
         finally:
             self._followers.discard(follower)
+            follower.caught_up.set()

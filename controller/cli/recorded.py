@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json as jsonlib
+import math
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from controller.cli.options import JsonOption
+from controller.cli.options import JsonOption, KeyOption, KeysOption, StdinOption, access
+from protocols.endpoints import CONTROLLER_ENDPOINT
 from protocols.errors import BadInput
+from protocols.security import Access
 
 _DIFFERS = 3
 """Exit code where decisions differ; 1 is for sessions that cannot be read."""
@@ -34,13 +37,28 @@ def replay(
         str | None, typer.Option(help="Map file or specimen that answers what was not recorded, and scores both.")
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the session that is decided anew, and figures.")] = None,
+    speed: Annotated[
+        str | None,
+        typer.Option(help="Tell its events to whoever follows, so many times as fast as the instrument; or `max`."),
+    ] = None,
+    bind: Annotated[str, typer.Option(help="With --speed: where to listen.")] = CONTROLLER_ENDPOINT,
+    key: KeyOption = None,
+    keys: KeysOption = None,
+    until_stdin_ends: StdinOption = False,
     json: JsonOption = False,
 ) -> None:
     """Decide a recorded run again from its journal, compared byte for byte; exit code 3 if a decision differs.
 
     With --policy, --model, --budget or --truth it is decided anew on the recorded points, and both runs are compared.
+    With --speed its events are told as if it went on, until Ctrl-C: `grainloop watch` follows.
     """
-    if any(one is not None for one in (policy, model, budget, truth)):
+    anew = any(one is not None for one in (policy, model, budget, truth))
+    if speed is not None:
+        if anew or out is not None:
+            raise BadInput("--speed tells a run as it is; it goes with --bind, --key and --keys alone.", field="speed")
+        guard = access("controller", bind, keys, key)
+        _retell(session, _factor(speed), bind, guard, until_stdin_ends)
+    elif anew:
         from controller.cli.redecide import RedecideOptions, run_redecide
 
         options = RedecideOptions(policy, model, budget, truth, out, json)
@@ -49,6 +67,26 @@ def replay(
         raise BadInput("--out needs --policy, --model, --budget or --truth: else nothing is decided anew.", field="out")
     else:
         _verify(session, json)
+
+
+def _factor(speed: str) -> float:
+    try:
+        factor = math.inf if speed == "max" else float(speed)
+    except ValueError:
+        factor = 0.0
+    if not factor > 0:
+        raise BadInput(f"--speed {speed} cannot be used: give a factor above 0, or max.", field="speed", value=speed)
+    return factor
+
+
+def _retell(session: Path, factor: float, bind: str, guard: Access | None, until_stdin_ends: bool) -> None:
+    from controller.cli import serving
+    from controller.cli.observed import observed
+    from controller.retelling import Retelling
+
+    seen = observed("controller", "warning", None, None, None)
+    told = Retelling(_entries(session, quiet=False), str(_folder(session)[1]), factor, seen.metrics)
+    serving.serve(seen, told.run, bind, until_stdin_ends, guard)
 
 
 def _verify(session: Path, json: bool) -> None:
