@@ -18,7 +18,7 @@ from controller.asking import Asks
 from controller.batches import GONE
 from controller.core import BUDGET_SPENT, NOTHING_LEFT, PIPELINE_DEPTH, Batch, Enough
 from controller.preparing import Prepared, prepare, take_up
-from controller.recording import SESSION_NAME, recorded_beginning
+from controller.recording import LOST, SESSION_NAME, recorded_beginning
 from controller.standing import Standing
 from controller.thinking import Thinking
 from protocols.errors import GrainloopError
@@ -70,6 +70,7 @@ class Run:
         self._may_go_on.set()
         self._stopped = self._takes_up = False
         self._no_more = self._aborted = ""
+        self._fault: GrainloopError | None = None
 
     @classmethod
     def taken_up(
@@ -95,6 +96,7 @@ class Run:
 
         Raises:
             IllegalState: the table of moves does not allow it now.
+            JournalLost, CannotStore: it cannot be recorded; the run fails.
         """
         if command is RunCommand.ABORT:
             move(self.standing.state, Trigger.ABORT)
@@ -102,7 +104,11 @@ class Run:
             await self._finished.wait()
             return self.standing.state
         self.standing.move(Trigger(command.value))
-        self.standing.say(_PAST[command.value], f"The operator {_PAST[command.value]} the run.")
+        try:
+            self.standing.say(_PAST[command.value], f"The operator {_PAST[command.value]} the run.")
+        except LOST as lost:  # the run must not wait for words that nobody can say any more
+            self._fail(lost)
+            raise
         if command is RunCommand.PAUSE:
             self._may_go_on.clear()
             if self._ready is not None:
@@ -116,6 +122,11 @@ class Run:
     def abort(self, why: str) -> None:
         """Give everything up at once; `execute` then returns."""
         self._aborted = self._aborted or why
+        if self._work is not None:
+            self._work.cancel()
+
+    def _fail(self, fault: GrainloopError) -> None:
+        self._fault = self._fault or fault
         if self._work is not None:
             self._work.cancel()
 
@@ -143,7 +154,7 @@ class Run:
         except asyncio.CancelledError:
             self.abort("the controller was stopped")
             await asyncio.wait([self._work])
-        error = None if self._work.cancelled() else self._work.exception()
+        error = self._fault or (None if self._work.cancelled() else self._work.exception())
         never_began = self.standing.session is None
         reason, detail = await self._leave(error)
         if error is not None and never_began:
@@ -316,7 +327,7 @@ class Run:
             if self.standing.session is not None:
                 self.standing.session.finish(reason, detail)
         except GrainloopError as also:  # the session file cannot be written: nothing can be stored, all can be told
-            self.standing.session = None
+            self._close_file()
             reason, detail = FinishReason.FAILED, str(also)
             if self.standing.state is not RunState.FINISHED:
                 self.standing.move(Trigger.FAIL)
@@ -361,12 +372,14 @@ class Run:
             self.standing.session = None
 
     def _report(self, reason: FinishReason, detail: str, wall_s: float) -> RunFinished:
-        ledger = self.standing.ledger
+        ledger, points = self.standing.ledger, 0
+        if ledger is not None:  # what came when nothing could be stored any more does not count
+            points = len(ledger.points) if self._ready is None else min(len(ledger.points), self._ready.session.points)
         return RunFinished(
             reason=reason,
             detail=detail,
             session_file=str(self.path),
-            points_measured=0 if ledger is None else len(ledger.points),
+            points_measured=points,
             rounds=0 if self._ready is None else self._ready.core.rounds,
             instrument_s=0.0 if ledger is None else ledger.clock_s,
             idle_s=0.0 if ledger is None else ledger.idle_s,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -70,17 +71,32 @@ def ignore(_entry: Value, _seconds: float) -> None:
     """The default of `Recording.on_entry`."""
 
 
+def _new_journal(folder: Path, sync: Sync) -> Journal:
+    """A journal in a folder that holds none.
+
+    Raises:
+        BadInput: it holds one, or cannot be written.
+    """
+    journal = Journal(folder, sync)
+    if journal.next_number:
+        journal.close()
+        message = f"There is a journal in {folder} already; choose another folder or move it away."
+        raise BadInput(message, field="session", value=folder)
+    return journal
+
+
 class Recording:
     """Journal and session file of one run.
 
     Attributes:
         path: of the session file.
         journal: of the run.
+        points: how many are in it.
         on_entry: told every entry that is in the journal, and how many seconds that took; must not raise.
     """
 
     def __init__(self, path: Path, journal: Journal, view: SessionFile) -> None:
-        self.path, self.journal, self._view = path, journal, view
+        self.path, self.journal, self._view, self.points = path, journal, view, 0
         self.on_entry: OnEntry = ignore
 
     @classmethod
@@ -89,33 +105,32 @@ class Recording:
 
         Raises:
             BadInput: there is a session in the folder already, or it cannot be written.
+            JournalLost, CannotStore: the beginning cannot be written.
         """
         created = now_text()
         plan, capabilities = core.plan, core.capabilities
         view = SessionFile(path, plan, capabilities, created)
-        try:
-            journal = Journal(path.with_name(JOURNAL_NAME), sync)
-        except BadInput:
-            view.close()
-            raise
-        if journal.next_number:
-            journal.close()
-            view.close()
-            message = f"There is a journal in {journal.folder} already; choose another folder or move it away."
-            raise BadInput(message, field="session", value=journal.folder)
-        recording = cls(path, journal, view)
-        versions = software_versions()
-        recording.record(
-            Began(
-                run=core.run,
-                created=created,
-                plan=plan,
-                capabilities=capabilities,
-                software=versions,
-                sync=sync,
-                answers=core.ledger.answers,
-            )
+        began = Began(
+            run=core.run,
+            created=created,
+            plan=plan,
+            capabilities=capabilities,
+            software=software_versions(),
+            sync=sync,
+            answers=core.ledger.answers,
         )
+        try:
+            journal = _new_journal(path.with_name(JOURNAL_NAME), sync)
+        except BadInput:
+            view.discard()
+            raise
+        recording = cls(path, journal, view)
+        try:
+            recording.record(began)
+        except LOST:
+            journal.close()
+            view.discard()
+            raise
         return recording
 
     @classmethod
@@ -125,6 +140,7 @@ class Recording:
         Raises:
             BadInput: there is no journal, another process writes it, it is damaged, its decisions cannot be made again,
                 or the run was completed.
+            JournalLost, CannotStore: that it goes on cannot be written.
         """
         folder = path.with_name(JOURNAL_NAME)
         began = recorded_beginning(path.parent)  # before a journal is begun where there is none
@@ -139,10 +155,15 @@ class Recording:
                 raise BadInput(message, field="session", value=path.parent)
             replace_view(began, entries, path)
             recording = cls(path, journal, ReopenedSessionFile(path))
+            recording.points = sum(len(entry.points) for entry in entries if isinstance(entry, PointsStored))
         except BaseException:
             journal.close()
             raise
-        recording.record(Resumed(created=now_text(), software=software_versions(), sync=sync))
+        try:
+            recording.record(Resumed(created=now_text(), software=software_versions(), sync=sync))
+        except LOST:
+            recording.close()
+            raise
         found.core.ledger.meet_again()
         return recording, found
 
@@ -172,6 +193,7 @@ class Recording:
     def add_points(self, batch: int, block: PointBlock, lost: str | None = None) -> None:
         """Points as they come, before they are acknowledged, and why their results are lost, if the service says so."""
         self.record(PointsStored(batch=batch, points=block, lost=lost))
+        self.points += len(block)
 
     def close_batch(self, batch: int, asked: int, points: int, done: ScanDone | None, error: str | None) -> None:
         """How a batch ended."""
@@ -244,6 +266,7 @@ class Recording:
         self.record(Ended(reason=reason, detail=detail))
 
     def close(self) -> None:
-        """Close both; closing twice does nothing."""
-        self._view.close()
+        """Close both; closing twice does nothing. A view that cannot be closed is one that can be made again."""
+        with suppress(CannotStore):
+            self._view.close()
         self.journal.close()

@@ -27,7 +27,7 @@ from __future__ import annotations
 import json
 import platform
 from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import wraps
@@ -139,13 +139,22 @@ class SessionFile:
 
         Raises:
             BadInput: there is a file of this name, or the folder cannot be written.
+            CannotStore: the file cannot be written; it is removed.
         """
         self.path = path
         self._file = _create(path)
+        try:
+            self._begin(plan, capabilities, created or now_text())
+        except CannotStore:
+            self.discard()
+            raise
+
+    @_stored
+    def _begin(self, plan: RunPlan, capabilities: Capabilities, created: str) -> None:
         self._file.attrs.update(
             format=FORMAT,
             format_version=FORMAT_VERSION,
-            created=created or now_text(),
+            created=created,
             finish_reason="",
             finish_detail="",
         )
@@ -157,7 +166,6 @@ class SessionFile:
         self._file["requested"].attrs["reasons"] = json.dumps([reason.value for reason in REASON_CODES])
         self._texts = {name: _texts(self._file, name) for name in _TEXTS}
         self._file.create_group("inferred")
-        self.flush()
 
     def flush(self) -> None:
         """Hand everything to the operating system."""
@@ -251,13 +259,29 @@ class SessionFile:
         )
 
     @_stored
+    @_stored
+    def not_over(self) -> None:
+        """The run goes on, however it had ended before."""
+        self._file.attrs.update(finish_reason="", finish_detail="")
+
     def finish(self, reason: FinishReason, detail: str) -> None:
         """Write down how the run ended."""
         self._file.attrs.update(finish_reason=reason.value, finish_detail=detail)
 
     def close(self) -> None:
-        """Close the file; closing twice does nothing."""
-        self._file.close()
+        """Close the file; closing twice does nothing.
+
+        Raises:
+            CannotStore: what was not flushed cannot be written.
+        """
+        with _told(self.path):
+            self._file.close()
+
+    def discard(self) -> None:
+        """Close the file and remove it, where nothing was recorded yet that could be lost."""
+        with suppress(CannotStore):
+            self.close()
+        self.path.unlink(missing_ok=True)
 
 
 class ReopenedSessionFile(SessionFile):

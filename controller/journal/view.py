@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
+from contextlib import closing
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, Final
@@ -72,10 +73,9 @@ def _made_of(began: Began, entries: Iterable[Any], session: Path) -> Path:
     """A view made anew, closed, beside `session`."""
     made = session.with_name(f"{session.name}.new")
     made.unlink(missing_ok=True)
-    view = SessionFile(made, began.plan, began.capabilities, began.created)
-    for entry in entries:
-        show(view, entry)
-    view.close()
+    with closing(SessionFile(made, began.plan, began.capabilities, began.created)) as view:
+        for entry in entries:
+            show(view, entry)
     return made
 
 
