@@ -107,3 +107,18 @@ async def test_one_who_takes_nothing_is_let_go_and_told_where_to_go_on(
     crowd.tell(event(41))
     with crowd.follow(None) as follower, pytest.raises(Busy, match="follow again after event 40"):
         await follower.pass_on(frozen, lambda: False)
+
+
+async def test_one_who_is_slow_to_hear_the_end_hears_nothing_of_the_next_run(crowd: Followers) -> None:
+    ear, over = Ear(), False
+    ear.gate.clear()
+    crowd.tell(event(1))
+    with crowd.follow(None) as follower:
+        hearing = asyncio.create_task(follower.pass_on(ear, lambda: over))
+        await asyncio.sleep(0)
+        over = True
+        crowd.begin()
+        crowd.tell(event(1))
+        ear.gate.set()
+        await hearing
+    assert ear.heard == [1]
