@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import shutil
 import socket
+import subprocess
+import sys
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -215,7 +218,7 @@ def test_nothing_is_sent_to_another_machine_without_keys() -> None:
 
 
 @contextmanager
-def listening() -> Iterator[str]:
+def listening() -> Generator[str]:
     """A program that takes connections, and answers as a web server would."""
     with socket.create_server(("127.0.0.1", 0)) as server:
 
@@ -244,7 +247,7 @@ def test_another_program_on_the_port_is_told(monkeypatch: pytest.MonkeyPatch) ->
 
 
 @contextmanager
-def instrument(declared: Capabilities, **promised: Any) -> Iterator[str]:
+def instrument(declared: Capabilities, **promised: Any) -> Generator[str]:
     """A service with the given declaration, in a thread with a loop of its own."""
 
     async def describe(_request: Describe, _call: object) -> Description:
@@ -294,6 +297,22 @@ def test_what_an_instrument_declares_is_judged() -> None:
     }
     assert rows["instrument health"].found == "The stage does not answer."
     assert elsewhere["model service"].do == "Another service of grainloop listens there: look at the ports."
+
+
+def test_the_small_install_of_an_instrument_pc_is_no_fault() -> None:
+    """In a process of its own, which must not find what only other machines have."""
+    lacking = ["torch", "numba", "scipy", "h5py", "orix", "matplotlib", "skimage", "SimpleITK", "prometheus_client"]
+    blind = f"import sys; sys.modules.update(dict.fromkeys({lacking!r}))"
+    code = f"{blind}; from controller.cli import main; sys.exit(main())"
+    with instrument(fakes.capabilities(), spools=True, dead_man_s=30.0) as endpoint:
+        command = [sys.executable, "-c", code, "check", "--json", "--instrument", endpoint]
+        done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=100)
+    assert done.stderr == ""
+    told = json.loads(done.stdout)["findings"]
+    rows = found_by(Finding(**row | {"state": State(row["state"])}) for row in told)
+    assert [what for what, one in rows.items() if one.state is State.FAIL] == ["instrument health"]
+    assert rows["phase Ti"].found == "6/mmm, with trained weights"
+    assert "no package numba" in rows["kernels"].found
 
 
 def test_a_simulated_instrument_needs_no_spool() -> None:

@@ -180,9 +180,6 @@ def _instrument(reply: Any) -> Iterator[Finding]:
 
 def _sensible(declared: Capabilities) -> Iterator[Finding]:
     """What is legal and yet hardly meant."""
-    from controller.cli.check.software import trained_groups
-    from model.crystal import LAUE_GROUP_NAMES, laue_group
-
     if "points" not in declared.shapes.accepted:
         do = "Expect a full or coarse raster: this instrument takes no free points (docs/plan.md)."
         yield doubtful("shapes", f"only {', '.join(declared.shapes.accepted)}", do)
@@ -191,6 +188,15 @@ def _sensible(declared: Capabilities) -> Iterator[Finding]:
     if declared.timing.model_dump() == type(declared.timing)().model_dump():
         do = "Let the driver declare what scans cost (docs/drivers.md): times are planned with it."
         yield doubtful("timing", "all costs are declared as 0", do)
+    yield from _phases(declared)
+    if declared.light is None:
+        yield doubtful("PL", "the instrument has no PL camera", "Expect to need more points: EBSD alone.")
+
+
+def _phases(declared: Capabilities) -> Iterator[Finding]:
+    from controller.cli.check.software import trained_groups
+    from model.crystal import LAUE_GROUP_NAMES, laue_group
+
     for phase in declared.phases:
         what = f"phase {phase.name}"
         try:
@@ -202,8 +208,6 @@ def _sensible(declared: Capabilities) -> Iterator[Finding]:
         trained = group in trained_groups()
         found = f"{group}, " + ("with trained weights" if trained else "without trained weights")
         yield judge(what, trained, found, "It is reconstructed by the classical method.", State.WARN)
-    if declared.light is None:
-        yield doubtful("PL", "the instrument has no PL camera", "Expect to need more points: EBSD alone.")
 
 
 def _model(reply: Any) -> Iterator[Finding]:

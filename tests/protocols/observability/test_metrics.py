@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import urllib.request
 
 import pytest
@@ -103,6 +104,12 @@ def test_a_port_in_use_is_told() -> None:
             page(PrometheusMetrics("model"), ("127.0.0.1", port)),
         ):
             pass
+
+
+def test_without_the_package_a_sentence_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "prometheus_client", None)
+    with pytest.raises(BadInput, match="pip install prometheus-client"):
+        PrometheusMetrics("instrument")
 
 
 def test_nobody_has_to_listen() -> None:
