@@ -18,11 +18,14 @@ from controller.decided import Batch, Enough, When
 from controller.grid import around, coarse_grid, nearest_of, space_filling, spread_apart
 from controller.ledger import Ledger
 from controller.picks import Picks
-from controller.plans import why_no_light
+from controller.plans import scan_means, why_no_light
 from controller.route import short_path, way_lengths
+from controller.shape_picks import ShapePicks
+from controller.shaping import Shaping
 from protocols.capabilities import Capabilities
-from protocols.messages import ProposalReason, ProposalRequest, Reconstruction, ReconstructRequest
+from protocols.messages import ProposalReason, ProposalRequest, Proposals, Reconstruction, ReconstructRequest
 from protocols.plan import RunPlan
+from protocols.shapes import ScanShape
 
 __all__ = ["BY_PLAN", "PIPELINE_DEPTH", "SPACE_FILLING", "Batch", "Core", "Enough", "When"]
 
@@ -45,6 +48,8 @@ STOP_GAP_S = 0.2
 NOTHING_LEFT = "no pixel is left that may be measured"
 BUDGET_SPENT = "the budget is spent"
 NO_TIME = "no instrument time is left"
+TOO_LITTLE_LEFT = "what is left is less than the smallest shape"
+NO_SHAPE = "no shape that may be scanned promises anything"
 
 
 class Core:
@@ -70,13 +75,23 @@ class Core:
         self._questions = 0
         self._asked, self._asked_s = When(0), 0.0
         self._decided_s = 0.0
-        self._first_pass: list[Pixels] = []
+        means = scan_means(plan, capabilities) if answers is None else None  # recorded points are free points
+        self._shapes = None if means is None else Shaping(self.ledger, means)
+        self._known: NDArray[np.bool_] = self.ledger.asked.copy()
+        self._first_pass: list[Picks | ShapePicks] = []
         self._left_over, self._left_by = Picks.none(), SPACE_FILLING
+        self._left_shapes, self._left_known = ShapePicks.none(), self._known
 
     def begin(self, light_s: float) -> None:
         """Plan the first pass; `light_s` is what the PL images took of the instrument time."""
         self.ledger.begin(light_s)
-        self._first_pass = self._plan_first_pass()
+        shapes = self._shapes
+        rasters = [] if shapes is None else shapes.first_pass()
+        self._first_pass = [*rasters] if rasters or self._needs_rasters else [*self._plan_first_pass()]
+
+    @property
+    def _needs_rasters(self) -> bool:
+        return self._shapes is not None and ScanShape.POINTS not in self._shapes.means.shapes.accepted
 
     @property
     def has_planned(self) -> bool:
@@ -86,8 +101,7 @@ class Core:
     def next_planned(self) -> Batch | None:
         """The next part of the first pass, or nothing when it is all out (or out of instrument time)."""
         while self._first_pass:
-            picks = Picks.plain(self._first_pass.pop(0), ProposalReason.FIRST_PASS)
-            if (batch := self._make(picks, BY_PLAN)) is not None:
+            if (batch := self._make(self._first_pass.pop(0), BY_PLAN)) is not None:
                 return batch
         return None
 
@@ -99,28 +113,58 @@ class Core:
         count = self._stop_gap_size() if self.plan.fill_in else 0
         if count == 0:
             return None
+        if self._shapes is not None:
+            return self._shape_stop_gap(self._shapes)
         picks = self._left_over.allowed(self.ledger.askable & ~self._near_queued())
         picks = picks.take(slice(count))
         decided_by = self._left_by if len(picks) else SPACE_FILLING
         return self._make(picks.then(self._fill(picks, count - len(picks))), decided_by, stop_gap=True)
 
+    def _shape_stop_gap(self, shapes: Shaping) -> Batch | None:
+        """Shapes that the last answer left over; nothing else, since shapes that nobody chose hardly pay."""
+        picks = self._left_shapes.allowed(shapes.may(self._left_known), shapes.means.shapes)
+        picks = picks.lasting(self._stop_gap_s, self.ledger.points_left, shapes.means)
+        return self._make(picks, self._left_by, stop_gap=True)
+
     def question(self) -> ReconstructRequest | None:
         """What to ask the model before the next batch; nothing when no point may be added."""
         count = self._batch_size()
-        if count == 0 or not self.ledger.askable.any():
+        if count == 0 or not self.ledger.askable.any() or (self._shapes is not None and self._shapes.out_of_time):
             return None
+        propose = self._points_wanted(count) if self._shapes is None else self._shapes_wanted(self._shapes, count)
+        question, ledger, self._known = self._ask(propose), self.ledger, self.ledger.asked.copy()
+        self._asked = When(0, self._questions, ledger.batches_sent, ledger.batches_over)
+        self._asked_s = self.now_s
+        return question
+
+    def _points_wanted(self, count: int) -> ProposalRequest:
         reserve = self._stop_gap_size() if self.plan.fill_in and self.ledger.pace.decision_s else 0
-        propose = ProposalRequest(
+        return ProposalRequest(
             count=min(count + reserve, self.ledger.asked.size),
             policy=self.plan.policy,
             exploration_share=self.plan.exploration_share,
             excluded_px=np.argwhere(self._keep_away(count)).astype(np.int32),
             repeatable_px=np.argwhere(self.ledger.repeatable).astype(np.int32),
         )
-        question, ledger = self._ask(propose), self.ledger
-        self._asked = When(0, self._questions, ledger.batches_sent, ledger.batches_over)
-        self._asked_s = self.now_s
-        return question
+
+    def _shapes_wanted(self, shapes: Shaping, count: int) -> ProposalRequest:
+        """Shapes for a batch, and some to keep the instrument busy after it while the model thinks."""
+        reserve_s = max(self._stop_gap_s, shapes.cheapest_s) if self.plan.fill_in else 0.0
+        reserve = max(self._stop_gap_size(), shapes.smallest) if self.plan.fill_in else 0
+        budget_s = min(self._batch_s(shapes) + reserve_s, self.ledger.time_left_s(0.0))
+        return ProposalRequest(
+            count=min(count + reserve, self.ledger.points_left),
+            policy=self.plan.policy,
+            exploration_share=self.plan.exploration_share,
+            excluded_px=np.argwhere(shapes.barred(self._near_queued(), count)).astype(np.int32),
+            means=shapes.means,
+            budget_s=budget_s if math.isfinite(budget_s) else None,
+            repeatable_px=np.argwhere(self.ledger.repeatable).astype(np.int32),
+        )
+
+    def _batch_s(self, shapes: Shaping) -> float:
+        lasting_s = OUTLASTS * self.ledger.pace.decision_s if self.plan.fill_in else 0.0
+        return shapes.batch_s(self.plan.batches - self.rounds, lasting_s)
 
     def final_question(self) -> ReconstructRequest:
         """What to ask the model when everything is measured."""
@@ -146,14 +190,17 @@ class Core:
         if answer is not None and answer.predicted_wrong < self.plan.stop_below:
             predicted = f"{answer.predicted_wrong:.2%} of the pixels"
             return Enough(f"the predicted share of wrong pixels, {predicted}, is below {self.plan.stop_below:.2%}")
-        proposals, count = None if answer is None else answer.proposals, self._batch_size()
-        picks, self._left_over = Picks.proposed(proposals).allowed(self.ledger.askable).split(count)
+        proposals = None if answer is None else answer.proposals
+        picks = self._chosen(proposals) if self._shapes is None else self._chosen_shapes(self._shapes, proposals)
         if (why := self._hardly_pays(picks)) is not None:
             return Enough(why)
         decided_by = self._left_by = proposals.policy if proposals is not None and len(picks) else SPACE_FILLING
-        picks = picks.then(self._fill(picks, count - len(picks)))
+        if isinstance(picks, Picks):
+            picks = picks.then(self._fill(picks, self._batch_size() - len(picks)))
+        elif self._shapes is not None and not len(picks) and not _proposes_shapes(proposals):
+            picks = self._shapes.evenly(self._batch_size(), self._batch_s(self._shapes))
         if not len(picks):
-            return Enough(NOTHING_LEFT if self.ledger.points_left else BUDGET_SPENT)
+            return Enough(self.nothing_more)
         batch = self._make(picks, decided_by, elapsed_s)
         if batch is None:
             return Enough(NO_TIME)
@@ -162,18 +209,38 @@ class Core:
         self.rounds += 1
         return batch
 
-    def _hardly_pays(self, picks: Picks) -> str | None:
+    @property
+    def nothing_more(self) -> str:
+        """Why no point is asked for any more, where nobody else says so."""
+        if not self.ledger.points_left:
+            return BUDGET_SPENT
+        if self._shapes is None:
+            return NOTHING_LEFT
+        return TOO_LITTLE_LEFT if not self._batch_size() or self._shapes.out_of_time else NO_SHAPE
+
+    def _chosen(self, proposals: Proposals | None) -> Picks:
+        picks, self._left_over = Picks.proposed(proposals).allowed(self.ledger.askable).split(self._batch_size())
+        return picks
+
+    def _chosen_shapes(self, shapes: Shaping, proposals: Proposals | None) -> ShapePicks:
+        allowed = ShapePicks.proposed(proposals).allowed(shapes.may(self._known), shapes.means.shapes)
+        most_s = self._batch_s(shapes) - shapes.means.timing.batch_overhead_s
+        picks, self._left_shapes = allowed.split(self._batch_size(), most_s, shapes.means)
+        self._left_known = self._known
+        return picks
+
+    def _hardly_pays(self, picks: Picks | ShapePicks) -> str | None:
         """Why a batch of these picks is not worth its time; nothing when it is, or when nobody forecast its gain."""
         least = self.plan.least_gain_per_s
         if not least or not len(picks):
             return None
-        path = picks.position_px[short_path(picks.position_px, self.ledger.beam_px)]
-        pays = float(picks.why.gain.sum()) / self.ledger.expected_s(path)
+        path = self._ordered(picks)
+        pays = float(picks.why.gain.sum()) / self.ledger.expected_s(path.position_px, path.pieces)
         if pays >= least:
             return None
         return f"the next batch would put {pays:.3g} pixels right per second, below {least:.3g}"
 
-    def _plan_first_pass(self) -> list[Pixels]:
+    def _plan_first_pass(self) -> list[Picks]:
         """The coarse grid in parts: what is held back is a thin, even sample, queued while the model thinks."""
         budget = self.ledger.affordable_points()
         light = why_no_light(self.plan, self.capabilities) is None
@@ -184,21 +251,27 @@ class Core:
         held_back = spread_apart(grid, later) if later else np.zeros(len(grid), np.bool_)
         most = self.capabilities.max_points_per_scan
         parts = [grid[~held_back], grid[held_back]]
-        return [part[i : i + most] for part in parts for i in range(0, len(part), most)]
+        pieces = [part[i : i + most] for part in parts for i in range(0, len(part), most)]
+        return [Picks.plain(piece, ProposalReason.FIRST_PASS) for piece in pieces]
 
     def _batch_size(self) -> int:
         """The plan's share of what is left, or more where the instrument should not wait and that would not last."""
         share = math.ceil(self.ledger.points_left / max(1, self.plan.batches - self.rounds))
         lasting = self._points_lasting(OUTLASTS * self.ledger.pace.decision_s) if self.plan.fill_in else 0
-        return min(max(share, lasting), self.ledger.points_left, self.capabilities.max_points_per_scan)
+        planned = min(max(share, lasting), self.ledger.points_left, self.capabilities.max_points_per_scan)
+        return planned if self._shapes is None else self._shapes.batch_points(planned)
 
     def _stop_gap_size(self) -> int:
         """No more points than a batch of the plan."""
-        thinking_s = STOP_GAP_DECISIONS * self.ledger.pace.decision_s
-        request_s = STOP_GAP_OVERHEADS * self.capabilities.timing.batch_overhead_s
-        size = self._points_lasting(max(thinking_s, request_s, STOP_GAP_S))
+        size = self._points_lasting(self._stop_gap_s)
         planned = math.ceil(self.ledger.max_points / self.plan.batches)
         return min(size, planned, self.ledger.points_left, self.capabilities.max_points_per_scan)
+
+    @property
+    def _stop_gap_s(self) -> float:
+        thinking_s = STOP_GAP_DECISIONS * self.ledger.pace.decision_s
+        request_s = STOP_GAP_OVERHEADS * self.capabilities.timing.batch_overhead_s
+        return max(thinking_s, request_s, STOP_GAP_S)
 
     def _points_lasting(self, seconds: float) -> int:
         return self.ledger.pace.points_lasting(seconds) if seconds else 0
@@ -235,26 +308,38 @@ class Core:
         return Picks.plain(space_filling(taken, missing, self.ledger.never), ProposalReason.SPACE_FILLING)
 
     def _make(
-        self, picks: Picks, decided_by: str, elapsed_s: Callable[[], float] | None = None, *, stop_gap: bool = False
+        self,
+        picks: Picks | ShapePicks,
+        decided_by: str,
+        elapsed_s: Callable[[], float] | None = None,
+        *,
+        stop_gap: bool = False,
     ) -> Batch | None:
         """A batch along a short path, cut down (worst picks first) to the points and the time that are left.
 
         With `elapsed_s` it answers the last question, else it is decided now.
         """
-        picks, decided_s, when = picks.take(slice(self.ledger.points_left)), self.now_s, None
+        picks, decided_s, when = picks.cut(self.ledger.points_left), self.now_s, None
         while len(picks):
-            path = picks.take(short_path(picks.position_px, self.ledger.beam_px))
+            path = self._ordered(picks)
             if when is None:
                 when = self._when(elapsed_s)
                 decided_s = decided_s if when.question is None else max(decided_s, self._asked_s + when.elapsed_s)
-            expected, left = self.ledger.expected_s(path.position_px), self.ledger.time_left_s(decided_s)
+            expected = self.ledger.expected_s(path.position_px, path.pieces)
+            left = self.ledger.time_left_s(decided_s)
             if expected <= left:
                 self._decided_s = decided_s
                 travel = way_lengths(path.position_px, start=self.ledger.beam_px)
-                request = self.ledger.order(path.position_px, decided_s)
+                request = self.ledger.order(path.position_px, decided_s, path.pieces)
                 return Batch(request, path.why, travel, decided_by, when, stop_gap)
-            picks = picks.take(slice(min(len(picks) - 1, math.floor(len(picks) * max(0.0, left) / expected))))
+            picks = picks.cut(min(len(picks) - 1, math.floor(len(picks) * max(0.0, left) / expected)))
         return None
+
+    def _ordered(self, picks: Picks | ShapePicks) -> Picks | ShapePicks:
+        """The same along a short way, pixels of a raster that were exposed before told as such."""
+        if self._shapes is None or not isinstance(picks, ShapePicks):
+            return picks.take(short_path(picks.position_px, self.ledger.beam_px))
+        return picks.ordered(self._shapes.means.shapes, self.ledger.beam_px).marked(self.ledger.asked)
 
     def _when(self, elapsed_s: Callable[[], float] | None) -> When:
         over = self.ledger.batches_over
@@ -262,3 +347,7 @@ class Core:
             return When(over)
         asked = self._asked
         return When(over, asked.question, asked.asked_sent, asked.asked_over, elapsed_s())
+
+
+def _proposes_shapes(proposals: Proposals | None) -> bool:
+    return proposals is not None and (proposals.pieces is not None or not len(proposals.position_px))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from controller.why import Why
 from protocols.messages import REASON_CODES, ScanRequest
+from protocols.shapes import decode_pieces
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,14 @@ class Batch:
     def gain_px(self) -> float:
         """Pixels that the batch is forecast to put right."""
         return round(float(self.why.gain.sum()), 3)
+
+    @property
+    def shapes(self) -> list[dict[str, Any]]:
+        """Its lines, rectangles and stretches of free points, in order; nothing where all are free points."""
+        if self.request.pieces is None:
+            return []
+        pieces = decode_pieces(self.request.pieces, len(self.request.point_id))
+        return [asdict(piece) | {"shape": piece.shape.value} for piece in pieces]
 
     @property
     def reasons(self) -> dict[str, int]:

@@ -10,6 +10,8 @@ and points that come in are in the frame of the instrument (`controller.aim`). N
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +24,7 @@ from controller.points import PointStore
 from protocols.capabilities import Capabilities
 from protocols.messages import ScanDone, ScanRequest
 from protocols.plan import RunPlan
+from protocols.shapes import Piece, ScanShape, encode_pieces, parts
 from protocols.values import PointBlock
 
 Pixels = NDArray[np.int32]
@@ -119,6 +122,14 @@ class Ledger:
         return (~self.asked | self.repeatable) & self.reachable
 
     @property
+    def coverable(self) -> NDArray[np.bool_]:
+        """(h, w) bool, pixels that a raster may pass over: in reach, and with room for one more exposure."""
+        most_s = self.plan.budget.pixel_exposure_s
+        if most_s is None:
+            return self.reachable
+        return self.reachable & (self._dose_s + self._dwell_s <= most_s * (1 + _ROUNDING))
+
+    @property
     def reachable(self) -> NDArray[np.bool_]:
         """(h, w) bool, pixels that can be measured: the beam can be sent there, and a recording holds them."""
         reach = self.aim.reachable(self.asked.shape)
@@ -135,9 +146,9 @@ class Ledger:
         queued = [self.aim.specimen_px(request.point_id, request.position_px) for request in requests]
         return np.concatenate(queued) if queued else np.empty((0, 2), np.int32)
 
-    def expected_s(self, pixels: Pixels) -> float:
+    def expected_s(self, pixels: Pixels, pieces: Sequence[Piece] | None = None) -> float:
         """Expected duration of a batch along `pixels` in this order: declared cost times the slowest pace seen."""
-        return self.pace.slowest * self.pace.declared_s(pixels, self.beam_px)
+        return self.pace.slowest * self.pace.declared_s(pixels, self.beam_px, pieces)
 
     def affordable_points(self) -> int:
         """About how many points the budget of points and the declared cost of time allow in all."""
@@ -177,19 +188,24 @@ class Ledger:
         for batch in self._orders:
             self.sent_again(batch)
 
-    def order(self, pixels: Pixels, not_before_s: float) -> ScanRequest:
+    def order(self, pixels: Pixels, not_before_s: float, pieces: Sequence[Piece] | None = None) -> ScanRequest:
         """The request for `pixels`, in this order; from now on they count as spent.
+
+        Args:
+            pixels: free points, or those of all `pieces`, whose rasters may pass over pixels exposed before.
+            not_before_s: instrument time at which it was decided.
+            pieces: which of them are lines and rectangles.
 
         Raises:
             ValueError: a bug in the caller: a pixel outside the grid, not askable, or beyond the budget.
         """
         count, width = len(pixels), self.asked.shape[1]
         known = bool(inside(pixels, self.asked.shape).all())
-        if count > self.points_left or not known or not self.askable[tuple(pixels.T)].all():
+        if count > self.points_left or not known or not self._may(pixels, pieces):
             raise ValueError("a batch beyond the budget or the grid, or with a pixel that must not be asked for again")
         if len(np.unique(pixels[:, 0].astype(np.int64) * width + pixels[:, 1])) != count:
             raise ValueError("a batch that holds a pixel twice")
-        declared_s, where = self.pace.declared_s(pixels, self.beam_px), tuple(pixels.T)
+        declared_s, where = self.pace.declared_s(pixels, self.beam_px, pieces), tuple(pixels.T)
         again = self._failed[where]
         self._spend(where, 1)
         self._failed[where] = False
@@ -199,6 +215,7 @@ class Ledger:
             batch=self._next_batch,
             point_id=np.arange(self._next_id, self._next_id + count, dtype=np.int64),
             position_px=self.aim.instrument_px(pixels),
+            pieces=None if pieces is None else encode_pieces(self._aimed(piece) for piece in pieces),
             dwell_s=self._dwell_s,
             not_before_s=not_before_s + (self._began_s or 0.0),
         )
@@ -206,6 +223,22 @@ class Ledger:
         self._next_id += count
         self._next_batch += 1
         return request
+
+    def _may(self, pixels: Pixels, pieces: Sequence[Piece] | None) -> bool:
+        """Whether all these pixels of the grid may be exposed so."""
+        askable = self.askable
+        if pieces is None or self.capabilities.shapes.skips:
+            return bool(askable[tuple(pixels.T)].all())
+        coverable = self.coverable | askable
+        return all(
+            (askable if piece.shape is ScanShape.POINTS else coverable)[tuple(pixels[where].T)].all()
+            for piece, where in parts(pieces)
+        )
+
+    def _aimed(self, piece: Piece) -> Piece:
+        """The same piece in the frame of the instrument."""
+        row, column = self.aim.instrument_px(np.array([piece.first_px], np.int32))[0].tolist()
+        return piece if piece.shape is ScanShape.POINTS else replace(piece, first_px=(row, column))
 
     def _spend(self, where: tuple[NDArray[np.int32], ...], sign: int) -> None:
         """Count pixels, each of them once, as asked for, or take that back."""

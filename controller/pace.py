@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ from controller import plans
 from controller.route import path_length
 from protocols.capabilities import Capabilities
 from protocols.plan import RunPlan
+from protocols.shapes import Piece, exposure_ends_s
 
 Pixels = NDArray[np.int32]
 
@@ -33,13 +35,17 @@ class Pace:
 
     def __init__(self, plan: RunPlan, capabilities: Capabilities) -> None:
         timing = capabilities.timing
-        self._each_s = timing.settle_s + timing.point_overhead_s + plans.dwell_s(plan, capabilities)
+        self._dwell_s = plans.dwell_s(plan, capabilities)
+        self._each_s = timing.settle_s + timing.point_overhead_s + self._dwell_s
         self._timing, self._pixels = timing, capabilities.grid.size
         self.slowest = self.newest = 1.0
         self._decisions = deque[float](maxlen=_REMEMBERED)
 
-    def declared_s(self, pixels: Pixels, start: Pixels | None) -> float:
-        """Declared duration of a batch along `pixels` in this order, from where the beam stands."""
+    def declared_s(self, pixels: Pixels, start: Pixels | None, pieces: Sequence[Piece] | None = None) -> float:
+        """Declared duration of a batch along `pixels` in this order, from where the beam stands, of these pieces."""
+        if pieces is not None:
+            beam_px = None if start is None else (int(start[0]), int(start[1]))
+            return float(exposure_ends_s(pixels, pieces, beam_px, self._dwell_s, self._timing)[-1])
         travel = self._timing.travel_s_per_px * path_length(pixels, start=start)
         return self._timing.batch_overhead_s + self._each_s * len(pixels) + travel
 

@@ -43,6 +43,15 @@ class Picks:
         """The rows that a numpy index picks."""
         return Picks(self.position_px[index], self.why.take(index))
 
+    @property
+    def pieces(self) -> None:
+        """None: free points all of them."""
+        return
+
+    def cut(self, most_points: int) -> Picks:
+        """The best so many."""
+        return self.take(slice(most_points))
+
     def then(self, more: Picks) -> Picks:
         """These and those of `more` behind them."""
         return Picks(np.concatenate([self.position_px, more.position_px]), self.why.then(more.why))

@@ -11,10 +11,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from protocols.capabilities import Capabilities
+from controller.rasters import coarse_rasters, smallest_points
+from protocols.capabilities import Capabilities, ScanMeans, ShapeLimits
 from protocols.errors import BadInput, OutOfLimits
 from protocols.messages import ModelDescription
-from protocols.plan import RunPlan
+from protocols.plan import ANY_SHAPE, RunPlan
 from protocols.shapes import ScanShape
 from protocols.values import LightKind
 
@@ -57,16 +58,15 @@ def check_plan(plan: RunPlan, capabilities: Capabilities) -> None:
     """Refuse a plan that the instrument cannot carry out.
 
     Raises:
-        OutOfLimits: section, exposure, PL angles or budget outside what the instrument declares, or an instrument that
-            takes no free points, which runs ask for so far.
+        OutOfLimits: section, exposure, PL angles, budget or shape of scans outside what the instrument declares.
     """
     _check_section(plan, capabilities)
-    _check_shapes(capabilities)
     _check_dwell(plan, capabilities)
     if why_no_light(plan, capabilities) is None:
         _check_light(plan, capabilities)
     _check_time(plan, capabilities)
     _check_exposure(plan, capabilities)
+    _check_shapes(plan, capabilities)
 
 
 def check_model(plan: RunPlan, model: ModelDescription) -> None:
@@ -111,6 +111,16 @@ def dwell_s(plan: RunPlan, capabilities: Capabilities) -> float:
     return capabilities.default_dwell_s if plan.dwell_s is None else plan.dwell_s
 
 
+def scan_means(plan: RunPlan, capabilities: Capabilities) -> ScanMeans | None:
+    """What the run asks for, where that is more than free points, and what it costs; nothing for free points alone."""
+    declared = capabilities.shapes
+    accepted = declared.accepted if plan.shape == ANY_SHAPE else (ScanShape(plan.shape),)
+    if accepted == (ScanShape.POINTS,):
+        return None
+    asked: ShapeLimits = declared.model_copy(update={"accepted": accepted})
+    return ScanMeans(timing=capabilities.timing, shapes=asked, dwell_s=dwell_s(plan, capabilities))
+
+
 def most_points(plan: RunPlan, capabilities: Capabilities) -> int:
     """The most points that the budget allows: by number, share, and sum of exposures."""
     most, limit_s = plan.budget.max_points(capabilities.grid.size), plan.budget.exposure_s
@@ -129,15 +139,31 @@ def _check_section(plan: RunPlan, capabilities: Capabilities) -> None:
         raise OutOfLimits(message, field="section", value=plan.section)
 
 
-def _check_shapes(capabilities: Capabilities) -> None:
+def _check_shapes(plan: RunPlan, capabilities: Capabilities) -> None:
     accepted = capabilities.shapes.accepted
-    if ScanShape.POINTS not in accepted:
+    if plan.shape != ANY_SHAPE and plan.shape not in accepted:
         kinds = " and ".join(accepted)
-        message = (
-            f"{capabilities.name} accepts {kinds} but no free points, which runs ask for; "
-            "what pays instead is told by: grainloop plan."
-        )
-        raise OutOfLimits(message, field="shapes", value=kinds)
+        message = f"The plan's shape = {plan.shape!r} cannot be scanned by {capabilities.name}, which accepts {kinds}."
+        raise OutOfLimits(message, field="shape", value=plan.shape)
+    means = scan_means(plan, capabilities)
+    if means is not None:
+        _check_fits(means, plan, capabilities)
+
+
+def _check_fits(means: ScanMeans, plan: RunPlan, capabilities: Capabilities) -> None:
+    """Refuse a section, a budget or requests too small for any shape."""
+    name, shape_px, budget = capabilities.name, capabilities.grid.shape_px, most_points(plan, capabilities)
+    whole = next(coarse_rasters(shape_px, means), None)
+    if whole is None and ScanShape.POINTS not in means.shapes.accepted:
+        message = f"The section of {shape_px[0]} × {shape_px[1]} px is smaller than any shape that {name} scans."
+        raise OutOfLimits(message, field="shapes", value=shape_px)
+    smallest = min(smallest_points(means.shapes).values())
+    if smallest > min(budget, capabilities.max_points_per_scan):
+        least = f"the smallest shape that {name} scans has {smallest} points"
+        message = f"The plan's budget of {budget} points is too small: {least}."
+        if smallest <= budget:
+            message = f"Requests of at most {capabilities.max_points_per_scan} points are too small: {least}."
+        raise OutOfLimits(message, field="budget", value=budget)
 
 
 def _check_dwell(plan: RunPlan, capabilities: Capabilities) -> None:

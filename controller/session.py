@@ -197,6 +197,7 @@ class SessionFile:
         sent = {"batch": request.batch, "points": len(request.point_id), "not_before_s": request.not_before_s}
         told = {"decided_by": batch.decided_by, "reasons": batch.reasons, "gain_px": batch.gain_px}
         told |= {"stop_gap": batch.stop_gap, "when": asdict(batch.when)}
+        told |= {"shapes": batch.shapes} if batch.shapes else {}
         _append_text(self._texts["decisions"], json.dumps(sent | told | dict(about)))
 
     @_stored
@@ -259,11 +260,11 @@ class SessionFile:
         )
 
     @_stored
-    @_stored
     def not_over(self) -> None:
         """The run goes on, however it had ended before."""
         self._file.attrs.update(finish_reason="", finish_detail="")
 
+    @_stored
     def finish(self, reason: FinishReason, detail: str) -> None:
         """Write down how the run ended."""
         self._file.attrs.update(finish_reason=reason.value, finish_detail=detail)

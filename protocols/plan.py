@@ -6,7 +6,7 @@ Loading it from TOML and checking it against an instrument is the controller's b
 from __future__ import annotations
 
 import math
-from typing import Annotated
+from typing import Annotated, Final, Literal
 
 from pydantic import Field, model_validator
 
@@ -19,6 +19,8 @@ LEAST_FIRST_POINTS = 100
 """Fewer points do not register PL reliably."""
 TOO_FEW_TO_CHOOSE = 50
 """Budgets up to this many points are a regular grid: so few neither register PL nor tell what is doubtful."""
+ANY_SHAPE: Final = "auto"
+"""Of the shapes that an instrument accepts those that pay most per second."""
 
 
 class Budget(Value):
@@ -64,6 +66,9 @@ class RunPlan(Value):
         policy: acquisition policy, or the model service's default.
         exploration_share: share of picks made regardless of the posterior.
         repeats: how often a point that brought no orientation may be measured again, where that promises most.
+        shape: what to ask for where the instrument scans more than free points: one of them alone, or with `auto` what
+            pays most per second of those that it accepts. Lines and rectangles begin with a coarse raster of the
+            section, which `first_pass_most` does not limit.
         n_samples: posterior samples per reconstruction; 0 reads the map from one evaluation of the model.
         steps: sampler steps of each sample, or the method's default.
         correct_drift: where the beam is found to have drifted by some pixels, count points where they most probably
@@ -89,6 +94,7 @@ class RunPlan(Value):
     policy: str | None = None
     exploration_share: Annotated[float, Field(ge=0, le=1)] = 0.05
     repeats: Annotated[int, Field(ge=0, le=100)] = 1
+    shape: Literal["auto", "points", "lines", "rectangles"] = ANY_SHAPE
     n_samples: Annotated[int, Field(ge=0, le=256)] = 0
     steps: Annotated[int, Field(ge=1, le=1000)] | None = None
     correct_drift: bool = True

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from model.acquire.evidence import with_evidence
 from model.acquire.scene import Scene
 from model.acquire.shaped import propose_shapes, stake_of
 from model.acquire.spread import Spread, reasons
@@ -38,10 +39,12 @@ def shape_proposals(
     found = propose_shapes(stake_of(scene), means, np.inf if budget_s is None else budget_s, count)
     position = np.concatenate([np.empty((0, 2), np.int32), *(one.position_px for one in found)])
     gain = [np.full(len(one.position_px), one.gain / len(one.position_px), np.float32) for one in found]
-    return Proposals(
+    proposals = Proposals(
         position_px=position.astype(np.int32),
         gain=np.concatenate([np.empty(0, np.float32), *gain]).astype(np.float32),
         reason=reasons(scene.posterior, position.astype(np.intp)).astype(np.uint8),
         policy=Spread().name,
         pieces=encode_pieces(one.piece for one in found),
     )
+    told = with_evidence(scene, proposals)
+    return told.model_copy(update={"gain": proposals.gain})  # of shapes, not of their points one after the other

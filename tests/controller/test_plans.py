@@ -47,11 +47,27 @@ def test_a_missing_plan_is_named(tmp_path: Path) -> None:
         load_plan(tmp_path / "nowhere.toml")
 
 
-def test_an_instrument_without_free_points_is_refused_before_anything_is_measured() -> None:
+def test_what_an_instrument_does_not_scan_is_refused_before_anything_is_measured() -> None:
     queue = capabilities(shapes=MAP_QUEUE.shapes)
-    with pytest.raises(OutOfLimits, match="Fake-1 accepts lines and rectangles but no free points"):
-        check_plan(RunPlan(), queue)
+    with pytest.raises(OutOfLimits, match="shape = 'points' cannot be scanned by Fake-1, which accepts lines and rect"):
+        check_plan(RunPlan(shape="points"), queue)
+    for shape in ("auto", "lines", "rectangles"):
+        check_plan(RunPlan.model_validate({"shape": shape, "budget": {"fraction": 0.5}}), queue)
     check_plan(RunPlan(), capabilities(shapes=EXTERNAL_CONTROL.shapes))
+
+
+@pytest.mark.parametrize(
+    ("shape_px", "points", "most", "told"),
+    [
+        ((6, 20), 400, 1000, "section of 6 × 20 px is smaller than any shape that Fake-1 scans"),
+        ((40, 40), 50, 1000, "budget of 50 points is too small: the smallest shape that Fake-1 scans has 64 points"),
+        ((40, 40), 400, 60, "Requests of at most 60 points are too small: the smallest shape that Fake-1 scans has 64"),
+    ],
+)
+def test_where_no_rectangle_fits(shape_px: tuple[int, int], points: int, most: int, told: str) -> None:
+    queue = capabilities(shape_px, shapes=MAP_QUEUE.shapes, max_points_per_scan=most)
+    with pytest.raises(OutOfLimits, match=told):
+        check_plan(RunPlan(shape="rectangles", budget=Budget(fraction=1.0, points=points)), queue)
 
 
 @pytest.mark.parametrize(
