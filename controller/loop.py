@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from controller.asking import Asks
 from controller.batches import GONE
-from controller.core import BUDGET_SPENT, NOTHING_LEFT, PIPELINE_DEPTH, Batch, Enough
+from controller.core import BUDGET_SPENT, PIPELINE_DEPTH, Batch, Enough
 from controller.preparing import Prepared, prepare, take_up
 from controller.recording import LOST, SESSION_NAME, recorded_beginning
 from controller.standing import Standing
@@ -207,7 +207,7 @@ class Run:
             return
         self._asked_over, question = over, core.question()
         if question is None:
-            self._no_more = BUDGET_SPENT if core.ledger.points_left == 0 else NOTHING_LEFT
+            self._no_more = core.nothing_more
             return
         ready.session.add_question(core.questions, len(question.points))
         with lines_about(round=core.rounds + 1, question=core.questions):
