@@ -26,7 +26,7 @@ from protocols.capabilities import Capabilities
 from protocols.errors import BadInput
 from protocols.messages import CheckHealth, Describe, Description, Health, InstrumentRequest
 from protocols.plan import Budget, RunPlan
-from protocols.security import KeyFolder, Role
+from protocols.security import Access, KeyFolder, Role
 from protocols.shapes import ScanShape
 from protocols.values import Phase
 from protocols.version import grainloop_version
@@ -247,7 +247,7 @@ def test_another_program_on_the_port_is_told(monkeypatch: pytest.MonkeyPatch) ->
 
 
 @contextmanager
-def instrument(declared: Capabilities, **promised: Any) -> Generator[str]:
+def instrument(declared: Capabilities, access: Access | None = None, **promised: Any) -> Generator[str]:
     """A service with the given declaration, in a thread with a loop of its own."""
 
     async def describe(_request: Describe, _call: object) -> Description:
@@ -262,7 +262,7 @@ def instrument(declared: Capabilities, **promised: Any) -> Generator[str]:
         stop = asyncio.Event()
         loops.extend([asyncio.get_running_loop(), stop])
         service = Service("instrument", InstrumentRequest, {Describe: describe, CheckHealth: health})
-        await service.run(endpoint, ready=ready.set, stop=stop)
+        await service.run(endpoint, ready=ready.set, stop=stop, access=access)
 
     thread = threading.Thread(target=lambda: run(serve()))
     thread.start()
@@ -313,6 +313,27 @@ def test_the_small_install_of_an_instrument_pc_is_no_fault() -> None:
     assert [what for what, one in rows.items() if one.state is State.FAIL] == ["instrument health"]
     assert rows["phase Ti"].found == "6/mmm, with trained weights"
     assert "no package numba" in rows["kernels"].found
+
+
+def test_a_service_that_asks_for_keys_is_looked_at_with_a_key_it_knows(tmp_path: Path) -> None:
+    folder = KeyFolder(tmp_path / "keys")
+    for name in ("instrument", "viewer", "stranger"):
+        folder.create(name)
+    folder.authorise(folder.public("viewer"), Role.VIEWER, "viewer")
+    with instrument(fakes.capabilities(), folder.access("instrument"), dead_man_s=30.0) as endpoint:
+        rows = {
+            who: found_by(
+                services.service(services.Place("instrument", endpoint, True, folder.credentials(who, "instrument")))
+            )
+            for who in ("viewer", "stranger")
+        }
+        plain = found_by(services.service(services.Place("instrument", endpoint)))
+    assert rows["viewer"]["encryption to the instrument"].found == "on, as viewer"
+    assert rows["viewer"]["capabilities"].state is State.OK
+    assert rows["viewer"]["instrument health"].found == "not asked for: the key may only look"
+    assert rows["stranger"]["instrument service"].state is State.FAIL
+    assert "does not know the key stranger" in rows["stranger"]["instrument service"].found
+    assert "talks only to keys" in plain["instrument service"].found
 
 
 def test_a_simulated_instrument_needs_no_spool() -> None:
