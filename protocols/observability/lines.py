@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -27,6 +28,7 @@ MAX_ITEMS: Final = 32
 _SECRET: Final = ("secret", "password", "token", "private")
 LEFT_OUT: Final = "(left out)"
 _HEAD: Final = ("time", "level", "service", "event")
+_TIME_OF_DAY: Final = re.compile(r"\d{4}-\d\d-\d\d[T ]([0-9:.]+)")
 _COLOURS: Final = {"debug": "2", "info": "32", "warning": "33", "error": "31", "critical": "1;31"}
 
 
@@ -116,8 +118,9 @@ def _is_secret(name: str) -> bool:
 
 
 def _clock(time: str) -> str:
-    """The time of day; the date is told where a file begins."""
-    return printable(time[11:23] or time)
+    """The time of day."""
+    found = _TIME_OF_DAY.match(time)
+    return found[1][:12] if found else printable(time)
 
 
 def _told(value: object) -> str:
