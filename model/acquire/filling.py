@@ -100,7 +100,7 @@ def fill(
         largest = float(level.max())
         candidates = np.argwhere(level >= max(0.85 * largest, 1.0))
         order = np.lexsort((rng.random(len(candidates)), -level[tuple(candidates.T)].round(3)))
-        for pixel in _apart(candidates[order], largest)[: count - len(found)]:
+        for pixel in _apart(candidates[order], largest, count - len(found)):
             found.append(pixel)
             gaps.append(float(level[tuple(pixel)]))
             taken[tuple(pixel)], free[tuple(pixel)] = True, False
@@ -113,11 +113,11 @@ def _distance(taken: NDArray[np.bool_]) -> NDArray[np.float64]:
     return np.asarray(ndimage.distance_transform_edt(~taken), dtype=np.float64)
 
 
-def _apart(ordered: NDArray[np.intp], radius: float) -> NDArray[np.intp]:
+def _apart(ordered: NDArray[np.intp], radius: float, most: int) -> NDArray[np.intp]:
     """The first of `ordered` pixels and those after it that are at least `radius` from every one kept before."""
     kept: list[NDArray[np.intp]] = []
     left = ordered
-    while len(left):
-        kept.append(left[0])
+    while len(left) and len(kept) < most:
+        kept.append(left[0].copy())  # a view would keep all that were left
         left = left[((left - left[0]) ** 2).sum(axis=1) >= radius**2]
     return np.array(kept, dtype=np.intp)

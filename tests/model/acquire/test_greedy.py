@@ -1,5 +1,7 @@
 """The batch against a brute-force greedy choice, and space filling against a regular grid."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from scipy import ndimage
@@ -70,3 +72,16 @@ def test_filling_goes_where_nothing_was_measured():
     position, gap = fill(taken, ~taken, 12, np.random.default_rng(2))
     assert np.mean(position[:, 1] > 19) > 0.9
     assert np.all(gap[:1] >= gap)
+
+
+def test_filling_a_few_of_very_many_equal_gaps_takes_little_memory():
+    """In a section of 400 × 400 px with every other pixel of every other row there are 40,000 of them."""
+    taken = np.zeros((400, 400), np.bool_)
+    taken[::2, ::2] = True
+    tracemalloc.start()
+    position, gap = fill(taken, ~taken, 40, np.random.default_rng(3))
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(position) == 40
+    assert np.allclose(gap, np.sqrt(2))
+    assert most < 200 * taken.size
