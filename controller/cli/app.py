@@ -12,7 +12,7 @@ from controller.cli.check import check
 from controller.cli.keys import keys
 from controller.cli.logs import logs
 from controller.cli.operating import add_operating
-from controller.cli.options import JsonOption, MapOption, SeedOption, SpeedOption
+from controller.cli.options import JsonOption, MapOption, PresetOption, SeedOption, ShapeOption, SpeedOption
 from controller.cli.recorded import add_recorded
 from controller.cli.serve_commands import serve
 
@@ -53,11 +53,13 @@ def demo(
     speed_up: SpeedOption = math.inf,
     method: Annotated[str | None, typer.Option(help="Reconstruction method, or the model's default.")] = None,
     policy: Annotated[str | None, typer.Option(help="Acquisition policy, or the model's default.")] = None,
+    shape: ShapeOption = None,
+    preset: PresetOption = None,
 ) -> None:
     """Measure a real map adaptively with a simulated instrument, and compare with a coarse grid."""
     from controller.cli.demo import DemoOptions, run_demo
 
-    raise typer.Exit(run_demo(DemoOptions(specimen, budget, out, seed, json, speed_up, method, policy)))
+    raise typer.Exit(run_demo(DemoOptions(specimen, budget, out, seed, json, speed_up, method, policy, shape, preset)))
 
 
 @app.command()

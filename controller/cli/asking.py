@@ -54,9 +54,10 @@ class Controller:
         return is_near(self.endpoint)
 
 
-def run_plan(plan_file: Path | None, controller: Controller, out: Path, json: bool) -> int:
-    """Run a plan; returns the exit code."""
+def run_plan(plan_file: Path | None, controller: Controller, out: Path, json: bool, shape: str | None = None) -> int:
+    """Run a plan, with another `shape` than it says where one is given; returns the exit code."""
     plan = RunPlan() if plan_file is None else load_plan(plan_file)
+    plan = plan if shape is None else plan.model_copy(update={"shape": str(shape)})
     request = RunRequest(plan=plan, session_dir=str(out.resolve() if controller.here else out))
     finished = run(_run_request(request, controller, json))
     code = _tell_end(finished, json)

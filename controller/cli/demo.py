@@ -61,6 +61,8 @@ class DemoOptions:
     speed_up: float
     method: str | None
     policy: str | None
+    shape: str | None = None
+    preset: str | None = None
 
 
 def run_demo(options: DemoOptions) -> int:
@@ -106,6 +108,7 @@ def demo_plan(options: DemoOptions) -> RunPlan:
         raise BadInput(message, field="speed_up", value=options.speed_up)
     fields: dict[str, Any] = {"budget": {"fraction": options.budget}, "seed": options.seed}
     fields |= {"method": options.method, "policy": options.policy}
+    fields |= {} if options.shape is None else {"shape": str(options.shape)}
     return make_plan(fields, "the options")
 
 
@@ -181,6 +184,7 @@ async def _start(children: Children, options: DemoOptions) -> Child:
     at_instrument, at_model, at_controller = free_endpoints(3)
     speed_up = "inf" if math.isinf(options.speed_up) else repr(options.speed_up)
     simulator = ["--map", options.specimen, "--seed", str(options.seed), "--speed-up", speed_up]
+    simulator += [] if options.preset is None else ["--preset", options.preset]
     instrument = children.start("instrument", at_instrument, simulator)
     model = children.start("model", at_model)
     controller = children.start("controller", at_controller, ["--instrument", at_instrument, "--model", at_model])

@@ -8,7 +8,15 @@ from typing import Annotated
 
 import typer
 
-from controller.cli.options import ControllerOption, JsonOption, KeyOption, KeysOption, ServerKeyOption, credentials
+from controller.cli.options import (
+    ControllerOption,
+    JsonOption,
+    KeyOption,
+    KeysOption,
+    ServerKeyOption,
+    ShapeOption,
+    credentials,
+)
 from protocols.endpoints import CONTROLLER_ENDPOINT
 
 _WORDS = {
@@ -32,6 +40,7 @@ def run(
     out: Annotated[
         Path, typer.Option(help="Folder for session and figures; of a controller elsewhere: within its sessions.")
     ] = Path("run-output"),
+    shape: ShapeOption = None,
     json: JsonOption = False,
     key: KeyOption = None,
     server_key: ServerKeyOption = None,
@@ -41,7 +50,7 @@ def run(
     from controller.cli.asking import Controller, run_plan
 
     at = Controller(controller, credentials(keys, key, server_key))
-    raise typer.Exit(run_plan(plan, at, out, json))
+    raise typer.Exit(run_plan(plan, at, out, json, shape))
 
 
 def watch(

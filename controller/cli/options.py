@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -12,12 +13,37 @@ from protocols.errors import BadInput
 from protocols.messages import Sync
 from protocols.security import Access, Credentials, KeyFolder
 
+
+class SimulatedKind(StrEnum):
+    """Presets of the simulator, by the names of `instrument_sim.presets`."""
+
+    EXTERNAL = "external"
+    QUEUE = "queue"
+
+
+class ShapeChoice(StrEnum):
+    """Values of `shape` in a plan."""
+
+    POINTS = "points"
+    LINES = "lines"
+    RECTANGLES = "rectangles"
+    AUTO = "auto"
+
+
 MapOption = Annotated[str, typer.Option("--map", help="Map file (.ang, .ctf, .cpr) or the name of a shipped specimen.")]
 SeedOption = Annotated[int, typer.Option(min=0, help="Seed of everything random.")]
 SpeedOption = Annotated[
     float, typer.Option(help="Instrument seconds per second of waiting; 'inf' waits for nothing.", show_default="inf")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else, on stdout.")]
+PresetOption = Annotated[
+    SimulatedKind | None,
+    typer.Option("--preset", help="What the simulator scans: external control, or a map queue; else free points."),
+]
+ShapeOption = Annotated[
+    ShapeChoice | None,
+    typer.Option("--shape", help="What to scan, or auto: what pays most per second of what the instrument accepts."),
+]
 StdinOption = Annotated[bool, typer.Option(hidden=True, help="Also stop when stdin ends: the parent is gone.")]
 SyncOption = Annotated[
     Sync,

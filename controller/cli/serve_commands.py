@@ -15,6 +15,7 @@ from controller.cli.options import (
     KeyOption,
     KeysOption,
     MapOption,
+    PresetOption,
     SeedOption,
     SpeedOption,
     StdinOption,
@@ -50,6 +51,7 @@ def serve_instrument(
     specimen: MapOption = "ti64",
     seed: SeedOption = 0,
     speed_up: SpeedOption = math.inf,
+    preset: PresetOption = None,
     endpoint: EndpointOption = INSTRUMENT_ENDPOINT,
     spool: SpoolOption = None,
     dead_man: DeadManOption = DEAD_MAN_S,
@@ -67,7 +69,7 @@ def serve_instrument(
 
     seen = observed("instrument", log_level, log_json, log_file, metrics)
     guard = access("instrument", endpoint, keys, key)
-    device = load_driver(driver) if driver else serving.simulator(specimen, seed, speed_up)
+    device = load_driver(driver) if driver else serving.simulator(specimen, seed, speed_up, preset)
     hosted = serving.host(device, spool, dead_man, seen.metrics)
     serving.serve(seen, hosted.run, endpoint, until_stdin_ends, guard)
 

@@ -40,13 +40,17 @@ class Serves(Protocol):
         ...
 
 
-def simulator(specimen: str, seed: int, speed_up: float) -> InstrumentDriver:
-    """The simulator, with the map `specimen` in it."""
+def simulator(specimen: str, seed: int, speed_up: float, preset: str | None = None) -> InstrumentDriver:
+    """The simulator, with the map `specimen` in it; it scans free points, or what a preset accepts at its costs."""
     from controller.cli.specimen import load_specimen
     from instrument_sim.config import SimConfig
     from instrument_sim.driver import SimulatedInstrument
+    from instrument_sim.presets import PRESETS
 
-    return SimulatedInstrument(load_specimen(specimen), SimConfig(speed_up=speed_up), seed)
+    config = SimConfig(speed_up=speed_up)
+    if preset is not None:
+        config = config.model_copy(update={"timing": PRESETS[preset].timing, "shapes": PRESETS[preset].shapes})
+    return SimulatedInstrument(load_specimen(specimen), config, seed)
 
 
 def host(
