@@ -3,15 +3,16 @@
 An instrument believes its own positions, so a drift of the beam or the stage shows only on the specimen. Points are
 asked for along boundaries, where a shift of a pixel makes another grain answer; so the new points of a batch say at
 which shift they agree best with the map of the points before them, whose boundaries PL has drawn. Nothing is measured
-again for that. A shift is told when it makes clearly more points agree than none does. What follows from it for the
-points and for the beam is the business of `controller.ledger`.
+again for that. A shift is told when it makes clearly more points agree than none does, with the last map or with the
+first one: a slow drift has moved the last map along, but that says better how far. What follows from it for the points
+and for the beam is the business of `controller.ledger`.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,10 +25,12 @@ from protocols.values import PointBlock
 
 AGREES_DEG = 5.0
 REACH_PX = 5
-FEWEST_POINTS, MOST_POINTS = 60, 1000
-CLEAR = 4.0
+FEWEST_POINTS, MOST_POINTS = 60, 600
+CLEAR = 3.5
 """Standard errors of the mean gain by which a shift must be better than none: it is the best of many."""
 SMALLEST_PX = 0.75
+ALONG = 0.7
+"""Cosine of the angle up to which two shifts point the same way."""
 Flags = NDArray[np.bool_]
 
 
@@ -54,6 +57,11 @@ class Shift:
     def length_px(self) -> float:
         """How far."""
         return math.hypot(self.rows_px, self.columns_px)
+
+    def along(self, other: Shift) -> bool:
+        """Whether both point the same way."""
+        along = self.rows_px * other.rows_px + self.columns_px * other.columns_px
+        return along >= ALONG * self.length_px * other.length_px
 
     @property
     def whole_px(self) -> tuple[int, int]:
@@ -88,7 +96,7 @@ def _where(rows_px: float, columns_px: float, form: str) -> str:
 
 
 class Watch:
-    """Compares each reconstruction of a run with the points that came after the one before it.
+    """Compares the newest points of a run with its last reconstruction that was made without them, and with its first.
 
     Args:
         laue_groups: of each phase.
@@ -96,6 +104,7 @@ class Watch:
 
     def __init__(self, laue_groups: Mapping[int, str]) -> None:
         self._laue_groups = laue_groups
+        self._first: Reconstruction | None = None
         self._before: Reconstruction | None = None
         self._newest = -1
 
@@ -103,10 +112,17 @@ class Watch:
         """The shift of the newest `points` (all that `answer` was made from), if there is one."""
         before, newest = self._before, self._newest
         self._before, self._newest = answer, int(points.point_id.max(initial=-1))
-        if before is None:
+        if before is None or self._first is None:
+            self._first = answer
             return None
-        shift = shift_of(points.select(points.point_id > newest), before, self._laue_groups)
-        return shift if shift is not None and shift.found else None
+        new = points.select(points.point_id > newest)
+        near = shift_of(new, before, self._laue_groups)
+        if near is None or near.found or before is self._first:
+            return near if near is not None and near.found else None
+        far = shift_of(new, self._first, self._laue_groups)
+        if far is None or not far.found or near.length_px < SMALLEST_PX or not near.along(far):
+            return None
+        return replace(near, gain=far.gain, clear=far.clear, from_point=int(new.point_id[0]))
 
 
 def groups_of(capabilities: Capabilities) -> dict[int, str]:
