@@ -56,6 +56,8 @@ _TEXTS: Final = ("batches", "decisions", "events")
 _CORRECTIONS: Final = "corrections"
 _ROWS_PER_CHUNK = 4096
 _TEXTS_PER_CHUNK = 64
+_CHUNK_CACHE_BYTES = 2**17
+"""Of each column: the chunk that grows and the one before; all chunks of all columns would be 20 MB in the end."""
 _REQUESTED: Final[dict[str, tuple[str, tuple[int, ...]]]] = {
     "point_id": ("i8", ()),
     "position_px": ("i4", (2,)),
@@ -296,7 +298,7 @@ class ReopenedSessionFile(SessionFile):
         """
         self.path = path
         with _told(path):
-            self._file = h5py.File(path, "r+")
+            self._file = h5py.File(path, "r+", rdcc_nbytes=_CHUNK_CACHE_BYTES)
         self._requested = _Columns(self._file["requested"], _REQUESTED)
         self._measured = _Columns(self._file["measured"], _MEASURED)
         self._texts = {name: self._file[name] for name in _TEXTS}
@@ -305,7 +307,7 @@ class ReopenedSessionFile(SessionFile):
 def _create(path: Path) -> Node:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        return h5py.File(path, "x")
+        return h5py.File(path, "x", rdcc_nbytes=_CHUNK_CACHE_BYTES)
     except FileExistsError as error:
         message = f"The session file {path} exists already; choose another folder or move it away."
         raise BadInput(message, field="session", value=path) from error
