@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -44,7 +46,7 @@ def measured(
     status = np.ones(count, np.uint8)
     status[1::10] = 2
     blank = PointBlock.one(0, (0, 0), time_s=0, dwell_s=0.01)
-    columns = {name: np.repeat(getattr(blank, name), count, axis=0) for name in PointBlock.model_fields}
+    columns: dict[str, Any] = {name: np.repeat(getattr(blank, name), count, axis=0) for name in PointBlock.model_fields}
     told = {"point_id": np.arange(first, first + count), "position_px": place.astype(np.int32), "status": status}
     return PointBlock(**columns | told | {"orientation": orientation})
 
