@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint bench chaos fuzz schemas clean
+.PHONY: demo test lint bench chaos fuzz soak schemas clean
 
 demo: $(READY)
 	$(BIN)/grainloop demo --out demo-output
@@ -29,6 +29,10 @@ chaos: $(READY)
 fuzz: $(READY)
 	$(BIN)/python -m tests.protocols.fuzz --messages 1000000
 	$(BIN)/python -m tests.integration.junk --seconds 60
+
+# 100,000 points with followers attached that never read; tells how much memory the services keep.
+soak: $(READY)
+	$(BIN)/python -m tests.integration.soak --points 100000
 
 schemas: $(READY)
 	$(BIN)/python -m protocols.schemas docs/schemas
