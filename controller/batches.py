@@ -279,11 +279,9 @@ class Batches:
             why = " while the model was thinking" if stop_gap else ""
             say("batch_done", f"Batch {number}: {points} of {asked} points measured{why}.")
         if closed.displaced:
+            far = f"up to {closed.farthest_px:.1f} px beside their targets; they count where they were measured."
             beside = f" {closed.outside} of them are beside the grid." if closed.outside else ""
-            far = (
-                f"up to {closed.farthest_px:.1f} px beside their targets; they count where they were measured.{beside}"
-            )
-            say("displaced", f"Batch {number}: {closed.displaced} of {points} points were measured {far}")
+            say("displaced", f"Batch {number}: {closed.displaced} of {points} points were measured {far}{beside}")
 
     def _note_withdrawn(self, one: _Out) -> None:
         self._core.ledger.withdraw(one.number)

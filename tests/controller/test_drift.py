@@ -47,8 +47,8 @@ def measured(
     status[1::10] = 2
     blank = PointBlock.one(0, (0, 0), time_s=0, dwell_s=0.01)
     columns: dict[str, Any] = {name: np.repeat(getattr(blank, name), count, axis=0) for name in PointBlock.model_fields}
-    told = {"point_id": np.arange(first, first + count), "position_px": place.astype(np.int32), "status": status}
-    return PointBlock(**columns | told | {"orientation": orientation})
+    columns |= {"point_id": np.arange(first, first + count), "position_px": place.astype(np.int32), "status": status}
+    return PointBlock(**columns | {"orientation": orientation})
 
 
 @given(seed=st.integers(0, 10_000), down=st.integers(-3, 3), right=st.integers(-3, 3))
