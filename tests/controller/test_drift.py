@@ -100,3 +100,45 @@ def test_words_of_a_shift() -> None:
         f"{shift.words} 100 points count 2 px down and 2 px left of there; 3 of these are beside the grid then, and "
         "the beam is aimed by that from now on."
     )
+
+
+def test_a_slow_drift_is_found_against_the_first_map(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last map has moved along; it says how far, since the first one was made of few points."""
+    first, last = Shift(-3.2, 0.1, 150, 0.2, 5.8), Shift(-1.7, 0.1, 150, 0.02, 0.9)
+    maps = [map_of(grains(seed)) for seed in (1, 2, 3)]
+    measured_in = [measured(grains(1), seed, (0, 0), first=POINTS * seed) for seed in range(3)]
+    known = [PointBlock.concatenate(measured_in[: n + 1]) for n in range(3)]
+
+    def shifts(_points: PointBlock, before: Reconstruction, _groups: object) -> Shift | None:
+        return first if before is maps[0] else last
+
+    def second_look() -> Shift | None:
+        watch = Watch(GROUPS)
+        monkeypatch.setattr("controller.drift.shift_of", lambda *_: None)
+        assert watch.look(maps[0], known[0]) is None
+        assert watch.look(maps[1], known[1]) is None
+        monkeypatch.setattr("controller.drift.shift_of", shifts)
+        return watch.look(maps[2], known[2])
+
+    found = second_look()
+    assert found is not None
+    assert found.whole_px == (-2, 0)
+    assert found.clear == first.clear
+    assert found.from_point == 2 * POINTS
+    for other in (Shift(1.7, 0.1, 150, 0.02, 0.9), Shift(-0.5, 0.1, 150, 0.02, 0.9)):  # elsewhere, and hardly anywhere
+        last = other
+        assert second_look() is None
+    first, last = Shift(-3.2, 0.1, 150, 0.2, 2.0), Shift(-1.7, 0.1, 150, 0.02, 0.9)
+    assert second_look() is None
+
+
+@given(seed=st.integers(0, 10_000), begins=st.sampled_from([0, 60, 120]))
+@settings(deadline=None, max_examples=20)
+def test_where_a_jump_begins_is_found(seed: int, begins: int) -> None:
+    truth = grains(seed, count=400)
+    before = measured(truth, seed, (0, 0), count=begins or 1)
+    after = measured(truth, seed + 1, (3, -2), count=POINTS, first=len(before))
+    points = PointBlock.concatenate([before, after]) if begins else after
+    shift = shift_of(points, map_of(truth), GROUPS)
+    assert shift is not None
+    assert abs(shift.from_point - int(after.point_id[0])) <= 30
