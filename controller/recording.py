@@ -32,7 +32,7 @@ from controller.journal.entries import (
     SoftwareTold,
     Started,
 )
-from controller.journal.reading import first_entry, read_journal
+from controller.journal.reading import ADVICE, first_entry, read_journal
 from controller.journal.view import FINAL, decided_entry, replace_view, show
 from controller.journal.writing import Journal, JournalLost
 from controller.orders import Moved
@@ -63,7 +63,8 @@ def recorded_beginning(folder: Path) -> Began:
     """
     began = first_entry(folder / JOURNAL_NAME)
     if not isinstance(began, Began):
-        raise BadInput(f"The beginning of the journal in {folder} is lost.", field="session", value=folder)
+        message = f"The beginning of the journal in {folder} is lost. {ADVICE}"
+        raise BadInput(message, field="session", value=folder)
     return began
 
 
@@ -146,7 +147,10 @@ class Recording:
         began = recorded_beginning(path.parent)  # before a journal is begun where there is none
         journal = Journal(folder, sync)
         try:
-            entries = read_journal(folder).entries
+            read = read_journal(folder)
+            if read.damage:
+                raise BadInput(f"{read.damage[0]} {ADVICE}", field="session", value=folder)
+            entries = read.entries
             found = replay(entries)
             if found.difference is not None:
                 raise BadInput(f"The run in {path.parent} cannot be gone on with. {found.difference}", field="session")

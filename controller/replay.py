@@ -77,7 +77,11 @@ def replay(entries: Iterable[Any]) -> Replayed:
         if found is None:
             found = _Player(_beginning(entry))
         elif not found.over:
-            found.take(entry)
+            try:
+                found.take(entry)
+            except (KeyError, ValueError) as error:
+                message = f"In the journal, `{entry.kind}` cannot follow what is before it: records are missing."
+                raise BadInput(message, field="session", value=entry.kind) from error
     if found is None:
         raise BadInput("The journal is empty.", field="session")
     return found.run

@@ -89,6 +89,7 @@ class Session:
         final: the one made when everything was measured, if any.
         finish_reason: empty while running, or after a crash.
         journal_sync: when records of the journal were on disk.
+        light_s: instrument time that the PL images took, if there are any.
     """
 
     path: Path
@@ -111,6 +112,7 @@ class Session:
     finish_reason: str
     finish_detail: str
     journal_sync: Sync = Sync.ALWAYS
+    light_s: float | None = None
 
     @property
     def result(self) -> Inferred | None:
@@ -138,6 +140,17 @@ def load_session(path: Path) -> Session:
         raise BadInput(
             f"The session file {path} is incomplete: {error.args[0]}.", field="session", value=path
         ) from error
+
+
+def stored_points(path: Path) -> tuple[PointBlock, NDArray[np.int32]]:
+    """Every acknowledged point in a session file as the instrument told it, in order of arrival, and (N,) its batch.
+
+    Raises:
+        BadInput: as `load_session`.
+    """
+    load_session(path)
+    with h5py.File(path, "r") as file:
+        return _read_points(file["measured"])
 
 
 def _check_format(file: Node, path: Path) -> None:
@@ -178,6 +191,7 @@ def _read(file: Node, path: Path) -> Session:
         finish_reason=str(file.attrs["finish_reason"]),
         finish_detail=str(file.attrs["finish_detail"]),
         journal_sync=Sync(file.attrs.get("journal_sync", Sync.ALWAYS)),
+        light_s=float(file["light"].attrs["seconds"]) if "light" in file else None,
     )
 
 

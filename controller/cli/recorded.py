@@ -128,13 +128,19 @@ def diff(first: SessionArgument, second: SessionArgument, json: JsonOption = Fal
 
 
 def repair(session: SessionArgument) -> None:
-    """Make session.h5 again from the journal beside it; the old file is kept as session.h5.broken."""
-    from controller.journal.view import repair as make_again
+    """Mend a damaged journal by what session.h5 holds, and make session.h5 again from it; old files are kept."""
+    from controller.journal.mending import mend
+    from controller.journal.view import remake
 
     folder, file = _folder(session)
-    points, damage = make_again(folder, file)
-    for one in damage:
+    found = mend(folder, file)
+    points = remake(found.entries, file)
+    for one in found.damage:
         typer.echo(one, err=True)
+    if found.whole:
+        typer.echo(f"The journal was written anew, {found.back} records put back: the run can be gone on with.")
+    elif found.why:
+        typer.echo(f"The journal stays as it is: what was lost decides how the run goes on. {found.why}")
     typer.echo(f"{file} was made again from the journal: {points} points.")
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from controller.journal.entries import VERSION, read_entry
 from protocols.errors import BadInput, GrainloopError
@@ -21,6 +21,8 @@ from protocols.records import (
     read_records,
 )
 
+ADVICE: Final = "`grainloop repair` mends it where that can be done."
+
 
 @dataclass(frozen=True)
 class Found:
@@ -28,6 +30,7 @@ class Found:
 
     Attributes:
         entries: of whole records, in order.
+        numbers: of these records.
         damage: one sentence per damage.
         torn: the last file ends in the middle of a record, as after the death of the writer; no other damage.
     """
@@ -35,6 +38,7 @@ class Found:
     entries: tuple[Any, ...]
     damage: tuple[str, ...]
     torn: bool
+    numbers: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -66,7 +70,7 @@ def read_journal(folder: Path) -> Found:
         BadInput: there is none, or a file of it cannot be read or is no journal.
     """
     files = _files_in(folder)
-    entries, damage, torn, expected = list[Any](), list[str](), False, 0
+    entries, numbers, damage, torn, expected = list[Any](), list[int](), list[str](), False, 0
     for path in files:
         for found in _records_of(path, expected):
             if isinstance(found, Damage):
@@ -78,9 +82,10 @@ def read_journal(folder: Path) -> Found:
             expected = found.number + 1
             try:
                 entries.append(read_entry(found.payload))
+                numbers.append(found.number)
             except GrainloopError as error:
                 damage.append(f"{path}: record {found.number} cannot be understood: {error}")
-    return Found(tuple(entries), tuple(damage), torn and len(damage) == 1)
+    return Found(tuple(entries), tuple(damage), torn and len(damage) == 1, tuple(numbers))
 
 
 def first_entry(folder: Path) -> Any:
@@ -113,7 +118,7 @@ def read_tail(path: Path) -> Tail:
         if isinstance(found, Record):
             end, number = found.end, found.number + 1
         elif not found.at_end:
-            raise BadInput(f"{_told(path, found)} Run `grainloop repair` first.", field="session", value=path)
+            raise BadInput(f"{_told(path, found)} {ADVICE}", field="session", value=path)
     return Tail(end, len(data), number, version)
 
 

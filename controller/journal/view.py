@@ -7,7 +7,7 @@ holds, the maps of a running loop, is not: it follows from the points.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from dataclasses import fields
 from pathlib import Path
@@ -52,16 +52,20 @@ def repair(journal: Path, session: Path) -> tuple[int, tuple[str, ...]]:
         BadInput: there is no journal, or its beginning is lost.
     """
     found = read_journal(journal)
-    began = next((entry for entry in found.entries if isinstance(entry, Began)), None)
-    if began is None:
+    if not any(isinstance(entry, Began) for entry in found.entries):
         message = f"The beginning of the journal in {journal} is lost: {' '.join(found.damage) or 'it is empty'}."
         raise BadInput(message.replace("..", "."), field="session", value=journal)
-    made = _made_of(began, found.entries, session)
+    return remake(found.entries, session), found.damage
+
+
+def remake(entries: Sequence[Any], session: Path) -> int:
+    """Make `session` again from entries that hold a beginning; what was there is kept; returns the number of points."""
+    began = next(entry for entry in entries if isinstance(entry, Began))
+    made = _made_of(began, entries, session)
     if session.exists():
         os.replace(session, session.with_name(f"{session.name}{BROKEN}"))
     os.replace(made, session)
-    points = sum(len(entry.points) for entry in found.entries if isinstance(entry, PointsStored))
-    return points, found.damage
+    return sum(len(entry.points) for entry in entries if isinstance(entry, PointsStored))
 
 
 def replace_view(began: Began, entries: Iterable[Any], session: Path) -> None:

@@ -50,7 +50,7 @@ class Journal:
             BadInput: the folder cannot be written, another process writes the journal, or it is damaged elsewhere.
         """
         self.folder, self._sync, self._lost = folder, sync, ""
-        self._lock = _locked(folder)
+        self._lock = locked(folder)
         self._file: RecordFile | None = None
         try:
             files = _begun(journal_files(folder))
@@ -115,7 +115,12 @@ class Journal:
         self._file = RecordFile(path, new=new, first=self.next_number, sync=self._sync is Sync.ALWAYS, version=VERSION)
 
 
-def _locked(folder: Path) -> FileLock:
+def locked(folder: Path) -> FileLock:
+    """The lock of the journal in a folder, taken; to be released.
+
+    Raises:
+        BadInput: another process writes the journal, or the folder cannot be written.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / LOCK)

@@ -110,7 +110,7 @@ def test_damage_within_is_told_and_nobody_writes_behind_it(tmp_path: Path) -> No
     assert f"is damaged from byte {HEADER_BYTES} to" in found.damage[0]
     assert "record 0 is missing" in found.damage[1]
     assert not found.torn
-    with pytest.raises(BadInput, match="Run `grainloop repair` first"):
+    with pytest.raises(BadInput, match="`grainloop repair` mends it where that can be done"):
         Journal(tmp_path)
 
 
