@@ -23,7 +23,7 @@ from controller.recording import Recording, recorded_beginning
 from controller.standing import Standing
 from protocols.capabilities import Capabilities
 from protocols.errors import ErrorCode, GrainloopError, OutOfLimits
-from protocols.messages import Describe, Description, LightRequest, LightTaken, OpenSection, Sync
+from protocols.messages import Describe, Description, Expected, LightRequest, LightTaken, OpenSection, Sync
 from protocols.plan import RunPlan
 from protocols.values import LightImages
 
@@ -172,6 +172,9 @@ def _section(core: Core, light: LightImages | None) -> OpenSection:
         phases=capabilities.phases,
         frame=core.plan.frame or capabilities.frame,
         light=light,
+        expects=Expected(
+            method=core.plan.method, policy=core.plan.policy, means=plans.scan_means(core.plan, capabilities)
+        ),
     )
 
 

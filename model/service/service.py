@@ -23,6 +23,7 @@ from model.service.methods import DEFAULT_METHOD, METHODS, shipped_weights
 from model.service.reconstruction import reconstruct
 from model.service.sections import MEMORY_BYTES, Sections, prepare
 from model.service.turns import Turns
+from model.service.warming import warm_up
 from protocols.aio import Call, Service
 from protocols.endpoints import MODEL_ENDPOINT
 from protocols.errors import Cancelled
@@ -121,12 +122,13 @@ class ModelService:
         bind(run=request.section_key)
         self._sections.require_room(request)
         section = await self._turns.do(call.peer, lambda: prepare(request))
-        self._sections.put(section)
         usable = section.features is not None
+        began_s = asyncio.get_running_loop().time()
+        if await self._turns.do(call.peer, lambda: warm_up(section.declared, light=usable)):
+            self._log.info("made ready", seconds=round(asyncio.get_running_loop().time() - began_s, 3))
+        self._sections.put(section)
         self._log.info("section opened", shape_px=request.grid.shape_px, light_usable=usable, held=len(self._sections))
-        return SectionOpened(
-            section_key=request.section_key, light_usable=section.features is not None, notes=section.notes
-        )
+        return SectionOpened(section_key=request.section_key, light_usable=usable, notes=section.notes)
 
     async def _reconstruct(self, request: ReconstructRequest, call: Call) -> Reconstruction:
         bind(run=request.section_key)

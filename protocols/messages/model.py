@@ -46,12 +46,27 @@ class ModelDescription(Value):
     weights_sha256: tuple[tuple[str, str], ...] = ()
 
 
+class Expected(Value):
+    """What a run will ask for.
+
+    Attributes:
+        method: by name, or the default of the service.
+        policy: by name, or the default of the service.
+        means: what the instrument is asked for, where that is more than free points.
+    """
+
+    method: str | None = None
+    policy: str | None = None
+    means: ScanMeans | None = None
+
+
 class OpenSection(Value):
     """Hand the model what stays the same during a section, once.
 
-    The service keeps it under `section_key` until it is closed or the memory is needed; then `UnknownSection` is the
-    answer to whatever names it, and the caller opens it again. A section that would not fit into the memory of the
-    service even alone is refused at once (`OutOfLimits`).
+    With `expects` the answer comes when the service is ready for that, its kernels compiled and its weights loaded; so
+    it is asked for before the first scan. The service keeps the section under `section_key` until it is closed or the
+    memory is needed; then `UnknownSection` is the answer to whatever names it, and the caller opens it again. A section
+    that would not fit into the memory of the service even alone is refused at once (`OutOfLimits`).
     """
 
     kind: Literal["open_section"] = "open_section"
@@ -60,6 +75,7 @@ class OpenSection(Value):
     phases: Annotated[tuple[Phase, ...], Field(min_length=1)]
     frame: FramePreset = FramePreset.IDENTITY
     light: LightImages | None = None
+    expects: Expected | None = None
 
 
 class SectionOpened(Value):
