@@ -11,11 +11,20 @@ import numpy as np
 from instrument_sim.presets import MAP_QUEUE
 from protocols.capabilities import Capabilities, ScanTiming
 from protocols.hosting.shape_limits import check_pieces
-from protocols.messages import PointsMeasured, Proposals, Reconstruction, ReconstructRequest, ScanDone, ScanRequest
+from protocols.messages import (
+    Describe,
+    Description,
+    PointsMeasured,
+    Proposals,
+    Reconstruction,
+    ReconstructRequest,
+    ScanDone,
+    ScanRequest,
+)
 from protocols.shapes import Piece, ScanShape, decode_pieces, encode_pieces, exposure_ends_s, parts
 from protocols.values import PointBlock
 from tests.controller.fakes import capabilities, reconstruction
-from tests.controller.timed import TimedInstrument, TimedModel
+from tests.controller.timed import BLOCK, TimedInstrument, TimedModel
 
 SHAPE = (48, 40)
 TIMING = ScanTiming(
@@ -31,7 +40,18 @@ def queue(**changes: Any) -> Capabilities:
 
 
 class ShapedInstrument(TimedInstrument):
-    """Refuses what it does not accept, as a service does, and takes as long as it declares."""
+    """Refuses what it does not accept, as a service does, and takes as long as it declares.
+
+    Attributes:
+        known: ids of points that were exposed before; with some, it says that it remembers them.
+    """
+
+    known: tuple[int, ...] = ()
+
+    async def request(self, message: Any, *, deadline_s: float, on_progress: Any = None) -> Any:
+        if isinstance(message, Describe):
+            return Description(capabilities=self.capabilities, spools=bool(self.known))
+        return await super().request(message, deadline_s=deadline_s, on_progress=on_progress)
 
     async def _measure(self, request: ScanRequest, on_progress: Any) -> ScanDone:
         self.scans.append(request)
@@ -44,14 +64,20 @@ class ShapedInstrument(TimedInstrument):
         pieces = decode_pieces(request.pieces, len(request.point_id))
         timing = self.capabilities.timing
         ends_s = exposure_ends_s(request.position_px, pieces, beam, request.dwell_s, timing)
-        for _, where in parts(pieces):
+        for where in _blocks(pieces):
             block = self._block(request, started_s + ends_s, where)
             await asyncio.sleep(at + ends_s[where][-1] - loop.time())
-            self.exposed.append(block)
+            self.exposed.append(block.select(~np.isin(block.point_id, self.known)))
             self.clock_s, self._beam, self._free_at = float(block.time_s[-1]), block.position_px[-1], loop.time()
             on_progress(PointsMeasured(batch=request.batch, points=block))
         count, ended_s = len(request.point_id), self.clock_s
         return ScanDone(batch=request.batch, points=count, started_s=started_s, finished_s=ended_s, idle_s=idle_s)
+
+
+def _blocks(pieces: list[Piece]) -> list[slice]:
+    """At most seven points of one shape at once."""
+    whole = [where for _, where in parts(pieces)]
+    return [slice(i, min(i + BLOCK, one.stop)) for one in whole for i in range(one.start, one.stop, BLOCK)]
 
 
 class ShapedModel(TimedModel):

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from controller.core import BUDGET_SPENT, NO_SHAPE, TOO_LITTLE_LEFT
-from controller.journal.reading import read_journal
+from controller.journal.reading import journal_files, read_journal
 from controller.loop import Run
-from controller.recording import JOURNAL_NAME
+from controller.recording import JOURNAL_NAME, SESSION_NAME
 from controller.replay import replay
 from controller.session_reader import Session, load_session
 from protocols.errors import DeadlineExceeded, GrainloopError
 from protocols.messages import REASON_CODES, ProposalReason, RunEvent, RunFinished
 from protocols.plan import Budget, RunPlan
+from protocols.records import Record, read_records
 from protocols.shapes import ScanShape, decode_pieces
 from protocols.states import FinishReason
 from tests.controller.shaped import QUEUE, SHAPE, ShapedInstrument, ShapedModel, exposed_twice, queue
@@ -168,3 +170,42 @@ def test_a_raster_larger_than_a_request_comes_in_bands(tmp_path: Path) -> None:
     planned = [decision for decision in session.decisions if decision["decided_by"] == "plan"]
     assert len(planned) > 1
     check_records(session, instrument, tmp_path)
+
+
+def cut_within_a_rectangle(folder: Path, to: Path) -> list[int]:
+    """The folder as a controller left it that died while a window was measured; ids of the points stored by then."""
+    shutil.copytree(folder, to, dirs_exist_ok=True)
+    (file,) = journal_files(to / JOURNAL_NAME)
+    data = file.read_bytes()
+    ends = [found.end for found in read_records(data) if isinstance(found, Record)]
+    entries = read_journal(folder / JOURNAL_NAME).entries
+    stored = [n for n, entry in enumerate(entries) if entry.kind == "points" and entry.batch >= 2]
+    file.write_bytes(data[: ends[stored[0]]])  # the header is none of the records
+    left = read_journal(to / JOURNAL_NAME).entries
+    return [point for entry in left if entry.kind == "points" for point in entry.points.point_id.tolist()]
+
+
+@pytest.mark.parametrize("remembers", [True, False])
+def test_a_run_goes_on_in_the_middle_of_a_window(tmp_path: Path, remembers: bool) -> None:
+    _, whole, _ = carry_out(tmp_path / "whole")
+    folder = tmp_path / "again"
+    stored = cut_within_a_rectangle(tmp_path / "whole", folder)
+    out = replay(read_journal(folder / JOURNAL_NAME).entries).sent
+    asked = [point for batch in out.values() for point in batch.request.point_id.tolist()]
+    assert set(asked) & set(stored)
+    assert set(asked) - set(stored)
+    instrument = ShapedInstrument(queue())
+    instrument.known = tuple(stored) if remembers else ()
+    finished = run(Run.taken_up(folder, instrument, ShapedModel([0.3]), lambda _: None).execute())
+    assert finished.reason is FinishReason.COMPLETED
+    assert not set(instrument.points.point_id.tolist()) & set(stored)
+    session = load_session(folder / SESSION_NAME)
+    ids = session.points.point_id.tolist()
+    assert len(ids) == len(set(ids))
+    assert set(stored) <= set(ids)
+    assert set(asked) <= set(ids) or not remembers
+    assert len(ids) <= 576
+    again = replay(read_journal(folder / JOURNAL_NAME).entries)
+    assert again.difference is None
+    assert not again.notes
+    assert len(whole.points) >= len(ids) - len(asked)
