@@ -123,13 +123,20 @@ class Batch:
         """
         ids = list(self._exposing & self._pending)
         self._exposing = set()
-        if not ids:
-            return
-        points = self._lost(np.isin(self.request.point_id, ids))
+        if ids:
+            self.give_up(np.isin(self.request.point_id, ids), LOST, _NONE)
+
+    def give_up(self, which: NDArray[np.bool_], why: str, exposing: NDArray[np.int64] | None = None) -> None:
+        """Points of the request (N,) that have no result were exposed and have failed; `exposing` as in `step`.
+
+        Raises:
+            SpoolLost: that cannot be recorded.
+        """
+        points = self._lost(which)
         if self.spool is not None:
-            self.spool.append(self.step(points, _NONE, LOST))
+            self.spool.append(self.step(points, exposing, why))
         self.claim(points)
-        self.tell(points, LOST)
+        self.tell(points, why)
 
     def _lost(self, which: NDArray[np.bool_]) -> PointBlock:
         request, count = self.request, int(which.sum())

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 
 from protocols.capabilities import Capabilities, LightCapabilities
 from protocols.errors import DeviceFailed, OutOfLimits
@@ -88,16 +89,7 @@ def check_block(block: PointBlock, capabilities: Capabilities) -> None:
         DeviceFailed: an unknown status, an indexed point of no declared phase or without a unit quaternion, or a time
             that is no number.
     """
-    phases = [phase.phase_id for phase in capabilities.phases]
-    norm = np.linalg.norm(block.orientation, axis=1)
-    faults = {
-        "status": ~np.isin(block.status, list(PointStatus)),
-        "phase_id": block.indexed & ~np.isin(block.phase_id, phases),
-        "orientation": block.indexed & ~(np.abs(norm - 1) < UNIT_TOLERANCE),
-        "time_s": ~np.isfinite(block.time_s),
-        "dwell_s": ~np.isfinite(block.dwell_s),
-    }
-    for field, fault in faults.items():
+    for field, fault in _faults(block, capabilities).items():
         if fault.any():
             index = int(np.flatnonzero(fault)[0])
             value = getattr(block, field)[index]
@@ -105,6 +97,24 @@ def check_block(block: PointBlock, capabilities: Capabilities) -> None:
             raise DeviceFailed(
                 f"{capabilities.name} delivered point {point} with {field} {value}.", field=field, value=value
             )
+
+
+def malformed(block: PointBlock, capabilities: Capabilities) -> NDArray[np.bool_]:
+    """(N,) the points that `check_block` refuses."""
+    return np.any(list(_faults(block, capabilities).values()), axis=0)
+
+
+def _faults(block: PointBlock, capabilities: Capabilities) -> dict[str, NDArray[np.bool_]]:
+    """(N,) by the field that is at fault."""
+    phases = [phase.phase_id for phase in capabilities.phases]
+    norm = np.linalg.norm(block.orientation, axis=1)
+    return {
+        "status": ~np.isin(block.status, list(PointStatus)),
+        "phase_id": block.indexed & ~np.isin(block.phase_id, phases),
+        "orientation": block.indexed & ~(np.abs(norm - 1) < UNIT_TOLERANCE),
+        "time_s": ~np.isfinite(block.time_s),
+        "dwell_s": ~np.isfinite(block.dwell_s),
+    }
 
 
 def _check_section(section: int, capabilities: Capabilities) -> None:

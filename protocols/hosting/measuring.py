@@ -19,7 +19,7 @@ from protocols.capabilities import Capabilities
 from protocols.driver import InstrumentDriver
 from protocols.errors import DeviceFailed, GrainloopError
 from protocols.hosting.batches import Batch
-from protocols.hosting.limits import check_block
+from protocols.hosting.limits import check_block, malformed
 from protocols.hosting.spool_entries import Begun
 from protocols.messages import ScanDone
 from protocols.observability import get_logger
@@ -93,7 +93,15 @@ class Measuring:
             raise
 
     def _keep(self, record: _Record, block: PointBlock) -> None:
-        check_block(block, self._driver.capabilities)
+        try:
+            check_block(block, self._driver.capabilities)
+        except DeviceFailed as error:
+            bad = malformed(block, self._driver.capabilities)
+            try:
+                self._keep(record, block.select(~bad))
+            finally:
+                record.refuse(block.select(bad), str(error))
+            raise
         if len(block):
             self._last, self.light_s = block, 0.0
         record.take(block)
@@ -181,6 +189,22 @@ class _Record:
             raise self._unasked(int(block.point_id[~fresh][0]))
         if early.any():
             raise self._too_early(int(ids[early][0]))
+
+    def refuse(self, block: PointBlock, why: str) -> None:
+        """What came malformed was exposed all the same: these points have failed, and are not exposed again.
+
+        Raises:
+            SpoolLost: that cannot be recorded.
+        """
+        ids = self._batch.request.point_id
+        which = self._batch.pending() & np.isin(ids, block.point_id)
+        if not which.any():
+            return
+        if self._held:
+            self._write(None)
+        self._settle(ids[which])
+        self._batch.give_up(which, why)
+        self._tell()
 
     def end(self) -> None:
         """The driver has let go: write what came; nothing else was exposed.
