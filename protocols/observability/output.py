@@ -52,11 +52,9 @@ class LogOptions:
 class _JsonLines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Once per line, however many files it goes to."""
-        said: str | None = getattr(record, _JSON, None)
-        if said is None:
-            said = to_json(fields_of(record))
-            setattr(record, _JSON, said)
-        return said
+        if _JSON not in record.__dict__:
+            record.__dict__[_JSON] = to_json(fields_of(record))
+        return record.__dict__[_JSON]
 
 
 class _Readable(logging.Formatter):
