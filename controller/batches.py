@@ -217,7 +217,7 @@ class Batches:
             task.cancel()
 
     async def withdraw_all(self) -> None:
-        """Take everything back, keeping what was measured."""
+        """Take everything back, keeping what was measured; what an instrument that is gone still knows stays open."""
         left, self._out = self._out, []
         for one in left:
             one.task.cancel()
@@ -225,8 +225,9 @@ class Batches:
             await asyncio.wait(tasks)
         for task in self._telling:
             task.cancel()
+        gone = any(self._kept_open(one) is not None for one in left)
         for one in left:
-            if self._kept_open(one) is None:
+            if not gone or not one.begun or _outcome(one.task)[0] is not None:
                 self._close(one)
             else:
                 self._standing.say("batch_kept", f"Batch {one.number} stays open until somebody goes on with the run.")

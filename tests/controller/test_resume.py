@@ -16,8 +16,8 @@ from controller.loop import Run
 from controller.recording import JOURNAL_NAME, SESSION_NAME
 from controller.replay import replay
 from controller.session_reader import load_session
-from protocols.errors import BadInput, GrainloopError, OutOfLimits
-from protocols.messages import Describe, Description, PointsMeasured, RunFinished, ScanDone, ScanRequest
+from protocols.errors import BadInput, GrainloopError, OutOfLimits, Unavailable, UnknownKind
+from protocols.messages import Describe, Description, PointsMeasured, RunFinished, ScanDone, ScanRequest, Withdraw
 from protocols.plan import Budget, RunPlan
 from protocols.records import Record, read_records
 from protocols.states import FinishReason
@@ -56,6 +56,8 @@ class Remembering(FakeInstrument):
     async def request(self, message: Any, *, deadline_s: float, on_progress: Any = None) -> Any:
         if isinstance(message, Describe):
             return Description(capabilities=self.capabilities, spools=self.spools)
+        if isinstance(message, Withdraw):
+            raise UnknownKind("The instrument does not serve withdraw.")
         return await super().request(message, deadline_s=deadline_s, on_progress=on_progress)
 
     async def _scan(self, request: ScanRequest, on_progress: Any) -> ScanDone:
@@ -151,3 +153,20 @@ def test_another_instrument_is_refused(whole: Path, tmp_path: Path) -> None:
 
 def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
     assert "There is no journal in" in str(refused(tmp_path, Remembering()))
+
+
+def test_all_that_was_out_stays_open_when_an_instrument_that_remembers_is_gone(tmp_path: Path) -> None:
+    """The first batch finds nobody; the second one is at an instrument that was started anew."""
+
+    async def nobody(request: ScanRequest) -> None:
+        if request.batch == 0:
+            raise Unavailable("The instrument service closed the connection.")
+        await asyncio.Event().wait()
+
+    declared = capabilities(simulated=False)
+    before = Remembering(declared=declared, hold=nobody)
+    finished = run(Run(PLAN, tmp_path, before, FakeModel(), lambda _: None).execute())
+    assert finished.reason is FinishReason.FAILED
+    finished = go_on(tmp_path, Remembering(declared=declared))
+    assert finished.reason is FinishReason.COMPLETED
+    assert len(_points(tmp_path)) == 120
