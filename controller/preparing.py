@@ -6,6 +6,7 @@ obstacle, nor is a PL camera that fails; an instrument that does not answer is.
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
@@ -20,6 +21,7 @@ from controller.core import Core
 from controller.drift import Watch, groups_of
 from controller.model_link import ModelLink, describe_model
 from controller.recording import Recording, recorded_beginning
+from controller.replay import Replayed
 from controller.standing import Standing
 from protocols.capabilities import Capabilities
 from protocols.errors import ErrorCode, GrainloopError, OutOfLimits
@@ -86,7 +88,7 @@ async def take_up(path: Path, instrument: Asks, model: Asks, standing: Standing,
     """
     described = expect(await instrument.request(Describe(), deadline_s=_ASK_S), Description, "instrument")
     _check_same(described.capabilities, recorded_beginning(path.parent).capabilities)
-    recording, found = Recording.take_up(path, sync)
+    recording, found = await _taken_up(path, sync)
     core, standing.last = found.core, found.last
     standing.ledger, standing.session, recording.on_entry = core.ledger, recording, standing.on_entry
     standing.say(
@@ -105,6 +107,18 @@ async def take_up(path: Path, instrument: Asks, model: Asks, standing: Standing,
         else:
             batches.give_up(batch)
     return Prepared(core, link, batches, recording, Watch(groups_of(core.capabilities)))
+
+
+async def _taken_up(path: Path, sync: Sync) -> tuple[Recording, Replayed]:
+    """See `Recording.take_up`; in a thread, for a long run is decided again for longer than callers bear silence."""
+    work = asyncio.create_task(asyncio.to_thread(Recording.take_up, path, sync))
+    try:
+        return await asyncio.shield(work)
+    except asyncio.CancelledError:
+        await asyncio.wait([work])
+        if work.exception() is None:
+            work.result()[0].close()
+        raise
 
 
 def _say_sync(standing: Standing, sync: Sync) -> None:

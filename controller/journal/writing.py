@@ -123,7 +123,7 @@ def locked(folder: Path) -> FileLock:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / LOCK)
+        lock = FileLock(folder / LOCK, thread_local=False)  # taken in one thread, let go of in another
         lock.acquire(timeout=0)
     except Timeout as error:
         raise BadInput(f"Another process writes the journal in {folder}.", field="session", value=folder) from error
