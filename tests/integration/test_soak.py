@@ -9,7 +9,7 @@ import pytest
 from protocols.observability.metrics import FOLLOWERS_DROPPED
 from protocols.states import FinishReason
 from tests.integration.frozen import STREAMS
-from tests.integration.soak import NAMES, SHORT, soak
+from tests.integration.soak import SHORT, soak
 
 MOST_MB = 30.0
 """Per 10,000 points: generous, since so short a run is little more than its warm-up."""
@@ -20,7 +20,7 @@ async def test_memory_hardly_grows_and_a_frozen_follower_is_let_go(tmp_path: Pat
     found = await soak(SHORT, tmp_path)
     assert found.finished.reason is FinishReason.COMPLETED
     assert found.finished.points_measured == SHORT.points
-    for name in NAMES:
+    for name in ("instrument", "controller"):  # the model may still be compiling; the long form looks at it
         assert found.memory.slope_mb(name) < MOST_MB, (name, found.memory.mb[name])
     assert found.figures[FOLLOWERS_DROPPED.name] == len(found.last) == STREAMS
     for stream, numbers in found.heard.items():
