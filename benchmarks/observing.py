@@ -1,8 +1,8 @@
 """What log lines and figures cost: their share of the time in which batches go to journal and session file.
 
 The processor time within the observer is measured beside the whole, in the same runs; the quickest of all counts for
-each, as a busy machine only ever adds time. Batches hold 1,000 points, as in `ingest`, or 60, as a run of many decisions
-has them. The page of figures is shown meanwhile.
+each, as a busy machine only ever adds time. Batches hold 1,000 points, as in `ingest`, or 60, as a run of many
+decisions has them. The page of figures is shown meanwhile.
 """
 
 from __future__ import annotations
