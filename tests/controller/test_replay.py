@@ -12,7 +12,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from controller.journal.entries import Answered, Asked, BatchClosed, Began, Decided, PointsStored, Started
+from controller.journal.entries import (
+    Answered,
+    Asked,
+    BatchClosed,
+    Began,
+    Decided,
+    Enough,
+    PointsStored,
+    Started,
+    entry_bytes,
+)
 from controller.journal.reading import read_journal
 from controller.loop import Run
 from controller.recording import JOURNAL_NAME
@@ -91,6 +101,56 @@ def test_two_runs_of_a_plan_have_the_same_decisions_byte_for_byte(plan: RunPlan,
     assert first.difference is None
     assert again.difference is None
     assert first.decisions > 2
+
+
+THREE = {
+    "points, with stop-gaps": RunPlan(budget=Budget(fraction=0.6), batches=6, seed=11),
+    "instrument time and repeats, without PL": RunPlan(
+        budget=Budget(fraction=0.4, instrument_s=6.0), batches=5, repeats=2, use_light=False, seed=12
+    ),
+    "tolerance, one batch after the other": RunPlan(
+        budget=Budget(fraction=0.3), batches=7, fill_in=False, stop_below=0.3, exploration_share=0.2, seed=13
+    ),
+}
+
+
+@pytest.mark.parametrize("name", THREE)
+@pytest.mark.parametrize("simulated", [True, False])
+def test_the_decision_log_of_three_plans_is_the_same_live_and_replayed(name: str, simulated: bool) -> None:
+    """Byte for byte, and twice; only the name of the run is another each time."""
+
+    def live() -> Sequence[Any]:
+        instrument = real(0.02, 0.05, 100, failing=frozenset(range(0, 480, 7)), simulated=simulated)
+        return journal_of(THREE[name], instrument, Decreasing([0.3, 0.05, 0.6]))
+
+    first, second = live(), live()
+    assert log_of(first) == log_of(second)
+    for entries in (first, second):
+        found = replay(entries)
+        assert found.difference is None, str(found.difference)
+        assert found.decisions == len(log_of(entries)) > 4
+    early = any(isinstance(entry, Enough) and "predicted share" in entry.why for entry in first)
+    gaps = any(isinstance(entry, Decided) and entry.stop_gap for entry in first)
+    assert (early, gaps) == (THREE[name].stop_below > 0, THREE[name].fill_in)
+
+
+class Decreasing(TimedModel):
+    """Predicts fewer wrong pixels each time: 60 %, 50 %, …"""
+
+    async def _reconstruct(self, message: Any) -> Any:
+        answer = await super()._reconstruct(message)
+        return answer.model_copy(update={"predicted_wrong": max(0.05, 0.7 - 0.1 * len(self.answers))})
+
+
+def log_of(entries: Sequence[Any]) -> list[bytes]:
+    """Every decision as it is in the journal, with the name of the run left out."""
+    log = list[bytes]()
+    for entry in entries:
+        if isinstance(entry, Decided):
+            entry = entry.model_copy(update={"request": entry.request.model_copy(update={"run": ""})})
+        if isinstance(entry, (Decided, Enough)):
+            log.append(entry_bytes(entry))
+    return log
 
 
 def test_a_run_is_known_at_every_moment_of_its_journal() -> None:
