@@ -102,7 +102,7 @@ def test_what_the_instrument_stopped_in_silence_is_asked_for_again(tmp_path: Pat
 
 
 def test_what_the_instrument_stops_again_and_again_is_given_up(tmp_path: Path) -> None:
-    finished, session, events = carry_out(tmp_path, Nervous({1: 99}))
+    finished, session, events = carry_out(tmp_path, Nervous({0: 99}))
     assert finished.reason is FinishReason.COMPLETED
     assert len(told(events, "sent_again")) == 2
     assert "ended with 9 of " in told(events, "batch_failed")[0]
