@@ -256,10 +256,18 @@ class Core:
 
     def _batch_size(self) -> int:
         """The plan's share of what is left, or more where the instrument should not wait and that would not last."""
-        share = math.ceil(self.ledger.points_left / max(1, self.plan.batches - self.rounds))
+        share = math.ceil(self._likely_left / max(1, self.plan.batches - self.rounds))
         lasting = self._points_lasting(OUTLASTS * self.ledger.pace.decision_s) if self.plan.fill_in else 0
         planned = min(max(share, lasting), self.ledger.points_left, self.capabilities.max_points_per_scan)
         return planned if self._shapes is None else self._shapes.batch_points(planned)
+
+    @property
+    def _likely_left(self) -> int:
+        """About how many points may still be measured, by number and, where that is limited, in the time left."""
+        left, left_s = self.ledger.points_left, self.ledger.time_left_s(self.now_s)
+        if self._shapes is not None or not left or not math.isfinite(left_s):
+            return left
+        return self.ledger.pace.points_within(left_s / self.ledger.pace.slowest, left)
 
     def _stop_gap_size(self) -> int:
         """No more points than a batch of the plan."""
