@@ -56,10 +56,19 @@ class RedecideOptions:
 
 @dataclass(frozen=True)
 class Row:
-    """One of the two runs in figures; nothing where it has none."""
+    """One of the two runs in figures; nothing where it has none.
+
+    Attributes:
+        points: that it measured.
+        decisions: made by the model, or instead of it.
+        decided_points: asked for by these; the others are first pass and stop-gaps.
+        predicted_wrong, error_mean_deg, error_over_5deg: of its last reconstruction.
+        instrument_s: when it had measured all.
+    """
 
     points: int
     decisions: int
+    decided_points: int
     predicted_wrong: float | None
     error_mean_deg: float | None
     error_over_5deg: float | None
@@ -145,9 +154,15 @@ def _row(entries: Sequence[Any], instrument_s: float, truth: KnownMap | None) ->
     measured = [entry.points for entry in entries if isinstance(entry, of.PointsStored)]
     final = next((entry.answer for entry in reversed(entries) if isinstance(entry, of.Reconstructed)), None)
     mean_deg, over_5deg = (None, None) if truth is None or final is None else _errors(final, truth, measured)
+    decided = [
+        len(entry.request.point_id)
+        for entry in entries
+        if isinstance(entry, of.Decided) and entry.when.get("question") is not None
+    ]
     return Row(
         points=sum(len(block) for block in measured),
-        decisions=asked_by(entries).chosen,
+        decisions=len(decided),
+        decided_points=sum(decided),
         predicted_wrong=None if final is None else final.predicted_wrong,
         error_mean_deg=mean_deg,
         error_over_5deg=over_5deg,
@@ -181,17 +196,18 @@ def _text(compared: Compared, plan: RunPlan, out: Path | None) -> str:
 
 def _show(compared: Compared, out: Path | None) -> None:
     console = Console(soft_wrap=True)
-    table = Table("", "points", "decisions", "predicted wrong", "mean error", "> 5° off", "time")
+    table = Table("", "points", "decisions (points)", "predicted wrong", "mean error", "> 5° off", "time")
     for name, row in (("recorded", compared.recorded), ("decided anew", compared.again)):
         mean = "–" if row.error_mean_deg is None else f"{row.error_mean_deg:.2f}°"
         seconds = f"{row.instrument_s:.0f} s"
         wrong = _percent(row.predicted_wrong), mean, _percent(row.error_over_5deg)
-        table.add_row(name, str(row.points), str(row.decisions), *wrong, seconds)
+        table.add_row(name, str(row.points), f"{row.decisions} ({row.decided_points})", *wrong, seconds)
     console.print(table)
     found, apart = compared.agreement, compared.apart
     lines = [
+        "Other points are those of the first pass and stop-gaps while the model was thinking.",
         f"Of {found.points} points, {found.shared:.0%} were among as many of the recorded run; "
-        f"of the first half {found.halfway:.0%}."
+        f"of the first half {found.halfway:.0%}.",
     ]
     if apart.decision is None:
         lines.append("All decisions are the same.")

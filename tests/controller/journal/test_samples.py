@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import gzip
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -152,3 +154,19 @@ def test_a_newer_journal_is_refused_by_name(sample: Path) -> None:
     file.write_bytes(bytes(data))
     with pytest.raises(BadInput, match=f"it has format {VERSION + 1}, and up to {VERSION} can be read"):
         read_journal(sample / JOURNAL_NAME)
+
+
+WITHOUT = """
+import sys
+for name in ("torch", "model.service", "model.reconstruct", "model.weights", "model.acquire", "instrument_sim"):
+    sys.modules[name] = None
+from controller.cli import main
+for command in (["replay", sys.argv[1]], ["diff", sys.argv[1], sys.argv[1]], ["repair", sys.argv[1]]):
+    assert main(command) == 0, command
+"""
+
+
+def test_verifying_comparing_and_repairing_need_neither_model_nor_weights(sample: Path) -> None:
+    ran = subprocess.run([sys.executable, "-c", WITHOUT, str(sample)], check=False, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    assert "8 decisions were made again, byte for byte as recorded; 72 points." in ran.stdout
