@@ -345,9 +345,9 @@ class Core:
 
     def _ordered(self, picks: Picks | ShapePicks) -> Picks | ShapePicks:
         """The same along a short way, pixels of a raster that were exposed before told as such."""
-        if self._shapes is None or not isinstance(picks, ShapePicks):
+        if isinstance(picks, Picks):
             return picks.take(short_path(picks.position_px, self.ledger.beam_px))
-        return picks.ordered(self._shapes.means.shapes, self.ledger.beam_px).marked(self.ledger.asked)
+        return picks.ordered(self.capabilities.shapes, self.ledger.beam_px).marked(self.ledger.asked)
 
     def _when(self, elapsed_s: Callable[[], float] | None) -> When:
         over = self.ledger.batches_over

@@ -35,9 +35,9 @@ class ModelLink:
         self._model, self._section, self._deadline_s = model, section, deadline_s
         self._open = self._suspect = False
 
-    async def open(self) -> SectionOpened:
-        """Hand the section over."""
-        reply = await self._model.request(self._section, deadline_s=self._deadline_s)
+    async def open(self, patience_s: float = 0.0) -> SectionOpened:
+        """Hand the section over; with more patience where the service has to make itself ready first."""
+        reply = await self._model.request(self._section, deadline_s=max(self._deadline_s, patience_s))
         self._open = True
         return expect(reply, SectionOpened, "model")
 

@@ -31,6 +31,8 @@ from protocols.values import LightImages
 
 _NOT_SYNCED = "Records are not synced to disk: they survive the death of any process, not a power failure."
 _ASK_S = 30.0
+_READY_S = 900.0
+"""A fresh model service compiles before it is ready; one that is gone or frozen is noticed within seconds."""
 _LIGHT_S = 600.0
 _LIGHT_FACTOR = 20.0
 
@@ -194,7 +196,7 @@ def _section(core: Core, light: LightImages | None) -> OpenSection:
 
 async def _open_section(link: ModelLink, standing: Standing) -> None:
     try:
-        opened = await link.open()
+        opened = await link.open(_READY_S)
     except GrainloopError as error:
         standing.say("model_failed", f"{error} Space filling decides until the model answers.")
         return

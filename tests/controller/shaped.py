@@ -57,7 +57,7 @@ class ShapedInstrument(TimedInstrument):
         self.scans.append(request)
         check_pieces(request, self.capabilities)
         loop, at = asyncio.get_running_loop(), asyncio.get_running_loop().time()
-        idle_s = 0.0 if self._free_at is None else at - self._free_at
+        idle_s = at - (self._free_at or at)
         self.idle_s += idle_s
         started_s = self.clock_s + idle_s
         beam = None if self._beam is None else tuple(self._beam.tolist())
