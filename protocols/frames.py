@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final, cast
 
 import msgpack
@@ -119,7 +120,13 @@ def _array_out(array: NDArray[Any], frames: list[Frame]) -> msgpack.ExtType:
         raise BadMessage(f"An array of {dtype} cannot be sent.", field="dtype", value=dtype)
     flat = np.ascontiguousarray(array, dtype=_DTYPES[dtype])
     frames.append(flat.reshape(-1).data.cast("B") if flat.size else b"")
-    return msgpack.ExtType(ARRAY_EXTENSION, msgpack.packb((len(frames) - 1, dtype, array.shape)))
+    return _stand_in_for(len(frames) - 1, dtype, array.shape)
+
+
+@lru_cache(4096)
+def _stand_in_for(frame: int, dtype: str, shape: tuple[int, ...]) -> msgpack.ExtType:
+    """What stands in the header for an array; blocks of points have few shapes."""
+    return msgpack.ExtType(ARRAY_EXTENSION, msgpack.packb((frame, dtype, shape)))
 
 
 def _check_sizes(frames: Sequence[Frame], limits: Limits) -> None:

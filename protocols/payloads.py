@@ -20,8 +20,7 @@ _LIMITS: Final = Limits(header_bytes=2**26, total_bytes=LIMITS.total_bytes, stri
 
 def to_payload(entry: Value) -> bytes:
     """An entry as the payload of a record."""
-    frames: list[bytes] = [bytes(frame) for frame in pack(entry, _LIMITS)]
-    return cast("bytes", msgpack.packb(frames))
+    return cast("bytes", msgpack.packb(pack(entry, _LIMITS)))
 
 
 def tree_of(payload: bytes) -> Any:
