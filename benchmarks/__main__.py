@@ -26,6 +26,7 @@ ALL = (
     "idle",
     "acquisition",
     "acquisition_page",
+    "drift",
     "stopping",
     "error_curves",
     "tasks.run",

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from controller.aim import Correction, aimed_offsets
 from controller.journal import entries as of
 from controller.redeciding import Recorded, Redecided
 from protocols.messages import REASON_CODES, ProposalReason
@@ -54,11 +55,14 @@ class Agreement:
 
 
 def asked_by(entries: Sequence[Any]) -> Asked:
-    """What the run in the entries of a journal asked for."""
+    """What the run in the entries of a journal asked for, on the specimen."""
     decided = list(_kept(entries))
+    told = [entry for entry in entries if isinstance(entry, of.Corrected)]
+    drift = [Correction(one.rows_px, one.columns_px, one.from_point, one.aimed_from) for one in told]
     began = next(entry for entry in entries if isinstance(entry, of.Began))
     width = began.capabilities.grid.shape_px[1]
-    requests = [entry.request.position_px.astype(np.int64) for entry in decided]
+    sent = [entry.request for entry in decided]
+    requests = [(one.position_px + aimed_offsets(drift, one.point_id)).astype(np.int64) for one in sent]
     pixels = np.concatenate([np.empty((0, 2), np.int64), *requests]) @ np.array([width, 1])
     planned = np.concatenate([np.empty(0, np.bool_), *(entry.reason == _FIRST_PASS for entry in decided)])
     ends = np.cumsum([len(request) for request in requests]).tolist()
