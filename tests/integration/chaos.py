@@ -66,19 +66,28 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--moments", type=int, default=40, help="deaths of each kind")
     parser.add_argument("--seed", type=int, default=random.randrange(2**32))  # noqa: S311
-    parser.add_argument("--report", action="store_true", help="keep the table as a result")
+    parser.add_argument("--kind", action="append", choices=list(KINDS), help="these kinds alone; all of them without")
+    parser.add_argument(
+        "--report",
+        action="store_true",
+        help="keep the table as a result; kinds that were not asked for stay as they were",
+    )
     parser.add_argument("--folder", type=Path, help="keeps what the runs leave behind")
     asked = parser.parse_args()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     tell(f"seed {asked.seed}")
     tallies: dict[str, Tally] = {}
     with tempfile.TemporaryDirectory() as temporary, nursery() as forks:
-        for name in KINDS:
+        for name in asked.kind or KINDS:
             tallies[name] = chaos(forks, asked.folder or Path(temporary), name, asked.moments, asked.seed)
             tell(f"{name}: {tallies[name]}")
     tell(table(figures(tallies)))
     if asked.report:
-        found = {"seed": asked.seed, "moments": asked.moments, "start_s": start_s(), "kinds": figures(tallies)}
+        kinds = figures(tallies)
+        if asked.kind and RESULT.exists():
+            before = json.loads(RESULT.read_text(encoding="utf-8"))["kinds"]
+            kinds = {name: (before | kinds)[name] for name in KINDS if name in before | kinds}
+        found = {"seed": asked.seed, "moments": asked.moments, "start_s": start_s(), "kinds": kinds}
         RESULT.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
         PAGE.write_text(page(found), encoding="utf-8")
     return any(tally.faults for tally in tallies.values())
