@@ -59,10 +59,10 @@ def _break_view(pen: Pen) -> None:
             pen.write(data, super().write)
             return len(data)
 
-    def opened(path: Path, mode: str) -> Any:
+    def opened(path: Path, mode: str, **options: Any) -> Any:
         if mode == "r":
-            return plain(path, mode)
+            return plain(path, mode, **options)
         paper = Paper(path, "x+" if mode == "x" else mode)
-        return plain(paper, "w" if mode == "x" else mode)
+        return plain(paper, "w" if mode == "x" else mode, **options)
 
     h5py.File = opened  # pyright: ignore[reportAttributeAccessIssue]
