@@ -67,7 +67,7 @@ class Ledger:
         self._failed: NDArray[np.bool_] = np.zeros(shape, np.bool_)
         self._times: NDArray[np.uint8] = np.zeros(shape, np.uint8)
         self._dose_s: NDArray[np.float64] = np.zeros(shape, np.float64)
-        self.points, self.outside, self.aim = PointStore(), PointStore(), Aim()
+        self.points, self.outside, self.aim = PointStore(self.max_points), PointStore(), Aim()
         self.clock_s = self.idle_s = self._busy_until_s = self._exposure_s = 0.0
         self._orders: dict[int, Order] = {}
         self._next_id = self._next_batch = self._spent = self.batches_over = 0

@@ -10,15 +10,22 @@ from numpy.typing import NDArray
 from protocols.values import PointBlock
 
 _FIRST_CAPACITY = 1024
+_MOST_ROOM = 10_000_000
 
 
 class PointStore:
-    """All points of the run in one growing set of columns; reading them copies nothing."""
+    """All points of the run in one growing set of columns; reading them copies nothing.
 
-    def __init__(self) -> None:
-        empty = PointBlock.empty()
+    Args:
+        room: how many points are expected at most. Room takes no memory until there are points in it, but columns that
+            grow are copied, and leave holes behind.
+    """
+
+    def __init__(self, room: int = 0) -> None:
+        empty, room = PointBlock.empty(), min(room, _MOST_ROOM)
+        columns = {name: np.array(getattr(empty, name)) for name in PointBlock.model_fields}
         self._columns: dict[str, NDArray[Any]] = {
-            name: np.array(getattr(empty, name)) for name in PointBlock.model_fields
+            name: np.empty((room, *column.shape[1:]), column.dtype) for name, column in columns.items()
         }
         self._count = 0
 
