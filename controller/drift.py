@@ -25,9 +25,12 @@ from protocols.values import PointBlock
 
 AGREES_DEG = 5.0
 REACH_PX = 5
-FEWEST_POINTS, MOST_POINTS = 60, 600
+FEWEST_POINTS, MOST_POINTS = 100, 600
 CLEAR = 3.5
 """Standard errors of the mean gain by which a shift must be better than none: it is the best of many."""
+CLEAR_ALONE, CONFIRMED = 5.0, 2.0
+"""The same where there is one map only, and of the first map where the last one shows a shift: maps of few points have
+their boundaries beside the true ones, by chance all the same way."""
 SMALLEST_PX = 0.75
 ALONG = 0.7
 """Cosine of the angle up to which two shifts point the same way."""
@@ -117,12 +120,16 @@ class Watch:
             return None
         new = points.select(points.point_id > newest)
         near = shift_of(new, before, self._laue_groups)
-        if near is None or near.found or before is self._first:
-            return near if near is not None and near.found else None
-        far = shift_of(new, self._first, self._laue_groups)
-        if far is None or not far.found or near.length_px < SMALLEST_PX or not near.along(far):
+        if near is None or near.length_px < SMALLEST_PX:
             return None
-        return replace(near, gain=far.gain, clear=far.clear, from_point=int(new.point_id[0]))
+        if before is self._first:
+            return near if near.clear >= CLEAR_ALONE else None
+        far = shift_of(new, self._first, self._laue_groups)
+        if far is None or not near.along(far):
+            return None
+        if near.found and far.clear >= CONFIRMED:
+            return near
+        return replace(near, gain=far.gain, clear=far.clear, from_point=int(new.point_id[0])) if far.found else None
 
 
 def groups_of(capabilities: Capabilities) -> dict[int, str]:

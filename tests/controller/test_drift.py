@@ -130,6 +130,10 @@ def test_a_slow_drift_is_found_against_the_first_map(monkeypatch: pytest.MonkeyP
         assert second_look() is None
     first, last = Shift(-3.2, 0.1, 150, 0.2, 2.0), Shift(-1.7, 0.1, 150, 0.02, 0.9)
     assert second_look() is None
+    first, last = Shift(-5.0, -1.1, 150, 0.1, 1.6), Shift(-1.8, -1.5, 150, 0.3, 4.2)  # a map with its boundaries aside
+    assert second_look() is None
+    first = Shift(-5.0, -1.1, 150, 0.1, 2.1)
+    assert second_look() == last
 
 
 @given(seed=st.integers(0, 10_000), begins=st.sampled_from([0, 60, 120]))
