@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from benchmarks.durability_page import write_page as write_durability
+from benchmarks import durability_page
 from benchmarks.scaling_page import scaling
 from controller.cli.bench.tables import markdown_table as table
 
@@ -171,9 +171,9 @@ def main() -> None:
         services(read["wire"], read["ingest"], read["simulator"], read["route"]),
         specimens(read["microstructure"]),
     ]
-    if (durability := read.get("durability")) is not None:
+    durability_page.main()
+    if "durability" in read:
         parts[0] = INTRO.rstrip() + _DURABILITY
-        write_durability(durability)
     PAGE.write_text("\n".join(parts), encoding="utf-8")
 
 

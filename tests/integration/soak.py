@@ -44,6 +44,7 @@ AIM_MB = 1.0
 WARM_UP = 0.3
 """Share of the points after which memory counts: until then buffers find their size."""
 LOOK_AGAIN_S = 0.2
+TROUBLE = frozenset({"batch_failed", "sent_again", "model_failed"})
 _DEADLINE_S = 3600.0
 _PATIENT = "import controller.followers as f; f.PATIENCE_S = {}; from controller.cli import main; main()"
 
@@ -119,6 +120,7 @@ class Found:
     Attributes:
         finished: how the run ended.
         events: number of the last one.
+        trouble: what went wrong in it, in words.
         memory: of the services.
         heard: numbers of the events that each stream of the frozen follower found at last.
         last: the last word of each of them.
@@ -129,6 +131,7 @@ class Found:
 
     finished: RunFinished
     events: int
+    trouble: list[str]
     memory: Memory
     heard: dict[str, list[int]]
     last: dict[str, Any]
@@ -154,13 +157,15 @@ async def soak(load: Load, folder: Path) -> Found:
         controller = f"ipc://{stack.enter_context(tempfile.TemporaryDirectory())}/controller"
         started = zip(NAMES, (instrument, model, controller), words, strict=True)
         pids = {one[0]: stack.enter_context(process(*one, folder, load.patience_s)) for one in started}
-        memory, begun, events = Memory(), asyncio.Event(), list[int]()
+        memory, begun, events, trouble = Memory(), asyncio.Event(), list[int](), list[str]()
 
         def heard(event: RunEvent) -> None:
             events.append(event.sequence)
             begun.set()
             if event.event == "batch_done":
                 memory.note(event.points_measured, pids)
+            if event.event in TROUBLE:
+                trouble.append(event.text)
 
         async with Client(controller, ControlReply, service="controller") as client:
             request, began_s = RunRequest(plan=load.plan, session_dir=str(folder / "out")), time.monotonic()
@@ -177,7 +182,7 @@ async def soak(load: Load, folder: Path) -> Found:
             caught_up = list[int]()
             again = FollowRun(after=min(int(word["value"]) for word in last.values()))
             await client.request(again, deadline_s=60, on_progress=lambda event: caught_up.append(event.sequence))
-    return Found(finished, events[-1], memory, given, last, caught_up, figures, seconds)
+    return Found(finished, events[-1], trouble, memory, given, last, caught_up, figures, seconds)
 
 
 @contextmanager
@@ -248,6 +253,8 @@ def told(found: Found) -> dict[str, Any]:
     }
     return {
         "points": found.finished.points_measured,
+        "ended": f"{found.finished.reason}: {found.finished.detail}",
+        "trouble": found.trouble,
         "seconds": round(found.seconds, 1),
         "events": found.events,
         "warm_up": WARM_UP,
