@@ -112,9 +112,11 @@ def test_a_slow_drift_is_found_against_the_first_map(monkeypatch: pytest.MonkeyP
     def shifts(_points: PointBlock, before: Reconstruction, _groups: object) -> Shift | None:
         return first if before is maps[0] else last
 
+    def nothing(*_: object) -> None: ...
+
     def second_look() -> Shift | None:
         watch = Watch(GROUPS)
-        monkeypatch.setattr("controller.drift.shift_of", lambda *_: None)
+        monkeypatch.setattr("controller.drift.shift_of", nothing)
         assert watch.look(maps[0], known[0]) is None
         assert watch.look(maps[1], known[1]) is None
         monkeypatch.setattr("controller.drift.shift_of", shifts)
