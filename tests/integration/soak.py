@@ -26,6 +26,9 @@ from urllib.request import urlopen
 import numpy as np
 
 from controller.cli.processes import free_endpoints
+from controller.journal.entries import PointsStored
+from controller.journal.reading import read_journal
+from controller.recording import JOURNAL_NAME
 from instrument_sim import specimens
 from model.maps import OrientationMap
 from protocols.aio import Client, run
@@ -119,6 +122,7 @@ class Found:
 
     Attributes:
         finished: how the run ended.
+        stored: ids of the points in the journal; those that a drift put beside the grid count too.
         events: number of the last one.
         trouble: what went wrong in it, in words.
         memory: of the services.
@@ -130,6 +134,7 @@ class Found:
     """
 
     finished: RunFinished
+    stored: list[int]
     events: int
     trouble: list[str]
     memory: Memory
@@ -182,7 +187,9 @@ async def soak(load: Load, folder: Path) -> Found:
             caught_up = list[int]()
             again = FollowRun(after=min(int(word["value"]) for word in last.values()))
             await client.request(again, deadline_s=60, on_progress=lambda event: caught_up.append(event.sequence))
-    return Found(finished, events[-1], trouble, memory, given, last, caught_up, figures, seconds)
+    entries = read_journal(folder / "out" / JOURNAL_NAME).entries
+    stored = [point for one in entries if isinstance(one, PointsStored) for point in one.points.point_id.tolist()]
+    return Found(finished, stored, events[-1], trouble, memory, given, last, caught_up, figures, seconds)
 
 
 @contextmanager
@@ -252,7 +259,7 @@ def told(found: Found) -> dict[str, Any]:
         for name, mb in memory.mb.items()
     }
     return {
-        "points": found.finished.points_measured,
+        "points": len(found.stored),
         "ended": f"{found.finished.reason}: {found.finished.detail}",
         "trouble": found.trouble,
         "seconds": round(found.seconds, 1),

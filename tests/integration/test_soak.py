@@ -19,7 +19,7 @@ MOST_MB = 30.0
 async def test_memory_hardly_grows_and_a_frozen_follower_is_let_go(tmp_path: Path) -> None:
     found = await soak(SHORT, tmp_path)
     assert found.finished.reason is FinishReason.COMPLETED
-    assert found.finished.points_measured == SHORT.points
+    assert len(set(found.stored)) == len(found.stored) == SHORT.points
     for name in ("instrument", "controller"):  # the model may still be compiling; the long form looks at it
         assert found.memory.slope_mb(name) < MOST_MB, (name, found.memory.mb[name])
     assert found.figures[FOLLOWERS_DROPPED.name] == len(found.last) == STREAMS
