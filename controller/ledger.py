@@ -217,7 +217,7 @@ class Ledger:
             position_px=self.aim.instrument_px(pixels),
             pieces=None if pieces is None else encode_pieces(self._aimed(piece) for piece in pieces),
             dwell_s=self._dwell_s,
-            not_before_s=not_before_s + (self._began_s or 0.0),
+            not_before_s=max(0.0, not_before_s + (self._began_s or 0.0)),  # no clock began before its beginning
         )
         self._orders[request.batch] = Order(request, pixels, not_before_s, declared_s, again)
         self._next_id += count

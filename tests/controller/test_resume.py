@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from controller.journal.reading import journal_files, read_journal
+from controller.ledger import Ledger
 from controller.loop import Run
 from controller.recording import JOURNAL_NAME, SESSION_NAME
 from controller.replay import replay
@@ -170,3 +171,13 @@ def test_all_that_was_out_stays_open_when_an_instrument_that_remembers_is_gone(t
     finished = go_on(tmp_path, Remembering(declared=declared))
     assert finished.reason is FinishReason.COMPLETED
     assert len(_points(tmp_path)) == 120
+
+
+def test_of_a_clock_that_began_anew_no_time_before_its_beginning_is_asked_for() -> None:
+    """An instrument that was started again is quicker on its new clock than the run expected."""
+    ledger = Ledger(PLAN, capabilities(), "run")
+    ledger.begin(9.0)
+    ledger.meet_again()
+    first = ledger.order(np.array([[0, 0]], np.int32), 9.0)
+    ledger.receive(first.batch, block_of(first, 0.0))
+    assert ledger.order(np.array([[0, 1]], np.int32), 8.5).not_before_s == 0.0
