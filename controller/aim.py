@@ -51,7 +51,7 @@ def _sums(corrections: Sequence[Correction], holds: list[NDArray[np.bool_]], cou
 
 def inside(pixels: Pixels, shape_px: tuple[int, ...]) -> NDArray[np.bool_]:
     """(N,) bool, pixels (N, 2) on the grid."""
-    return ((pixels >= 0) & (pixels < shape_px)).all(axis=1)
+    return np.logical_and.reduce((pixels >= 0) & (pixels < np.asarray(shape_px)), axis=1)
 
 
 class Aim:
