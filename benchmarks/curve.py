@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from benchmarks.processes import served_by
 from benchmarks.wire import BLOCKS, POINTS, handlers
 from protocols import Client, InstrumentReply, InstrumentRequest, LightImages, LightKind, ScanRequest, Service, run
 from protocols.messages import CheckHealth, LightRequest, LightTaken
@@ -64,16 +63,9 @@ def make_keys(path: Path) -> KeyFolder:
     return keys
 
 
-@contextmanager
-def serving(side: str, keys: Path) -> Iterator[str]:
+def serving(side: str, keys: Path) -> AbstractContextManager[str]:
     """A process that serves; gives its endpoint."""
-    command = [sys.executable, "-m", "benchmarks.curve", "--serve", side, "--keys", str(keys)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        try:
-            yield process.stdout.readline().strip()
-        finally:
-            process.terminate()
+    return served_by("benchmarks.curve", "--serve", side, "--keys", str(keys))
 
 
 async def serve(side: str, keys: Path) -> None:
@@ -83,7 +75,8 @@ async def serve(side: str, keys: Path) -> None:
         return LightTaken(section=0, light=images, seconds=1.0)
 
     # The table of roles knows the instrument by this name.
-    service = Service("instrument", InstrumentRequest, handlers() | {LightRequest: light})
+    answered: dict[type, Any] = handlers() | {LightRequest: light}
+    service = Service("instrument", InstrumentRequest, answered)
     access = KeyFolder(keys).access("server") if side == "curve" else None
     await service.run("tcp://127.0.0.1:0", ready=lambda: print(service.endpoint, flush=True), access=access)
 

@@ -12,14 +12,15 @@ import asyncio
 import subprocess
 import sys
 import time
-from collections.abc import AsyncGenerator, Callable, Generator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import AbstractContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import numpy as np
 
+from benchmarks.processes import served_by
 from benchmarks.spool import made_up
 from controller.batches import Batches
 from controller.cli.processes import free_endpoints
@@ -172,17 +173,9 @@ class NoModel:
 
 
 # --- processes -------------------------------------------------------------------------------------------------------
-@contextmanager
-def instrument(*, waits: bool = False) -> Generator[str]:
+def instrument(*, waits: bool = False) -> AbstractContextManager[str]:
     """The fast instrument as a process; gives its endpoint."""
-    words = ["--waits"] if waits else []
-    command = [sys.executable, "-m", "benchmarks.durability_live", *words]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        try:
-            yield process.stdout.readline().strip()
-        finally:
-            process.terminate()
+    return served_by("benchmarks.durability_live", *(["--waits"] if waits else []))
 
 
 async def _serve(waits: bool) -> None:

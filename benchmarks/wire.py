@@ -9,17 +9,15 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import zmq
 
+from benchmarks.processes import served_by
 from protocols import Client, InstrumentReply, InstrumentRequest, PointBlock, ScanRequest, Service, encode, run
 from protocols.messages import CheckHealth, Health, PointsMeasured, ScanDone
 from protocols.rpc.envelope import Envelope, EnvelopeKind, to_frames
@@ -80,16 +78,9 @@ def measured() -> PointsMeasured:
     return PointsMeasured(batch=0, points=points)
 
 
-@contextmanager
-def serving(stack: str) -> Iterator[str]:
+def serving(stack: str) -> AbstractContextManager[str]:
     """A process that serves with `stack`; gives its endpoint."""
-    command = [sys.executable, "-m", "benchmarks.wire", "--serve", stack]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        try:
-            yield process.stdout.readline().strip()
-        finally:
-            process.terminate()
+    return served_by("benchmarks.wire", "--serve", stack)
 
 
 # --- bare pyzmq ------------------------------------------------------------------------------------------------------

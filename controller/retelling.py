@@ -14,6 +14,7 @@ from controller.followers import Followers
 from controller.journal import entries as of
 from controller.replay import replay
 from controller.service import REQUEST_LIMITS, SERVICE
+from controller.serving import serve_until
 from protocols.aio import Call, Service
 from protocols.endpoints import CONTROLLER_ENDPOINT
 from protocols.errors import BadInput, Cancelled, IllegalState
@@ -81,18 +82,7 @@ class Retelling:
         access: Access | None = None,
     ) -> None:
         """Serve until `stop` is set; what was not told by then is not told, and followers hear so."""
-        let_go = asyncio.Event()
-        ending = asyncio.create_task(self._end_at(stop or asyncio.Event(), let_go))
-        try:
-            await self.service.run(endpoint, ready=ready, stop=let_go, access=access)
-        finally:
-            ending.cancel()
-            await self._end_telling()
-
-    async def _end_at(self, stop: asyncio.Event, let_go: asyncio.Event) -> None:
-        await stop.wait()
-        await self._end_telling()
-        let_go.set()
+        await serve_until(stop or asyncio.Event(), self.service, self._end_telling, endpoint, ready, access)
 
     async def _end_telling(self) -> None:
         if self._telling is not None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from controller.followers import Followers
 from controller.loop import Run
 from controller.observing import RunObserver
+from controller.serving import serve_until
 from protocols.aio import Call, Client, Service
 from protocols.endpoints import CONTROLLER_ENDPOINT, INSTRUMENT_ENDPOINT, MODEL_ENDPOINT
 from protocols.errors import Busy, Cancelled, GrainloopError, IllegalState, NotPermitted
@@ -105,19 +106,7 @@ class ControlService:
         access: Access | None = None,
     ) -> None:
         """Serve until `stop` is set; a run that is under way is aborted, its file closed, before this returns."""
-        let_go = asyncio.Event()
-        ending = asyncio.create_task(self._end_at(stop or asyncio.Event(), let_go))
-        try:
-            await self.service.run(endpoint, ready=ready, stop=let_go, access=access)
-        finally:
-            ending.cancel()
-            await self._end_run()
-
-    async def _end_at(self, stop: asyncio.Event, let_go: asyncio.Event) -> None:
-        """The run ends first, so that whoever asked for it still hears how."""
-        await stop.wait()
-        await self._end_run()
-        let_go.set()
+        await serve_until(stop or asyncio.Event(), self.service, self._end_run, endpoint, ready, access)
 
     async def _end_run(self) -> None:
         if self._run is not None and self._working is not None and not self._working.done():

@@ -51,12 +51,12 @@ class RecordFile:
         try:
             while left:
                 left = left[os.write(self._descriptor, left) :]
+            if self._sync:
+                sync_data(self._descriptor)
         except OSError:
-            # Best effort: without it the reader finds a torn tail, which it cuts.
+            # Best effort: without it the reader finds a torn tail, which it cuts, or records that nobody counted on.
             _truncate(self._descriptor, self.end)
             raise
-        if self._sync:
-            sync_data(self._descriptor)
         self.end += len(data)
 
     def close(self) -> None:

@@ -32,8 +32,8 @@ from hypothesis.stateful import (
 from controller.journal import entries as of
 from controller.journal.reading import read_journal
 from controller.journal.writing import LOCK, Journal
-from controller.recording import JOURNAL_NAME, LOST, SESSION_NAME
-from controller.replay import replay
+from controller.recording import JOURNAL_NAME, LOST, SESSION_NAME, Recording
+from controller.replay import Replayed, replay
 from controller.service import ControlService
 from controller.session import SessionFile
 from controller.session_reader import load_session
@@ -115,6 +115,11 @@ class Recorded:
         return [e.request for e in self.entries if isinstance(e, of.Decided) and e.request.batch not in withdrawn]
 
 
+async def taken_up_at_once(path: Path, sync: Sync) -> tuple[Recording, Replayed]:
+    """Without a thread, which virtual time would not wait for."""
+    return Recording.take_up(path, sync)
+
+
 class Listener:
     """Somebody who hears of a run, in order and nothing twice."""
 
@@ -186,6 +191,7 @@ class Operating(RuleBasedStateMachine):
             mock.patch.object(RecordFile, "write", limited_write),
             mock.patch.object(SessionFile, "flush", limited_flush),
             mock.patch("controller.service.Client", self._connected),
+            mock.patch("controller.preparing._taken_up", taken_up_at_once),
         ]
         for one in replacements:
             self.patches.enter_context(one)
