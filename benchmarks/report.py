@@ -29,7 +29,8 @@ Super-resolution, boundaries, single sources and other tasks have [pages of thei
 """
 _DURABILITY = """
 What journal, fsync and keys cost, and how quickly a run is there again after a crash, is on
-[a page of its own](results/durability.md) too.
+[a page of its own](results/durability.md) too; [what is lost when a process dies](results/chaos.md) and
+[what the services keep in memory](results/memory.md) are on two more.
 """
 
 
