@@ -14,7 +14,8 @@ import json
 import os
 import time
 from argparse import ArgumentParser
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from itertools import product
 from pathlib import Path
@@ -31,7 +32,8 @@ from controller.cli.bench.playing import Moment, Stage, batches_of, play, set_up
 from controller.cli.bench.scenes import EXACT_POINTS
 from instrument_sim import specimens
 from instrument_sim.config import SimConfig
-from model.acquire import DEFAULT_POLICY
+from model.acquire import DEFAULT_POLICY, Policy
+from model.acquire import POLICIES as POLICIES_BY_NAME
 from model.maps import OrientationMap
 from protocols.plan import Budget, RunPlan
 
@@ -206,6 +208,16 @@ def load() -> dict[str, Any]:
     return {"gate_sha256": gate, "rows": {}}
 
 
+@contextmanager
+def playing_as(policy: Policy) -> Generator[None]:
+    """A policy that does not ship can be played by its name."""
+    POLICIES_BY_NAME[policy.name] = policy
+    try:
+        yield
+    finally:
+        del POLICIES_BY_NAME[policy.name]
+
+
 def keep(key: str, row: dict[str, Any]) -> None:
     """Add a row to the file as it is by now: several parts may be measured at a time."""
     result = load()
@@ -215,17 +227,21 @@ def keep(key: str, row: dict[str, Any]) -> None:
     written.replace(RESULTS)
 
 
+def measure(case: Case, play_it: Callable[[Case], dict[str, Any]]) -> None:
+    """Play and keep one run, unless there is its row already."""
+    if case.key in load()["rows"]:
+        return
+    started = time.perf_counter()
+    row = play_it(case)
+    keep(case.key, row)
+    print(f"{case.key}: {row['error_over_5deg']:.4f} in {time.perf_counter() - started:.0f} s", flush=True)
+
+
 def main(names: Sequence[str] = (), seeds: int = SEEDS) -> None:
     """Measure what is missing of the parts named, of all by default."""
     for name, seed in product(names or PARTS, range(seeds)):
         for case in PARTS[name](seed):
-            if case.key in load()["rows"]:
-                continue
-            started = time.perf_counter()
-            row = run(case)
-            keep(case.key, row)
-            took_s = time.perf_counter() - started
-            print(f"{name}: {case.key}: {row['error_over_5deg']:.4f} in {took_s:.0f} s", flush=True)
+            measure(case, run)
 
 
 if __name__ == "__main__":

@@ -27,11 +27,22 @@ from typing import IO, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.acquisition import BUDGETS, LAUE_GROUP, REAL, Case, figures_of, keep, load, plan_of, specimen_of
+from benchmarks.acquisition import (
+    BUDGETS,
+    LAUE_GROUP,
+    REAL,
+    Case,
+    figures_of,
+    keep,
+    load,
+    plan_of,
+    playing_as,
+    specimen_of,
+)
 from controller.cli.bench.playing import Stage, play, set_up
 from controller.cli.bench.scenes import EXACT_POINTS
 from instrument_sim.driver import SimulatedInstrument
-from model.acquire import POLICIES, Scene
+from model.acquire import Scene
 from model.acquire.scene import code_of, proposals
 from model.crystal import decode, disorientation_deg, embed
 from model.crystal.score import WRONG_DEG
@@ -167,12 +178,9 @@ def run(case: Case, acquisition: str, python: Path) -> Iterator[tuple[Case, dict
     batch = math.ceil((points - coarse) / plan.batches)
     with running(python) as process:
         rival = Gpcam(process, acquisition, case.seed, batch)
-        POLICIES[rival.name] = rival
-        try:
+        with playing_as(rival):
             played = replace(stage, instrument=cast(SimulatedInstrument, recording))
             moments = tuple(play(played, plan, case.queued + 1))
-        finally:
-            del POLICIES[rival.name]
         row = figures_of(case, moments) | {"asking_s": round(float(np.mean(rival.seconds)), 3)}
         yield case, row
         measured = PointBlock.concatenate(recording.blocks)

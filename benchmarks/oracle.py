@@ -10,7 +10,6 @@ alone, which needs the truth.
 
 from __future__ import annotations
 
-import time
 from argparse import ArgumentParser
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,8 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.acquisition import BUDGETS, LAUE_GROUP, ORACLE, REAL, SEEDS, Case, keep, load, run, specimen_of
-from model.acquire import POLICIES
+from benchmarks.acquisition import BUDGETS, LAUE_GROUP, ORACLE, REAL, SEEDS, Case, measure, playing_as, run, specimen_of
 from model.acquire.batch import even, make_batch
 from model.acquire.scene import Scene
 from model.acquire.spread import Spread
@@ -59,11 +57,8 @@ class Oracle:
 
 def play_oracle(case: Case) -> dict[str, Any]:
     """The row of a run by it."""
-    POLICIES[ORACLE] = Oracle(specimen_of(case))
-    try:
+    with playing_as(Oracle(specimen_of(case))):
         return run(case)
-    finally:
-        del POLICIES[ORACLE]
 
 
 def cases(seeds: int) -> Iterator[Case]:
@@ -75,12 +70,7 @@ def cases(seeds: int) -> Iterator[Case]:
 def main(seeds: int = SEEDS) -> None:
     """Measure what is missing."""
     for case in cases(seeds):
-        if case.key in load()["rows"]:
-            continue
-        started = time.perf_counter()
-        row = play_oracle(case)
-        keep(case.key, row)
-        print(f"{case.key}: {row['error_over_5deg']:.4f} in {time.perf_counter() - started:.0f} s", flush=True)
+        measure(case, play_oracle)
 
 
 if __name__ == "__main__":

@@ -49,11 +49,6 @@ def _sums(corrections: Sequence[Correction], holds: list[NDArray[np.bool_]], cou
     return offsets
 
 
-def inside(pixels: Pixels, shape_px: tuple[int, ...]) -> NDArray[np.bool_]:
-    """(N,) bool, pixels (N, 2) on the grid."""
-    return np.logical_and.reduce((pixels >= 0) & (pixels < np.asarray(shape_px)), axis=1)
-
-
 class Aim:
     """What is known of the drift now.
 

@@ -107,6 +107,11 @@ def space_filling(taken: Mask, count: int, never: Mask | None = None) -> Pixels:
     return picks
 
 
+def inside(pixels: NDArray[np.integer], shape_px: tuple[int, ...]) -> Mask:
+    """(N,) bool, pixels (N, 2) on the grid."""
+    return np.logical_and.reduce((pixels >= 0) & (pixels < np.asarray(shape_px)), axis=1)
+
+
 def around(pixels: Pixels, radius_px: float, shape_px: tuple[int, int]) -> Mask:
     """(h, w) bool mask of everything within `radius_px` of `pixels`."""
     mask = np.zeros(shape_px, np.bool_)
@@ -115,7 +120,7 @@ def around(pixels: Pixels, radius_px: float, shape_px: tuple[int, int]) -> Mask:
     reach = int(radius_px)
     offsets = np.argwhere(np.hypot(*np.mgrid[-reach : reach + 1, -reach : reach + 1]) <= radius_px) - reach
     near = (pixels[:, None, :] + offsets[None]).reshape(-1, 2)
-    near = near[((near >= 0) & (near < shape_px)).all(axis=1)]
+    near = near[inside(near, shape_px)]
     mask[near[:, 0], near[:, 1]] = True
     return mask
 

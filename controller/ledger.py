@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controller import plans
-from controller.aim import Aim, Correction, inside
+from controller.aim import Aim, Correction
+from controller.grid import inside
 from controller.orders import Closed, Moved, Order, Received
 from controller.pace import Pace
 from controller.points import PointStore

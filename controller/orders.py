@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from controller.grid import inside
 from protocols.messages import ScanRequest
 from protocols.values import PointBlock
 
@@ -102,8 +103,7 @@ class Order:
         known[known] = self._missing[place[known]]
         first = np.zeros(len(place), np.bool_)
         first[np.unique(place, return_index=True)[1]] = True
-        inside = ((block.position_px >= 0) & (block.position_px < shape_px)).all(axis=1)
-        good = known & first & inside
+        good = known & first & inside(block.position_px, shape_px)
         kept = block if good.all() else block.select(good)
         self._missing[place[good]] = False
         self._blocks.append(kept)

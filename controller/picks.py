@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from controller.grid import inside
 from controller.why import Index, Why
 from protocols.messages import REASON_CODES, ProposalReason, Proposals
 
@@ -58,8 +59,8 @@ class Picks:
 
     def allowed(self, may: NDArray[np.bool_]) -> Picks:
         """Those inside the grid, on pixels (h, w) that may be asked for, each pixel once."""
-        inside = self.take(np.all((self.position_px >= 0) & (self.position_px < may.shape), axis=1))
-        free = inside.take(np.asarray(may[tuple(inside.position_px.T)]))
+        known = self.take(inside(self.position_px, may.shape))
+        free = known.take(np.asarray(may[tuple(known.position_px.T)]))
         _, first = np.unique(free.position_px, axis=0, return_index=True)
         return free.take(np.sort(first))
 

@@ -7,7 +7,7 @@ All functions are pure and deterministic. Which windows and lines pay later is c
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
@@ -39,10 +39,15 @@ def cheapest_s(means: ScanMeans) -> tuple[float, float]:
     return min(costs, key=sum)
 
 
+def raster_px(pieces: Sequence[Piece], limits: ShapeLimits) -> NDArray[np.int32]:
+    """(N, 2) pixels of whole shapes, one after the other, as the beam visits them."""
+    rasters = [piece.raster(limits.serpentine) for piece in pieces]
+    return np.concatenate([np.empty((0, 2), np.int32), *rasters]).astype(np.int32)
+
+
 def declared_s(pieces: list[Piece], means: ScanMeans) -> float:
     """Declared duration of one request of whole shapes, from wherever the beam stands."""
-    pixels = np.concatenate([piece.raster(means.shapes.serpentine) for piece in pieces])
-    return float(exposure_ends_s(pixels, pieces, None, means.dwell_s, means.timing)[-1])
+    return float(exposure_ends_s(raster_px(pieces, means.shapes), pieces, None, means.dwell_s, means.timing)[-1])
 
 
 def coarse_rasters(shape_px: Pixel, means: ScanMeans) -> Iterator[list[Piece]]:
@@ -119,8 +124,7 @@ def _best_offset(
     best: tuple[float, float] = (math.inf, 0.0)
     found = None
     for moved in _moved_within(pieces, (asked.shape[0], asked.shape[1])):
-        pixels = np.concatenate([piece.raster(limits.serpentine) for piece in moved])
-        at = tuple(pixels.T)
+        at = tuple(raster_px(moved, limits).T)
         again = float(asked[at].mean())
         if again > _MOST_AGAIN or (not limits.skips and not may[at].all()) or asked[at].all():
             continue

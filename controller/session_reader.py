@@ -14,7 +14,8 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from controller.aim import Correction, aimed_offsets, inside, measured_offsets
+from controller.aim import Correction, aimed_offsets, measured_offsets
+from controller.grid import inside
 from controller.session import FORMAT, FORMAT_VERSION, INFERRED_MAPS
 from protocols.capabilities import Capabilities
 from protocols.errors import BadInput

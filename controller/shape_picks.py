@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from controller.grid import inside
+from controller.rasters import raster_px
 from controller.shape_route import short_shape_route
 from controller.why import Why
 from protocols.capabilities import ScanMeans, ShapeLimits
@@ -59,8 +61,8 @@ class ShapePicks:
     @classmethod
     def plain(cls, pieces: Sequence[Piece], limits: ShapeLimits, reason: ProposalReason) -> ShapePicks:
         """Whole rasters, all for the same reason, without a forecast."""
-        pixels = np.concatenate([np.empty((0, 2), np.int32), *(piece.raster(limits.serpentine) for piece in pieces)])
-        return cls(tuple(pieces), pixels.astype(np.int32), Why.plain(len(pixels), reason))
+        pixels = raster_px(pieces, limits)
+        return cls(tuple(pieces), pixels, Why.plain(len(pixels), reason))
 
     @classmethod
     def proposed(cls, proposals: Proposals | None) -> ShapePicks:
@@ -90,8 +92,7 @@ class ShapePicks:
         taken, pieces, rows = np.zeros(may.ask.shape, np.bool_), list[Piece](), [np.empty(0, np.int64)]
         for piece, where in parts(self.pieces):
             pixels = self.position_px[where]
-            inside = bool(((pixels >= 0) & (pixels < taken.shape)).all())
-            if piece.shape not in limits.accepted or not inside:
+            if piece.shape not in limits.accepted or not inside(pixels, taken.shape).all():
                 continue
             keep = _kept(piece, pixels, may, taken, limits)
             if len(keep):

@@ -12,8 +12,9 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from controller.grid import inside
 from controller.ledger import Ledger
-from controller.rasters import cheapest_s, densest, evenly, in_parts, smallest_points
+from controller.rasters import cheapest_s, densest, evenly, in_parts, raster_px, smallest_points
 from controller.shape_picks import May, ShapePicks
 from protocols.capabilities import ScanMeans
 from protocols.messages import ProposalReason
@@ -71,7 +72,7 @@ class Shaping:
         """Share of the time of a raster that dividing it would add; what is left of the budget has to hold it."""
         timing = self.means.timing
         more_s = timing.batch_overhead_s + timing.settle_s + timing.start_s(pieces[0].shape)
-        whole_s = self._ledger.expected_s(*_scanned(pieces, self.means))
+        whole_s = self._ledger.expected_s(raster_px(pieces, self.means.shapes), pieces)
         return math.inf if whole_s + more_s > self._ledger.time_left_s(0.0) else more_s / whole_s
 
     def batch_points(self, planned: int) -> int:
@@ -95,8 +96,7 @@ class Shaping:
         ledger = self._ledger
         queued = np.zeros(ledger.asked.shape, np.bool_)
         there = ledger.queued_px()
-        there = there[((there >= 0) & (there < queued.shape)).all(axis=1)]
-        queued[tuple(there.T)] = True
+        queued[tuple(there[inside(there, queued.shape)].T)] = True
         closed = queued | (~ledger.askable if self.means.shapes.skips else ~ledger.coverable)
         free = ~(near | closed | ledger.asked)
         return closed | near if free.sum() >= 4 * count else closed
@@ -137,8 +137,3 @@ def _halves(pieces: list[Piece], cost: float, means: ScanMeans) -> list[list[Pie
         step = (2 * down, 0) if lines > 1 else (0, 0)
         halves.append([replace(one, points=points, first_px=start, lines=lines, line_step_px=step)])
     return halves
-
-
-def _scanned(pieces: list[Piece], means: ScanMeans) -> tuple[NDArray[np.int32], list[Piece]]:
-    pixels = np.concatenate([piece.raster(means.shapes.serpentine) for piece in pieces])
-    return pixels.astype(np.int32), pieces

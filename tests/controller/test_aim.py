@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from controller.aim import Aim, Correction, aimed_offsets, inside, measured_offsets
+from controller.aim import Aim, Correction, aimed_offsets, measured_offsets
 from controller.core import Batch, Core
+from controller.grid import inside
 from protocols.messages import ScanDone
 from protocols.plan import Budget, RunPlan
 from protocols.values import PointBlock
