@@ -2,6 +2,8 @@
 
 The check of asyncio tasks needs the test's own event loop and is added to coroutine tests alone; the rest is compared
 before and after. Fixtures of a wider scope may hold what they like: they are set up before the first look.
+
+Tests that run at the same time share the cores, and no test fails because the processor has other work.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 import zmq
 from zmq.utils import garbage
@@ -42,8 +45,20 @@ def remember_child(self: subprocess.Popen[Any], *args: Any, **options: Any) -> N
 
 
 def pytest_configure() -> None:
+    hypothesis.settings.register_profile("untimed", deadline=None)
+    hypothesis.settings.load_profile("untimed")
+    share_cores(int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
     zmq.Context.__init__ = remember_context
     subprocess.Popen.__init__ = remember_child
+
+
+def share_cores(workers: int) -> None:
+    """Give a process that tests together with others its part of the threads, and so to what it starts.
+
+    The numerical libraries read it when they are first imported, which is later than this.
+    """
+    if workers > 1:
+        os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // workers)))
 
 
 def pytest_unconfigure() -> None:

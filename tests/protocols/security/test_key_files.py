@@ -115,7 +115,11 @@ def test_names_that_files_and_lists_cannot_carry(folder: KeyFolder, name: str) -
         folder.authorise(KEYS[0].public, Role.VIEWER, name)
 
 
-@pytest.mark.parametrize("text", ["", "x", "a" * 40, "é" * 40, f"{KEYS[0].public}\n{KEYS[1].secret}\n", "\0" * 81])
+@pytest.mark.parametrize(
+    "text",
+    ["", "x", "a" * 40, "é" * 40, f"{KEYS[0].public}\n{KEYS[1].secret}\n", "\0" * 81],
+    ids=["empty", "short", "one key", "no ASCII", "keys of two", "zeros"],
+)
 def test_a_file_without_a_key_pair(folder: KeyFolder, text: str) -> None:
     folder.create("anna")
     path = folder.path / "anna.key"
@@ -183,6 +187,7 @@ def test_a_list_comes_back(tmp_path_factory: pytest.TempPathFactory, told: list[
         (f"viewer {KEYS[0].public} a\nowner {KEYS[0].public} b", "names the key"),
         (f"viewer {KEYS[0].public} a\nowner {KEYS[1].public} a", "names the name a twice"),
     ],
+    ids=["no key", "no role", "short key", "two names", "no name", "a key twice", "a name twice"],
 )
 def test_a_wrong_line_is_told_by_file_and_number(folder: KeyFolder, line: str, fault: str) -> None:
     folder.authorise(KEYS[2].public, Role.VIEWER, "v")
