@@ -14,8 +14,11 @@ import subprocess
 import sys
 import threading
 from collections.abc import Sequence
-from contextlib import ExitStack, suppress
+from contextlib import suppress
+from itertools import count as count_from
+from itertools import islice
 from pathlib import Path
+from secrets import randbelow
 from types import TracebackType
 from typing import Any, Self
 
@@ -29,15 +32,34 @@ _HEALTH_S = 300.0  # the first proof of a fresh installation compiles
 _LEAVE_S = 15.0
 _LAST_LINES = 3
 _ROOT = Path(__file__).resolve().parents[2]
+# Below those that Linux (from 32768) and Windows (from 49152) hand out: no stranger is given one of these before the
+# service listens on it, or while a service that died is started anew. Other grainloops begin their walk elsewhere.
+_PORTS = range(10_000, 32_768)
+_walk = (_PORTS[place % len(_PORTS)] for place in count_from(randbelow(len(_PORTS))))
 
 
 def free_endpoints(count: int) -> list[str]:
-    """Loopback endpoints that nobody listens on now; held all at once, so that no port comes twice."""
-    with ExitStack() as stack:
-        held = [stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM)) for _ in range(count)]
-        for one in held:
-            one.bind(("127.0.0.1", 0))
-        return [f"tcp://127.0.0.1:{one.getsockname()[1]}" for one in held]
+    """Loopback endpoints that nobody listens on now; this process is given none of them again soon.
+
+    Raises:
+        Unavailable: there are not that many.
+    """
+    free = list(islice(filter(_is_free, islice(_walk, len(_PORTS))), count))
+    if len(free) < count:
+        message = (
+            f"Not {count} of the ports {_PORTS[0]} to {_PORTS[-1]} of this machine can be used: {len(free)} are free."
+        )
+        raise Unavailable(message, field="endpoint", value=str(count))
+    return [f"tcp://127.0.0.1:{port}" for port in free]
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
 
 
 class Child:

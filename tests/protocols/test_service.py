@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 import zmq
 
+from controller.cli.processes import free_endpoints
 from protocols import aio
 from protocols.aio import Call, Client, Service
 from protocols.aio.port import HIGH_WATER, MAX_WAITING
@@ -576,9 +577,7 @@ async def test_junk_frames_are_answered_by_typed_errors(asking, endpoint):
 
 @pytest.fixture
 def free_endpoint() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"tcp://127.0.0.1:{probe.getsockname()[1]}"
+    return free_endpoints(1)[0]
 
 
 async def test_a_port_in_use_is_told(handlers, endpoint):
