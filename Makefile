@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# Two test files at a time; more where there are more cores: make test PYTEST='-n 8'.
+PYTEST ?= -n 2
 
 .PHONY: demo test lint bench chaos fuzz soak schemas clean
 
@@ -10,7 +12,7 @@ demo: $(READY)
 	$(BIN)/grainloop demo --out demo-output
 
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --dist loadfile --no-loadscope-reorder $(PYTEST)
 
 lint: $(READY)
 	$(BIN)/ruff check .
