@@ -6,7 +6,7 @@ Every trouble surfaces as a `GrainloopError`; what to do without an answer is th
 from __future__ import annotations
 
 from controller.asking import Asks, expect
-from controller.session import INFERRED_MAPS
+from controller.session_layout import INFERRED_MAPS
 from protocols.errors import BadMessage, ErrorCode, GrainloopError
 from protocols.messages import (
     CheckHealth,

@@ -37,7 +37,8 @@ from controller.journal.view import FINAL, decided_entry, replace_view, show
 from controller.journal.writing import Journal, JournalLost
 from controller.orders import Moved
 from controller.replay import Replayed, replay
-from controller.session import CannotStore, ReopenedSessionFile, SessionFile, now_text, software_versions
+from controller.session import CannotStore, ReopenedSessionFile, SessionFile
+from controller.software import now_text, software_versions
 from protocols.errors import BadInput
 from protocols.messages import Reconstruction, RunEvent, ScanDone, Sync
 from protocols.states import FinishReason

@@ -1,44 +1,34 @@
 """Writing `session.h5`: everything a run was told, asked, measured and inferred, flushed as it goes.
 
-The file is ordinary HDF5 in the default format (no SWMR, no newer library version), so that whatever was flushed can be
-read after the writer was killed. Layout, version 5 (version 4 has no /corrections, version 3 no batches that
-were withdrawn and tells of no timing with decisions, version 2 no evidence with the points asked for, version 1 no
-/inferred/…/bound90_deg):
-
-    /                   attributes: format, format_version, created, finish_reason, finish_detail, journal_sync (`never`
-                        where records of the journal counted before they were on disk)
-    /plan, /capabilities, /software     JSON
-    /light/images, /light/angles_deg    PL as taken; attributes kind, pixel_um, seconds
-    /requested/…        columns, one row per point asked for: point_id, position_px, batch, reason, gain, and
-                        as evidence p_wrong, competing, misorientation_deg, travel_px (`controller.why`)
-    /measured/…         columns, one row per point measured: those of `PointBlock`, and batch
-    /corrections        one JSON text per drift of the beam that was taken into account, if any. Positions above are of
-                        the instrument; its rows_px and columns_px are added for points measured from its from_point
-                        on, and for points requested from its aimed_from on
-    /batches, /decisions, /events       one JSON text per row; batches in the order in which they were closed or
-                        withdrawn, decisions in that of sending, with their timing (`controller.decided`)
-    /inferred/latest/…, /inferred/final/…   maps of the newest and of the last reconstruction
-
-What was measured and what was inferred never share a group. Reading is the business of `controller.session_reader`.
+What is where in the file is told in `controller.session_layout`. Reading is the business of
+`controller.session_reader`; what makes an entry of the journal one of the file, that of `controller.journal.view`.
 """
 
 from __future__ import annotations
 
 import json
-import platform
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
-from datetime import UTC, datetime
 from functools import wraps
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Concatenate, Final, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import h5py
 import numpy as np
 
 from controller.decided import Batch
+from controller.session_datasets import CHUNK_CACHE_BYTES, Columns, Node, append_text, new_texts, replace
+from controller.session_layout import (
+    CORRECTIONS,
+    FORMAT,
+    FORMAT_VERSION,
+    INFERRED_MAPS,
+    MEASURED,
+    REQUESTED,
+    TEXTS,
+)
+from controller.software import now_text, software_versions
 from protocols.capabilities import Capabilities
 from protocols.errors import BadInput, ErrorCode, GrainloopError
 from protocols.messages import REASON_CODES, Reconstruction, RunEvent, ScanDone, Sync
@@ -46,41 +36,6 @@ from protocols.plan import RunPlan
 from protocols.states import FinishReason
 from protocols.values import LightImages, PointBlock
 
-Node = Any
-"""A file, group or dataset: h5py types them only in part."""
-
-FORMAT: Final = "grainloop-session"
-FORMAT_VERSION: Final = 5
-INFERRED_MAPS: Final = ("orientation", "phase_id", "expected_error_deg", "bound90_deg", "p_wrong", "boundary", "grain")
-_TEXTS: Final = ("batches", "decisions", "events")
-_CORRECTIONS: Final = "corrections"
-_ROWS_PER_CHUNK = 4096
-_TEXTS_PER_CHUNK = 64
-_CHUNK_CACHE_BYTES = 2**17
-"""Of each column: the chunk that grows and the one before; all chunks of all columns would be 20 MB in the end."""
-_REQUESTED: Final[dict[str, tuple[str, tuple[int, ...]]]] = {
-    "point_id": ("i8", ()),
-    "position_px": ("i4", (2,)),
-    "batch": ("i4", ()),
-    "reason": ("u1", ()),
-    "gain": ("f4", ()),
-    "p_wrong": ("f4", ()),
-    "competing": ("u1", ()),
-    "misorientation_deg": ("f4", ()),
-    "travel_px": ("f4", ()),
-}
-_MEASURED: Final[dict[str, tuple[str, tuple[int, ...]]]] = {
-    "point_id": ("i8", ()),
-    "position_px": ("i4", (2,)),
-    "status": ("u1", ()),
-    "phase_id": ("u1", ()),
-    "orientation": ("f4", (4,)),
-    "confidence": ("f4", ()),
-    "fit_deg": ("f4", ()),
-    "time_s": ("f8", ()),
-    "dwell_s": ("f4", ()),
-    "batch": ("i4", ()),
-}
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
@@ -89,24 +44,6 @@ class CannotStore(GrainloopError):
     """The session file cannot be written, so nothing more may be measured."""
 
     code = ErrorCode.DEVICE_FAILED
-
-
-def now_text() -> str:
-    """The time, as files of a session state it."""
-    return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def software_versions() -> dict[str, str]:
-    """Versions of Python, grainloop and what touches the data."""
-    names = ("grainloop", "numpy", "h5py", "scipy", "numba", "pyzmq", "pydantic")
-    return {"python": platform.python_version()} | {name: _version(name) for name in names}
-
-
-def _version(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return "unknown"
 
 
 def _stored(method: Callable[Concatenate[SessionFile, _P], _R]) -> Callable[Concatenate[SessionFile, _P], _R]:
@@ -163,10 +100,10 @@ class SessionFile:
         for name, text in (("plan", plan.model_dump_json()), ("capabilities", capabilities.model_dump_json())):
             self._file.create_dataset(name, data=text)
         self._file.create_dataset("software", data=json.dumps(software_versions()))
-        self._requested = _Columns(self._file.create_group("requested"), _REQUESTED)
-        self._measured = _Columns(self._file.create_group("measured"), _MEASURED)
+        self._requested = Columns(self._file.create_group("requested"), REQUESTED)
+        self._measured = Columns(self._file.create_group("measured"), MEASURED)
         self._file["requested"].attrs["reasons"] = json.dumps([reason.value for reason in REASON_CODES])
-        self._texts = {name: _texts(self._file, name) for name in _TEXTS}
+        self._texts = {name: new_texts(self._file, name) for name in TEXTS}
         self._file.create_group("inferred")
 
     def flush(self) -> None:
@@ -200,7 +137,7 @@ class SessionFile:
         told = {"decided_by": batch.decided_by, "reasons": batch.reasons, "gain_px": batch.gain_px}
         told |= {"stop_gap": batch.stop_gap, "when": asdict(batch.when)}
         told |= {"shapes": batch.shapes} if batch.shapes else {}
-        _append_text(self._texts["decisions"], json.dumps(sent | told | dict(about)))
+        append_text(self._texts["decisions"], json.dumps(sent | told | dict(about)))
 
     @_stored
     def add_points(self, batch: int, block: PointBlock) -> None:
@@ -213,25 +150,25 @@ class SessionFile:
         """How a batch ended."""
         times = {} if done is None else done.model_dump(include={"started_s", "finished_s", "idle_s"})
         row = {"batch": batch, "asked": asked, "points": points, "ok": done is not None, "error": error} | times
-        _append_text(self._texts["batches"], json.dumps(row))
+        append_text(self._texts["batches"], json.dumps(row))
 
     @_stored
     def withdraw_batch(self, batch: int, asked: int) -> None:
         """A batch was taken back before it began."""
         row = {"batch": batch, "asked": asked, "points": 0, "ok": False, "error": None, "withdrawn": True}
-        _append_text(self._texts["batches"], json.dumps(row))
+        append_text(self._texts["batches"], json.dumps(row))
 
     @_stored
     def add_correction(self, correction: Mapping[str, Any]) -> None:
         """A drift that is taken into account from now on: fields as in `controller.journal.entries.Corrected`."""
-        if _CORRECTIONS not in self._file:
-            _texts(self._file, _CORRECTIONS)
-        _append_text(self._file[_CORRECTIONS], json.dumps(dict(correction)))
+        if CORRECTIONS not in self._file:
+            new_texts(self._file, CORRECTIONS)
+        append_text(self._file[CORRECTIONS], json.dumps(dict(correction)))
 
     @_stored
     def add_event(self, event: RunEvent) -> None:
         """One line of the journal."""
-        _append_text(self._texts["events"], event.model_dump_json())
+        append_text(self._texts["events"], event.model_dump_json())
 
     @_stored
     def add_software(self, more: Mapping[str, str]) -> None:
@@ -249,10 +186,10 @@ class SessionFile:
         """The maps of a reconstruction under /inferred/`name`, replacing what was there; `points` were its input."""
         group = self._file["inferred"].require_group(name)
         for field in INFERRED_MAPS:
-            _replace(group, field, getattr(answer, field))
+            replace(group, field, getattr(answer, field))
         if answer.light_features is not None:
-            _replace(group, "light_features", answer.light_features)
-        _replace(group, "light_diagnostics", answer.light.model_dump_json())
+            replace(group, "light_features", answer.light_features)
+        replace(group, "light_diagnostics", answer.light.model_dump_json())
         group.attrs.update(
             method=answer.method,
             predicted_wrong=answer.predicted_wrong,
@@ -298,64 +235,19 @@ class ReopenedSessionFile(SessionFile):
         """
         self.path = path
         with _told(path):
-            self._file = h5py.File(path, "r+", rdcc_nbytes=_CHUNK_CACHE_BYTES)
-        self._requested = _Columns(self._file["requested"], _REQUESTED)
-        self._measured = _Columns(self._file["measured"], _MEASURED)
-        self._texts = {name: self._file[name] for name in _TEXTS}
+            self._file = h5py.File(path, "r+", rdcc_nbytes=CHUNK_CACHE_BYTES)
+        self._requested = Columns(self._file["requested"], REQUESTED)
+        self._measured = Columns(self._file["measured"], MEASURED)
+        self._texts = {name: self._file[name] for name in TEXTS}
 
 
 def _create(path: Path) -> Node:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        return h5py.File(path, "x", rdcc_nbytes=_CHUNK_CACHE_BYTES)
+        return h5py.File(path, "x", rdcc_nbytes=CHUNK_CACHE_BYTES)
     except FileExistsError as error:
         message = f"The session file {path} exists already; choose another folder or move it away."
         raise BadInput(message, field="session", value=path) from error
     except OSError as error:
         message = f"The session file {path} cannot be created: {error.strerror or error}."
         raise BadInput(message, field="session", value=path) from error
-
-
-class _Columns:
-    """Columns of equal length that grow together; written through h5py's low level, three times as fast as slices."""
-
-    def __init__(self, group: Node, kinds: Mapping[str, tuple[str, tuple[int, ...]]]) -> None:
-        self._datasets: dict[str, Node] = {
-            name: group[name]
-            if name in group
-            else group.create_dataset(name, (0, *tail), dtype, maxshape=(None, *tail), chunks=(_ROWS_PER_CHUNK, *tail))
-            for name, (dtype, tail) in kinds.items()
-        }
-        self._rows = len(next(iter(self._datasets.values())))
-
-    def append(self, rows: Mapping[str, Any]) -> None:
-        """Add rows, given column by column."""
-        if (count := len(next(iter(rows.values())))) == 0:
-            return
-        for name, dataset in self._datasets.items():
-            column = np.ascontiguousarray(rows[name], dataset.dtype)
-            dataset.id.set_extent((self._rows + count, *column.shape[1:]))
-            there = dataset.id.get_space()
-            there.select_hyperslab((self._rows, *(0 for _ in column.shape[1:])), column.shape)
-            dataset.id.write(h5py.h5s.create_simple(column.shape), there, column)
-        self._rows += count
-
-
-def _texts(file: Node, name: str) -> Node:
-    return file.create_dataset(name, (0,), h5py.string_dtype(), maxshape=(None,), chunks=(_TEXTS_PER_CHUNK,))
-
-
-def _append_text(dataset: Node, text: str) -> None:
-    dataset.resize(dataset.shape[0] + 1, axis=0)
-    dataset[-1] = text
-
-
-def _replace(group: Node, name: str, value: Any) -> None:
-    """Write in place where it fits, so that a reader of a broken file finds the old values or the new."""
-    old = group.get(name)
-    if old is not None and old.shape == np.shape(value):
-        old[()] = value
-        return
-    if old is not None:
-        del group[name]
-    group.create_dataset(name, data=value)

@@ -1,6 +1,6 @@
 """Reading `session.h5` back into values; works on the file of a run that was killed as well.
 
-Writing it is the business of `controller.session`, which documents the layout.
+Writing it is the business of `controller.session`; its layout is told in `controller.session_layout`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from controller.aim import Correction, aimed_offsets, measured_offsets
 from controller.grid import inside
-from controller.session import FORMAT, FORMAT_VERSION, INFERRED_MAPS
+from controller.session_layout import FORMAT, FORMAT_VERSION, INFERRED_MAPS
 from protocols.capabilities import Capabilities
 from protocols.errors import BadInput
 from protocols.messages import LightDiagnostics, RunEvent, Sync

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from controller.core import Core
-from controller.session import FORMAT_VERSION, SessionFile
+from controller.session import SessionFile
+from controller.session_layout import FORMAT_VERSION
 from controller.session_reader import load_session
 from protocols.errors import BadInput
 from protocols.messages import RunEvent, ScanDone
