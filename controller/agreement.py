@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from controller.aim import Correction, aimed_offsets
+from controller.aim import aimed_offsets
 from controller.journal import entries as of
 from controller.redeciding import Recorded, Redecided
 from protocols.messages import REASON_CODES, ProposalReason
@@ -57,8 +57,7 @@ class Agreement:
 def asked_by(entries: Sequence[Any]) -> Asked:
     """What the run in the entries of a journal asked for, on the specimen."""
     decided = list(_kept(entries))
-    told = [entry for entry in entries if isinstance(entry, of.Corrected)]
-    drift = [Correction(one.rows_px, one.columns_px, one.from_point, one.aimed_from) for one in told]
+    drift = [entry.correction for entry in entries if isinstance(entry, of.Corrected)]
     began = next(entry for entry in entries if isinstance(entry, of.Began))
     width = began.capabilities.grid.shape_px[1]
     sent = [entry.request for entry in decided]
@@ -99,7 +98,8 @@ def limits(recorded: Recorded, found: Redecided, entries: Sequence[Any], beyond:
         beyond: where points come from that were not recorded; nothing where there are none.
     """
     first, again = asked_by(recorded.entries), asked_by(entries)
-    told = [] if recorded.replayed.difference is None else [f"The recording itself: {recorded.replayed.difference}"]
+    told = [f"The recording itself: {one}" for one in (recorded.replayed.difference, recorded.replayed.unknown) if one]
+    told += _of_the_lost([entry for entry in recorded.entries if isinstance(entry, of.Missing)])
     told += _of_points(recorded, first, again) if beyond is None else _of_map(found, beyond)
     failed = [entry.error for entry in entries if isinstance(entry, of.Answered) and entry.error is not None]
     if failed:
@@ -109,6 +109,15 @@ def limits(recorded: Recorded, found: Redecided, entries: Sequence[Any], beyond:
         told.append(f"Decisions were given the time of the recorded ones, {usual_s:.2g} s in the median.")
     told.append("Instrument time is by the declared costs, without what the instrument took beyond them.")
     return tuple(told)
+
+
+def _of_the_lost(lost: list[of.Missing]) -> list[str]:
+    if not lost:
+        return []
+    return [
+        f"In the recording {of.lost_words(lost)}. Points and decisions that were told of there are not compared; if a drift "
+        "was, what was asked for behind it is compared beside where it was meant to be."
+    ]
 
 
 def _of_points(recorded: Recorded, first: Asked, again: Asked) -> list[str]:

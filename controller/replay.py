@@ -2,7 +2,9 @@
 
 Replies and timing come from the journal, decisions from the core. Each decision that the journal holds is made again
 and compared with it, byte for byte; the core then stands where that of the run stood, so that a run can be gone on
-with. Nothing is written here.
+with. That a drift was corrected is taken from the journal as well, since the maps that showed it are not in there; what
+it did to the points is compared. A decision behind lost records that comes out otherwise is not said to differ: nobody
+knows. Nothing is written here.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from controller.core import Batch, Core
 from controller.decided import Enough as NoMore
 from controller.journal import entries as of
 from controller.journal.view import decided_entry
+from controller.orders import Moved
 from protocols.errors import BadInput
 from protocols.messages import RunEvent
 
@@ -46,6 +49,8 @@ class Replayed:
         core: after the last entry.
         decisions: that were made again.
         difference: the first one that differs, if any; nothing is decided again from there on.
+        unknown: why a decision cannot be made again, in a sentence: records before it are lost. As with a difference,
+            nothing is decided again from there on.
         sent: batches that were sent and neither closed nor withdrawn, oldest first.
         light: the PL images of the run.
         started: whether the first pass was planned.
@@ -58,6 +63,7 @@ class Replayed:
     core: Core
     decisions: int = 0
     difference: Difference | None = None
+    unknown: str = ""
     sent: dict[int, Batch] = field(default_factory=dict[int, Batch])
     light: of.LightStored | None = None
     started: bool = False
@@ -67,7 +73,7 @@ class Replayed:
 
 
 def replay(entries: Iterable[Any]) -> Replayed:
-    """Go through the entries of a journal and decide again what they decide.
+    """Go through the entries of a journal, with `Missing` where some are lost, and decide again what they decide.
 
     Raises:
         BadInput: they do not begin with the beginning of a run, or tell of something that cannot follow.
@@ -76,7 +82,7 @@ def replay(entries: Iterable[Any]) -> Replayed:
     for entry in entries:
         if found is None:
             found = _Player(_beginning(entry))
-        elif not found.over:
+        elif not found.over or isinstance(entry, (of.Ended, of.Resumed)):
             try:
                 found.take(entry)
             except (KeyError, ValueError) as error:
@@ -99,11 +105,12 @@ class _Player:
     def __init__(self, began: of.Began) -> None:
         self.run = Replayed(began, Core(began.plan, began.capabilities, began.run, began.answers))
         self._answers: dict[int, of.Answered] = {}
+        self._lost: list[of.Missing] = []
 
     @property
     def over(self) -> bool:
         """Whether nothing can be decided again any more."""
-        return self.run.difference is not None
+        return self.run.difference is not None or bool(self.run.unknown)
 
     def take(self, entry: Any) -> None:
         """Let the next entry happen."""
@@ -119,7 +126,7 @@ class _Player:
             case of.Answered():
                 self._answers[entry.question] = entry
             case of.Corrected():
-                ledger.correct(entry.rows_px, entry.columns_px, entry.from_point)
+                self._correct(entry)
             case of.Decided():
                 self._decide(entry)
             case of.Enough():
@@ -135,6 +142,8 @@ class _Player:
             case of.Resumed():
                 run.ended = None
                 ledger.meet_again()
+            case of.Missing():
+                self._lost.append(entry)
             case _:
                 pass
 
@@ -152,7 +161,7 @@ class _Player:
         again = decided_entry(batch, dict(entry.about)) if isinstance(batch, Batch) else None
         if again is None or of.entry_bytes(again) != of.entry_bytes(entry):
             said = _in_words(batch) if again is None else f"{said_of(again)}: {first_difference(again, entry)}"
-            run.difference = Difference(run.decisions, said_of(entry), said)
+            self._part(said_of(entry), said)
             return
         run.decisions += 1
         run.sent[entry.request.batch] = batch
@@ -174,9 +183,23 @@ class _Player:
     def _stop(self, entry: of.Enough) -> None:
         decided = self._answered(entry.question, 0.0)
         if not isinstance(decided, NoMore) or decided.why != entry.why:
-            self.run.difference = Difference(self.run.decisions, _in_words(NoMore(entry.why)), _in_words(decided))
+            self._part(_in_words(NoMore(entry.why)), _in_words(decided))
             return
         self.run.decisions += 1
+
+    def _correct(self, entry: of.Corrected) -> None:
+        moved = self.run.core.ledger.correct(entry.rows_px, entry.columns_px, entry.from_point)
+        recorded = Moved(entry.moved, entry.outside, entry.again, entry.aimed_from)
+        if moved != recorded:
+            self._part(_moved_words(recorded), _moved_words(moved))
+
+    def _part(self, recorded: str, decided: str) -> None:
+        """The next decision comes out otherwise."""
+        run = self.run
+        if self._lost:
+            run.unknown = f"Decision {run.decisions} cannot be made again: {of.lost_words(self._lost)}."
+        else:
+            run.difference = Difference(run.decisions, recorded, decided)
 
 
 def said_of(entry: of.Decided) -> str:
@@ -187,6 +210,14 @@ def said_of(entry: of.Decided) -> str:
 def _in_words(decided: Any) -> str:
     """What the core decided where that is no batch, or another one than to stop."""
     return f"to stop since {decided.why}" if isinstance(decided, NoMore) else "nothing"
+
+
+def _moved_words(moved: Moved) -> str:
+    """What a correction before it did to the points that had come."""
+    return (
+        f"a drift that moved {moved.points} points, {moved.outside} of them beside the grid and {moved.again} onto "
+        f"others, and that the beam was aimed by from point {moved.aimed_from} on"
+    )
 
 
 def first_difference(one: of.Decided, other: of.Decided) -> str:

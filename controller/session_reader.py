@@ -6,7 +6,7 @@ Writing it is the business of `controller.session`; its layout is told in `contr
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from controller.aim import Correction, aimed_offsets, measured_offsets
 from controller.grid import inside
+from controller.journal.entries import Corrected
 from controller.session_layout import FORMAT, FORMAT_VERSION, INFERRED_MAPS
 from protocols.capabilities import Capabilities
 from protocols.errors import BadInput
@@ -25,9 +26,6 @@ from protocols.values import LightImages, LightKind, PointBlock
 
 Node = Any
 """A file, group or dataset: h5py types them only in part."""
-
-
-_CORRECTION = tuple(field.name for field in fields(Correction))
 
 
 @dataclass(frozen=True)
@@ -83,7 +81,7 @@ class Session:
         offset_px: (N, 2) pixels from where the instrument said that it measured each point to where it counts.
         outside: acknowledged points that count beside the grid, where the instrument said that it measured them.
         requested: what was asked for and not withdrawn, with reasons and gains, where it was meant to be.
-        corrections: drifts of the beam taken into account; fields as in `controller.journal.entries.Corrected`.
+        corrections: drifts of the beam taken into account.
         batches: one record per batch that was closed or withdrawn.
         decisions: one record per decision, those of batches that were withdrawn among them.
         latest: the newest reconstruction of a running loop, if any.
@@ -104,7 +102,7 @@ class Session:
     offset_px: NDArray[np.int32]
     outside: PointBlock
     requested: Requested
-    corrections: tuple[dict[str, Any], ...]
+    corrections: tuple[Corrected, ...]
     batches: tuple[dict[str, Any], ...]
     decisions: tuple[dict[str, Any], ...]
     events: tuple[RunEvent, ...]
@@ -163,8 +161,9 @@ def _check_format(file: Node, path: Path) -> None:
 
 
 def _read(file: Node, path: Path) -> Session:
-    told = tuple(json.loads(row) for row in _rows(file["corrections"])) if "corrections" in file else ()
-    corrections = [Correction(**{name: row[name] for name in _CORRECTION}) for row in told]
+    rows = _rows(file["corrections"]) if "corrections" in file else []
+    told = tuple(Corrected.model_validate_json(row) for row in rows)
+    corrections = [one.correction for one in told]
     capabilities = Capabilities.model_validate_json(_text(file["capabilities"]))
     said, batch = _read_points(file["measured"])
     offset_px = measured_offsets(corrections, said.point_id)

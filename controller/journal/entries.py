@@ -7,11 +7,13 @@ version of their own, that of the file, since journals outlive protocols.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field
 
+from controller.aim import Correction
 from protocols.arrays import ByteList, ByteMap, FloatList
 from protocols.capabilities import Capabilities
 from protocols.codec import validator
@@ -97,7 +99,8 @@ class Corrected(Value):
         from_point: id of the first point that was measured so.
         aimed_from: id of the first point that is asked for with that in mind.
         moved, outside, again: points that count elsewhere now; of these, beside the grid, on a pixel measured before.
-        points, gain, clear, found_px: evidence, as in `controller.drift.Shift`; the shift in rows and columns.
+        points, gain, clear, found_px: evidence, as in `controller.drift.Shift`; the shift in rows and columns. A record
+            that was lost and made again from its event (`controller.journal.lost_corrections`) knows no gain: 0.
     """
 
     kind: Literal["corrected"] = "corrected"
@@ -113,6 +116,11 @@ class Corrected(Value):
     gain: float
     clear: float
     found_px: tuple[float, float]
+
+    @property
+    def correction(self) -> Correction:
+        """What of it places points and aims the beam."""
+        return Correction(self.rows_px, self.columns_px, self.from_point, self.aimed_from)
 
 
 class Enough(Value):
@@ -234,6 +242,36 @@ Entry = Annotated[
     | Ended,
     Field(discriminator="kind"),
 ]
+
+
+@dataclass(frozen=True)
+class Missing:
+    """Stands among entries where records are lost; never stored itself.
+
+    Attributes:
+        first, last: numbers of these records; a `last` before `first` where nobody knows how many.
+    """
+
+    first: int
+    last: int
+
+    @property
+    def count(self) -> int:
+        """How many are known to be lost."""
+        return max(0, self.last - self.first + 1)
+
+    @property
+    def words(self) -> str:
+        """Which they are."""
+        if not self.count:
+            return f"records from {self.first} on"
+        return f"record {self.first}" if self.count == 1 else f"records {self.first} to {self.last}"
+
+
+def lost_words(lost: Sequence[Missing], whose: str = "") -> str:
+    """That all these are lost, for the end of a sentence; `whose` journal, where there are several."""
+    are = "is" if len(lost) == 1 and lost[0].count == 1 else "are"
+    return f"{' and '.join(one.words for one in lost)}{whose} {are} lost"
 
 
 def entry_bytes(entry: Value) -> bytes:

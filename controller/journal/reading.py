@@ -5,12 +5,12 @@ Nothing is changed here; the torn tail is cut by the next writer (`controller.jo
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from controller.journal.entries import VERSION, read_entry
+from controller.journal.entries import VERSION, Missing, read_entry
 from protocols.errors import BadInput, GrainloopError
 from protocols.records import (
     HEADER_BYTES,
@@ -39,6 +39,20 @@ class Found:
     damage: tuple[str, ...]
     torn: bool
     numbers: tuple[int, ...] = ()
+
+    @property
+    def with_gaps(self) -> tuple[Any, ...]:
+        """The entries with `Missing` where records are lost between them."""
+        return tuple(_with_gaps(self.numbers, self.entries))
+
+
+def _with_gaps(numbers: Sequence[int], entries: Sequence[Any]) -> Iterator[Any]:
+    expected = 0
+    for number, entry in zip(numbers, entries, strict=True):
+        if number != expected:
+            yield Missing(expected, number - 1)
+        yield entry
+        expected = number + 1
 
 
 @dataclass(frozen=True)

@@ -116,26 +116,26 @@ def test_a_drift_is_corrected_and_told(tmp_path: Path) -> None:
     finished, instrument, model = carry_out(tmp_path)
     session, said = load_session(tmp_path / SESSION_NAME), stored(tmp_path)
     (correction,) = session.corrections
-    assert (correction["rows_px"], correction["columns_px"]) == DRIFT
-    assert correction["from_point"] >= BEFORE
-    assert correction["from_point"] < correction["aimed_from"] < said.point_id.max()
+    assert (correction.rows_px, correction.columns_px) == DRIFT
+    assert correction.from_point >= BEFORE
+    assert correction.from_point < correction.aimed_from < said.point_id.max()
     assert_nothing_lost(session, said)
     assert finished.points_measured == len(session.points)
-    drifted = session.points.point_id >= correction["from_point"]
+    drifted = session.points.point_id >= correction.from_point
     assert (session.offset_px[drifted] == DRIFT).all()
     assert not session.offset_px[~drifted].any()
     assert shows_truth(session.points).mean() > 0.98  # points of the first grains beyond the drift tell nothing
-    assert len(session.outside) >= correction["outside"] > 0
-    assert not (session.outside.point_id >= correction["aimed_from"]).any()
+    assert len(session.outside) >= correction.outside > 0
+    assert not (session.outside.point_id >= correction.aimed_from).any()
     (told,) = [event for event in session.events if event.event == "drift"]
     assert told.event in WARNINGS
-    assert f"{correction['moved']} points count 3 px down and 2 px left of there" in told.text
-    assert f"{correction['outside']} of these are beside the grid then" in told.text
+    assert f"{correction.moved} points count 3 px down and 2 px left of there" in told.text
+    assert f"{correction.outside} of these are beside the grid then" in told.text
     assert model.asked[-1].points == session.points
-    aimed = session.requested.point_id >= correction["aimed_from"]
+    aimed = session.requested.point_id >= correction.aimed_from
     went = np.concatenate(instrument.went)
     assert np.array_equal(
-        session.requested.position_px[aimed], went[session.requested.point_id >= correction["aimed_from"]]
+        session.requested.position_px[aimed], went[session.requested.point_id >= correction.aimed_from]
     )
     assert len(np.unique(session.requested.position_px, axis=0)) == len(session.requested.position_px)
 
@@ -203,7 +203,7 @@ def test_a_drift_found_at_the_end_is_corrected_in_the_last_map(tmp_path: Path, m
     _, _, model = carry_out(tmp_path)
     session = load_session(tmp_path / SESSION_NAME)
     assert len(session.corrections) == 1
-    assert session.corrections[0]["aimed_from"] > stored(tmp_path).point_id.max()
+    assert session.corrections[0].aimed_from > stored(tmp_path).point_id.max()
     assert model.asked[-1].propose is None
     assert model.asked[-2].propose is None
     assert model.asked[-1].points == session.points
