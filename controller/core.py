@@ -77,7 +77,7 @@ class Core:
         self._decided_s = 0.0
         means = scan_means(plan, capabilities) if answers is None else None  # recorded points are free points
         self._shapes = None if means is None else Shaping(self.ledger, means)
-        self._known: NDArray[np.bool_] = self.ledger.asked.copy()
+        self._known: NDArray[np.bool_] = self.ledger.exposures.asked.copy()
         self._first_pass: list[Picks | ShapePicks] = []
         self._left_over, self._left_by = Picks.none(), SPACE_FILLING
         self._left_shapes, self._left_known = ShapePicks.none(), self._known
@@ -115,7 +115,7 @@ class Core:
             return None
         if self._shapes is not None:
             return self._shape_stop_gap(self._shapes)
-        picks = self._left_over.allowed(self.ledger.askable & ~self._near_queued())
+        picks = self._left_over.allowed(self.ledger.exposures.askable & ~self._near_queued())
         picks = picks.take(slice(count))
         decided_by = self._left_by if len(picks) else SPACE_FILLING
         return self._make(picks.then(self._fill(picks, count - len(picks))), decided_by, stop_gap=True)
@@ -123,16 +123,20 @@ class Core:
     def _shape_stop_gap(self, shapes: Shaping) -> Batch | None:
         """Shapes that the last answer left over; nothing else, since shapes that nobody chose hardly pay."""
         picks = self._left_shapes.allowed(shapes.may(self._left_known), shapes.means.shapes)
-        picks = picks.lasting(self._stop_gap_s, self.ledger.points_left, shapes.means)
+        picks = picks.lasting(self._stop_gap_s, self.ledger.exposures.points_left, shapes.means)
         return self._make(picks, self._left_by, stop_gap=True)
 
     def question(self) -> ReconstructRequest | None:
         """What to ask the model before the next batch; nothing when no point may be added."""
         count = self._batch_size()
-        if count == 0 or not self.ledger.askable.any() or (self._shapes is not None and self._shapes.out_of_time):
+        if (
+            count == 0
+            or not self.ledger.exposures.askable.any()
+            or (self._shapes is not None and self._shapes.out_of_time)
+        ):
             return None
         propose = self._points_wanted(count) if self._shapes is None else self._shapes_wanted(self._shapes, count)
-        question, ledger, self._known = self._ask(propose), self.ledger, self.ledger.asked.copy()
+        question, ledger, self._known = self._ask(propose), self.ledger, self.ledger.exposures.asked.copy()
         self._asked = When(0, self._questions, ledger.batches_sent, ledger.batches_over)
         self._asked_s = self.now_s
         return question
@@ -140,11 +144,11 @@ class Core:
     def _points_wanted(self, count: int) -> ProposalRequest:
         reserve = self._stop_gap_size() if self.plan.fill_in and self.ledger.pace.decision_s else 0
         return ProposalRequest(
-            count=min(count + reserve, self.ledger.asked.size),
+            count=min(count + reserve, self.ledger.exposures.asked.size),
             policy=self.plan.policy,
             exploration_share=self.plan.exploration_share,
             excluded_px=np.argwhere(self._keep_away(count)).astype(np.int32),
-            repeatable_px=np.argwhere(self.ledger.repeatable).astype(np.int32),
+            repeatable_px=np.argwhere(self.ledger.exposures.repeatable).astype(np.int32),
         )
 
     def _shapes_wanted(self, shapes: Shaping, count: int) -> ProposalRequest:
@@ -153,13 +157,13 @@ class Core:
         reserve = max(self._stop_gap_size(), shapes.smallest) if self.plan.fill_in else 0
         budget_s = min(self._batch_s(shapes) + reserve_s, self.ledger.time_left_s(0.0))
         return ProposalRequest(
-            count=min(count + reserve, self.ledger.points_left),
+            count=min(count + reserve, self.ledger.exposures.points_left),
             policy=self.plan.policy,
             exploration_share=self.plan.exploration_share,
             excluded_px=np.argwhere(shapes.barred(self._near_queued(), count)).astype(np.int32),
             means=shapes.means,
             budget_s=budget_s if math.isfinite(budget_s) else None,
-            repeatable_px=np.argwhere(self.ledger.repeatable).astype(np.int32),
+            repeatable_px=np.argwhere(self.ledger.exposures.repeatable).astype(np.int32),
         )
 
     def _batch_s(self, shapes: Shaping) -> float:
@@ -212,14 +216,16 @@ class Core:
     @property
     def nothing_more(self) -> str:
         """Why no point is asked for any more, where nobody else says so."""
-        if not self.ledger.points_left:
+        if not self.ledger.exposures.points_left:
             return BUDGET_SPENT
         if self._shapes is None:
             return NOTHING_LEFT
         return TOO_LITTLE_LEFT if not self._batch_size() or self._shapes.out_of_time else NO_SHAPE
 
     def _chosen(self, proposals: Proposals | None) -> Picks:
-        picks, self._left_over = Picks.proposed(proposals).allowed(self.ledger.askable).split(self._batch_size())
+        picks, self._left_over = (
+            Picks.proposed(proposals).allowed(self.ledger.exposures.askable).split(self._batch_size())
+        )
         return picks
 
     def _chosen_shapes(self, shapes: Shaping, proposals: Proposals | None) -> ShapePicks:
@@ -258,13 +264,13 @@ class Core:
         """The plan's share of what is left, or more where the instrument should not wait and that would not last."""
         share = math.ceil(self._likely_left / max(1, self.plan.batches - self.rounds))
         lasting = self._points_lasting(OUTLASTS * self.ledger.pace.decision_s) if self.plan.fill_in else 0
-        planned = min(max(share, lasting), self.ledger.points_left, self.capabilities.max_points_per_scan)
+        planned = min(max(share, lasting), self.ledger.exposures.points_left, self.capabilities.max_points_per_scan)
         return planned if self._shapes is None else self._shapes.batch_points(planned)
 
     @property
     def _likely_left(self) -> int:
         """About how many points may still be measured, by number and, where that is limited, in the time left."""
-        left, left_s = self.ledger.points_left, self.ledger.time_left_s(self.now_s)
+        left, left_s = self.ledger.exposures.points_left, self.ledger.time_left_s(self.now_s)
         if self._shapes is not None or not left or not math.isfinite(left_s):
             return left
         return self.ledger.pace.points_within(left_s / self.ledger.pace.slowest, left)
@@ -273,7 +279,7 @@ class Core:
         """No more points than a batch of the plan."""
         size = self._points_lasting(self._stop_gap_s)
         planned = math.ceil(self.ledger.max_points / self.plan.batches)
-        return min(size, planned, self.ledger.points_left, self.capabilities.max_points_per_scan)
+        return min(size, planned, self.ledger.exposures.points_left, self.capabilities.max_points_per_scan)
 
     @property
     def _stop_gap_s(self) -> float:
@@ -300,20 +306,20 @@ class Core:
     def _near_queued(self) -> NDArray[np.bool_]:
         """(h, w) pixels so near to a queued point that its result may settle them."""
         ledger = self.ledger
-        spacing = math.sqrt(ledger.asked.size / max(1, ledger.points_asked))
+        spacing = math.sqrt(ledger.exposures.asked.size / max(1, ledger.exposures.points_asked))
         return around(ledger.queued_px(), spacing / 2, self.capabilities.grid.shape_px)
 
     def _keep_away(self, count: int) -> NDArray[np.bool_]:
         """(h, w) pixels not to propose: not askable, or near a queued point while enough others are left."""
-        near = self._near_queued() | ~self.ledger.askable
-        return near if (~near).sum() >= 4 * count else ~self.ledger.askable
+        near = self._near_queued() | ~self.ledger.exposures.askable
+        return near if (~near).sum() >= 4 * count else ~self.ledger.exposures.askable
 
     def _fill(self, picks: Picks, missing: int) -> Picks:
         if missing <= 0:
             return Picks.none()
-        taken = self.ledger.asked | ~self.ledger.reachable
+        taken = self.ledger.exposures.asked | ~self.ledger.exposures.reachable
         taken[tuple(picks.position_px.T)] = True
-        return Picks.plain(space_filling(taken, missing, self.ledger.never), ProposalReason.SPACE_FILLING)
+        return Picks.plain(space_filling(taken, missing, self.ledger.exposures.never), ProposalReason.SPACE_FILLING)
 
     def _make(
         self,
@@ -327,7 +333,7 @@ class Core:
 
         With `elapsed_s` it answers the last question, else it is decided now.
         """
-        picks, decided_s, when = picks.cut(self.ledger.points_left), self.now_s, None
+        picks, decided_s, when = picks.cut(self.ledger.exposures.points_left), self.now_s, None
         while len(picks):
             path = self._ordered(picks)
             if when is None:
@@ -347,7 +353,7 @@ class Core:
         """The same along a short way, pixels of a raster that were exposed before told as such."""
         if isinstance(picks, Picks):
             return picks.take(short_path(picks.position_px, self.ledger.beam_px))
-        return picks.ordered(self.capabilities.shapes, self.ledger.beam_px).marked(self.ledger.asked)
+        return picks.ordered(self.capabilities.shapes, self.ledger.beam_px).marked(self.ledger.exposures.asked)
 
     def _when(self, elapsed_s: Callable[[], float] | None) -> When:
         over = self.ledger.batches_over

@@ -184,7 +184,7 @@ class Run:
         while True:
             self._ask(ready)
             self._top_up(ready)
-            if not len(ready.batches) and self._thinking is not None and not ready.core.ledger.points_left:
+            if not len(ready.batches) and self._thinking is not None and not ready.core.ledger.exposures.points_left:
                 self._no_more = BUDGET_SPENT
                 await self._give_up_thinking()
             if len(ready.batches) or self._thinking is not None:

@@ -116,7 +116,7 @@ class RunObserver:
             self._log.debug("batch closed", points=entry.points, asked=entry.asked, **about)
 
     def _tell_budget(self) -> int:
-        left = 0 if self._standing.ledger is None else self._standing.ledger.points_left
+        left = 0 if self._standing.ledger is None else self._standing.ledger.exposures.points_left
         self._metrics.set(BUDGET, left)
         self._metrics.set(BATCHES_OUT, len(self._rounds))
         return left

@@ -51,9 +51,9 @@ class Shaping:
         share of a shape's time that is exposure. All of the budget where what is left would not pay for two shapes.
         """
         ledger, plan = self._ledger, self._ledger.plan
-        shape_px: Pixel = (ledger.asked.shape[0], ledger.asked.shape[1])
+        shape_px: Pixel = (ledger.exposures.asked.shape[0], ledger.exposures.asked.shape[1])
         later = (1 - plan.first_pass) * self._exposes_s / self.cheapest_s
-        points, seconds = ledger.points_left, ledger.time_left_s(0.0)
+        points, seconds = ledger.exposures.points_left, ledger.time_left_s(0.0)
         later_points = math.floor(later * points)
         later_points = later_points if later_points >= _AT_LEAST * self.smallest else 0
         later_s = later * seconds if math.isfinite(seconds) else 0.0
@@ -77,7 +77,7 @@ class Shaping:
 
     def batch_points(self, planned: int) -> int:
         """Most points of a batch for which the plan has so many, room for some shapes; 0 where not one is left."""
-        room = min(self._ledger.points_left, self._ledger.capabilities.max_points_per_scan)
+        room = min(self._ledger.exposures.points_left, self._ledger.capabilities.max_points_per_scan)
         return 0 if room < self.smallest else min(room, max(planned, _AT_LEAST * self.smallest))
 
     def batch_s(self, batches_left: int, at_least_s: float) -> float:
@@ -94,16 +94,17 @@ class Shaping:
             count: points wanted; where little else is left, pixels near queued ones may be asked for.
         """
         ledger = self._ledger
-        queued = np.zeros(ledger.asked.shape, np.bool_)
+        queued = np.zeros(ledger.exposures.asked.shape, np.bool_)
         there = ledger.queued_px()
         queued[tuple(there[inside(there, queued.shape)].T)] = True
-        closed = queued | (~ledger.askable if self.means.shapes.skips else ~ledger.coverable)
-        free = ~(near | closed | ledger.asked)
+        closed = queued | (~ledger.exposures.askable if self.means.shapes.skips else ~ledger.exposures.coverable)
+        free = ~(near | closed | ledger.exposures.asked)
         return closed | near if free.sum() >= 4 * count else closed
 
     def may(self, known: NDArray[np.bool_]) -> May:
         """What may be exposed now, by shapes chosen when `known` (h, w) had been asked for."""
-        return May(self._ledger.askable, self._ledger.coverable, self._ledger.asked & ~known)
+        exposures = self._ledger.exposures
+        return May(exposures.askable, exposures.coverable, exposures.asked & ~known)
 
     @property
     def out_of_time(self) -> bool:
@@ -114,11 +115,11 @@ class Shaping:
     def evenly(self, most_points: int, most_s: float) -> ShapePicks:
         """What decides without the model: a coarse raster in the largest gaps."""
         ledger = self._ledger
-        pieces = evenly(ledger.asked, ledger.coverable, most_points, most_s, self.means)
+        pieces = evenly(ledger.exposures.asked, ledger.exposures.coverable, most_points, most_s, self.means)
         if pieces is None:
             return ShapePicks.none()
         picks = ShapePicks.plain(pieces, self.means.shapes, ProposalReason.SPACE_FILLING)
-        return picks.allowed(self.may(ledger.asked), self.means.shapes)
+        return picks.allowed(self.may(ledger.exposures.asked), self.means.shapes)
 
 
 def _halves(pieces: list[Piece], cost: float, means: ScanMeans) -> list[list[Piece]]:

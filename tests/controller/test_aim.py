@@ -116,7 +116,7 @@ def test_no_point_is_lost_and_no_pixel_asked_for_twice(
     kept, outside = ledger.points.block(), ledger.outside.block()
     ids = np.concatenate([kept.point_id, outside.point_id])
     assert sorted(ids.tolist()) == came.point_id.tolist()
-    assert len(ids) == ledger.points_asked <= ledger.max_points
+    assert len(ids) == ledger.exposures.points_asked <= ledger.max_points
     placed = came.position_px + measured_offsets(ledger.aim.corrections, came.point_id)
     order = np.searchsorted(came.point_id, kept.point_id)
     assert np.array_equal(placed[order], kept.position_px)
@@ -137,11 +137,11 @@ def test_what_lies_where_no_beam_comes_is_not_asked_for() -> None:
     played = Played(1.0, 3, repeats=0)
     played.run([((3, 0), 0.5)])
     ledger = played.core.ledger
-    assert not ledger.askable.any()
-    assert not ledger.reachable[:3].any()
-    assert ledger.reachable[3:].all()
-    assert ledger.never[0].any()
-    assert (ledger.asked | ledger.never).all()
+    assert not ledger.exposures.askable.any()
+    assert not ledger.exposures.reachable[:3].any()
+    assert ledger.exposures.reachable[3:].all()
+    assert ledger.exposures.never[0].any()
+    assert (ledger.exposures.asked | ledger.exposures.never).all()
 
 
 def test_points_that_were_moved_may_not_be_repeated() -> None:
@@ -151,7 +151,7 @@ def test_points_that_were_moved_may_not_be_repeated() -> None:
     block = ledger.points.block()
     moved = block.select((block.point_id < played.core.ledger.aim.corrections[0].aimed_from) & ~block.indexed)
     assert len(moved)
-    assert not ledger.repeatable[tuple(moved.position_px.T)].any()
+    assert not ledger.exposures.repeatable[tuple(moved.position_px.T)].any()
 
 
 def test_moving_points_leaves_alone_what_was_read_before() -> None:
@@ -165,7 +165,7 @@ def test_moving_points_leaves_alone_what_was_read_before() -> None:
     assert np.array_equal(before.position_px, said)
     beside = int((said[-9:, 1] == SHAPE[1] - 1).sum())
     assert (moved.outside, len(ledger.points)) == (beside, len(before) - beside)
-    assert moved.aimed_from == ledger.points_asked
+    assert moved.aimed_from == ledger.exposures.points_asked
     back = ledger.correct(0, -1, int(before.point_id[-9]))
     assert back.outside == 0
     assert np.array_equal(ledger.points.block().position_px, said)
