@@ -36,8 +36,8 @@ MEMORY_INTRO = """# What the services keep in memory
 
 A run of very many points, with followers attached that never read, must not fill the memory. `make soak` measures, and
 `python -m benchmarks.durability_page` makes this page. The points themselves are kept by the controller as long as
-a run lasts: 54 bytes each, 0.5 MB per 10,000. The model keeps none, but works on all points of a section at once, so
-that an answer takes more memory at its peak the more there are.
+a run lasts: 54 bytes each, 0.5 MB per 10,000. The model keeps none, but works on all points of a section at once: an
+answer takes more memory the more there are, which is given back once it is made.
 """
 
 
@@ -206,7 +206,7 @@ def _soak(soak: Found) -> str:
         "first batch",
         "warm",
         "at the end",
-        "at most",
+        "at most, at any time",
         "growth per 10,000 points",
         aim,
     ]

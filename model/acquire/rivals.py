@@ -7,18 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-from model.crystal import disorientation_deg
+from model.crystal import disorientation_of_pairs_deg
 from model.reconstruct import WRONG_DEG, Candidates
 from model.reconstruct.seeds import correlation_length_px, neighbour_pairs
 from protocols.values import PointBlock
 
-Pairs = NDArray[np.int64]
+Pairs = NDArray[np.integer[Any]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,14 +57,20 @@ def find_rivals(candidates: Candidates, points: PointBlock, laue_groups: Mapping
         laue_groups: of the phases, by their numbers.
     """
     point = np.where(candidates.weight > 0, candidates.point, -1)
-    indexed = np.flatnonzero(points.indexed)
+    near, length_px = _near(points, laue_groups)
+    competing = _competing(point, len(points))
+    label = _connected(np.concatenate([near, competing[_agree(competing, points, laue_groups)]]), len(points))
+    grain, weight, point = _merged(np.where(point >= 0, label[point], -1).astype(np.int32), candidates.weight, point)
+    return Rivals(grain, point, weight, candidates.free, length_px)
+
+
+def _near(points: PointBlock, laue_groups: Mapping[int, str]) -> tuple[Pairs, float]:
+    """(P, 2) points near each other that agree, and the distance over which the grain stays the same."""
+    indexed = np.flatnonzero(points.indexed).astype(np.int32)
     pairs, distance = neighbour_pairs(points.position_px[indexed])
     near = indexed[pairs]
     alike = _agree(near, points, laue_groups)
-    competing = _competing(point, len(points))
-    label = _connected(np.concatenate([near[alike], competing[_agree(competing, points, laue_groups)]]), len(points))
-    grain, weight, point = _merged(np.where(point >= 0, label[point], -1).astype(np.int32), candidates.weight, point)
-    return Rivals(grain, point, weight, candidates.free, correlation_length_px(distance, ~alike))
+    return near[alike], correlation_length_px(distance, ~alike)
 
 
 def _merged(
@@ -103,6 +110,5 @@ def _agree(pairs: Pairs, points: PointBlock, laue_groups: Mapping[int, str]) -> 
     phase, alike = points.phase_id[pairs], np.zeros(len(pairs), np.bool_)
     for number, group in laue_groups.items():
         own = (phase == number).all(axis=1)
-        q = points.orientation[pairs[own]]
-        alike[own] = np.asarray(disorientation_deg(q[:, 0], q[:, 1], group)) <= WRONG_DEG
+        alike[own] = disorientation_of_pairs_deg(points.orientation, pairs[own], group) <= WRONG_DEG
     return alike

@@ -4,8 +4,10 @@ Needs numpy, and numba once a map is computed; orix only for colours (`ipf`). Im
 """
 
 from model.crystal.disorientation import (
+    blocks,
     c_axis_error_deg,
     disorientation_deg,
+    disorientation_of_pairs_deg,
     reduce_to_fundamental_zone,
     rotation_about_c_error_deg,
 )
@@ -76,6 +78,7 @@ __all__ = [
     "add_ipf_key",
     "azimuth_deg",
     "azimuth_features",
+    "blocks",
     "boundaries_between",
     "boundary_map",
     "c_axis",
@@ -88,6 +91,7 @@ __all__ = [
     "decode",
     "degrees_per_chord",
     "disorientation_deg",
+    "disorientation_of_pairs_deg",
     "embed",
     "embedding_of",
     "euler_from_quaternion",

@@ -6,12 +6,17 @@ Maps and their neighbours are in `neighbours`.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from model.crystal.errors import ShapeMismatch, UnsupportedSymmetry
 from model.crystal.quaternions import FloatArray, c_axis, check_orientations, conjugate, multiply
 from model.crystal.symmetry import LaueGroup, laue_group
+
+BLOCK = 1 << 16
+"""Orientations worked on at a time; as float64 they take 2 MB."""
 
 
 def disorientation_deg(a: ArrayLike, b: ArrayLike, group: LaueGroup | str) -> FloatArray:
@@ -22,8 +27,6 @@ def disorientation_deg(a: ArrayLike, b: ArrayLike, group: LaueGroup | str) -> Fl
     Raises:
         BadOrientation, ShapeMismatch, UnknownPointGroup: see `check_orientations` and `laue_group`.
     """
-    from model.crystal import _disorientation_kernels as kernels
-
     group = laue_group(group)
     first, second = check_orientations(a), check_orientations(b)
     try:
@@ -31,9 +34,37 @@ def disorientation_deg(a: ArrayLike, b: ArrayLike, group: LaueGroup | str) -> Fl
     except ValueError as error:
         raise ShapeMismatch(f"shapes {first.shape} and {second.shape} do not broadcast") from error
     out = np.empty(int(np.prod(shape[:-1])), dtype=np.result_type(first, second))
-    planes = planes_of(np.broadcast_to(first, shape)), planes_of(np.broadcast_to(second, shape))
-    kernels.angles_deg(*planes, 0, kernel_kind(group), group.operators, out)
+    flat = [np.broadcast_to(q, shape).reshape(-1, 4) for q in (first, second)]
+    for part in blocks(len(out)):
+        _angles_deg(flat[0][part], flat[1][part], group, out[part])
     return out.reshape(shape[:-1])
+
+
+def disorientation_of_pairs_deg(q: ArrayLike, pairs: NDArray[np.integer[Any]], group: LaueGroup | str) -> FloatArray:
+    """(P,) disorientation in degrees between the two orientations of `q` (N, 4) that each of `pairs` (P, 2) names.
+
+    The same numbers as `disorientation_deg` of what they name, without a copy of it all.
+
+    Raises:
+        BadOrientation, ShapeMismatch, UnknownPointGroup: as `disorientation_deg`.
+    """
+    group, array = laue_group(group), check_orientations(q)
+    out = np.empty(len(pairs), dtype=array.dtype)
+    for part in blocks(len(pairs)):
+        first, second = pairs[part].T
+        _angles_deg(array[first], array[second], group, out[part])
+    return out
+
+
+def blocks(count: int) -> list[slice]:
+    """Parts of so many orientations that are worked on one after the other, so that copies of them stay small."""
+    return [slice(start, start + BLOCK) for start in range(0, count, BLOCK)]
+
+
+def _angles_deg(first: FloatArray, second: FloatArray, group: LaueGroup, out: FloatArray) -> None:
+    from model.crystal import _disorientation_kernels as kernels
+
+    kernels.angles_deg(planes_of(first), planes_of(second), 0, kernel_kind(group), group.operators, out)
 
 
 def planes_of(q: FloatArray) -> FloatArray:

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from model.crystal import disorientation_deg, embed
+from model.crystal import disorientation_of_pairs_deg, embed
 from model.diffusion.candidates import Candidates, candidates_in, section_candidates
 from model.diffusion.denoiser import Conditions
 from model.diffusion.state import SIGMA_MAX, StateSpace, standardise_light, standardise_sigma
@@ -121,7 +121,7 @@ def estimated_noise_deg(seeds: Seeds, laue_group: str) -> float:
     pairs = pairs[(seeds.group[pairs[:, 0]] == seeds.group[pairs[:, 1]]) & (distance <= 2 * np.median(distance))]
     if not len(pairs):
         return DEFAULT_NOISE_DEG
-    angle = disorientation_deg(seeds.orientation[pairs[:, 0]], seeds.orientation[pairs[:, 1]], laue_group)
+    angle = disorientation_of_pairs_deg(seeds.orientation, pairs, laue_group)
     return float(np.clip(_RMS_OVER_MEDIAN * np.median(angle), *NOISE_RANGE_DEG))
 
 

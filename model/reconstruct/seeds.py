@@ -14,7 +14,7 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import KDTree
 
-from model.crystal import disorientation_deg
+from model.crystal import disorientation_deg, disorientation_of_pairs_deg
 from model.reconstruct.problem import WRONG_DEG, Problem
 
 NEIGHBOURS = 8
@@ -25,7 +25,7 @@ MIN_LENGTH_PX, MAX_LENGTH_PX = 0.5, 1000.0
 class NearPairs(NamedTuple):
     """(P, 2) pairs of near positions, those of one position together and nearest first, and (P,) distances in px."""
 
-    pairs: NDArray[np.intp]
+    pairs: NDArray[np.int32]
     distance: NDArray[np.float64]
 
 
@@ -69,7 +69,7 @@ def find_seeds(problem: Problem) -> tuple[Seeds, tuple[str, ...]]:
     index, contradictions = _once_per_pixel(index, pixel, points.orientation, problem.laue_group)
     position, orientation = points.position_px[index], points.orientation[index]
     pairs, distance = near = neighbour_pairs(position)
-    angle = np.asarray(disorientation_deg(orientation[pairs[:, 0]], orientation[pairs[:, 1]], problem.laue_group))
+    angle = disorientation_of_pairs_deg(orientation, pairs, problem.laue_group)
     group = _connected(pairs[angle < WRONG_DEG], len(index))
     length = correlation_length_px(distance, angle > WRONG_DEG)
     notes: tuple[str, ...] = ()
@@ -107,14 +107,14 @@ def neighbour_pairs(position: NDArray[np.int32]) -> NearPairs:
     """Each of the positions (N, 2) with its nearest others: as many for all, so P is a multiple of N."""
     count = min(NEIGHBOURS + 1, len(position))
     if count < 2:
-        return NearPairs(np.empty((0, 2), np.intp), np.empty(0))
+        return NearPairs(np.empty((0, 2), np.int32), np.empty(0))
     distance, near = KDTree(position).query(position, k=count)
-    first = np.repeat(np.arange(len(position)), count - 1)
-    second = np.asarray(near)[:, 1:].ravel()
-    return NearPairs(np.stack([first, second], axis=1), np.asarray(distance)[:, 1:].ravel())
+    pairs = np.empty((len(position), count - 1, 2), np.int32)
+    pairs[..., 0], pairs[..., 1] = np.arange(len(position))[:, None], np.asarray(near)[:, 1:]
+    return NearPairs(pairs.reshape(-1, 2), np.asarray(distance)[:, 1:].ravel())
 
 
-def _connected(pairs: NDArray[np.intp], count: int) -> NDArray[np.int32]:
+def _connected(pairs: NDArray[np.int32], count: int) -> NDArray[np.int32]:
     graph = coo_matrix((np.ones(len(pairs), np.bool_), (pairs[:, 0], pairs[:, 1])), shape=(count, count))
     return np.asarray(connected_components(graph, directed=False)[1], dtype=np.int32)
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from model.crystal import conjugate, disorientation_deg, multiply, reduce_to_fundamental_zone
+from model.crystal import blocks, conjugate, disorientation_of_pairs_deg, multiply, reduce_to_fundamental_zone
 from model.reconstruct.seeds import Seeds
 
 SAME_GRAIN_DEG = 8.0
@@ -65,16 +65,25 @@ def find_partners(seeds: Seeds, laue_group: str) -> Partners:
         alone = zero + np.float32(WIDTH * LONELY_PX), zero, zero + np.float32(LONELY_DEG)
         return Partners(nobody, np.zeros((count, 1, 4), np.float32), *alone)
     first, second = pairs.T
-    angle = np.asarray(disorientation_deg(seeds.orientation[first], seeds.orientation[second], laue_group))
+    angle = disorientation_of_pairs_deg(seeds.orientation, pairs, laue_group)
     own = (seeds.group[first] == seeds.group[second]) & (angle <= SAME_GRAIN_DEG)
     apart = distance.reshape(count, -1)
     return Partners(
         np.where(own, second, -1).reshape(count, -1).astype(np.int32),
-        turned_to(seeds.orientation[first], seeds.orientation[second], laue_group).reshape(count, -1, 4),
+        _turned(seeds.orientation, pairs, laue_group).reshape(count, -1, 4),
         (WIDTH * np.maximum(apart[:, :4].mean(axis=1), LONELY_PX)).astype(np.float32),
         _bending(angle.reshape(count, -1), apart, own.reshape(count, -1)),
         _scatter(angle.reshape(count, -1), own.reshape(count, -1)),
     )
+
+
+def _turned(q: NDArray[np.float32], pairs: NDArray[np.int32], laue_group: str) -> NDArray[np.float32]:
+    """(P, 4) the second orientations of `pairs` (P, 2), each as near to the first as its equivalents allow."""
+    turned = np.empty((len(pairs), 4), np.float32)
+    for part in blocks(len(pairs)):
+        first, second = pairs[part].T
+        turned[part] = turned_to(q[first], q[second], laue_group)
+    return turned
 
 
 def turned_to(to: NDArray[np.float32], q: NDArray[np.float32], laue_group: str) -> NDArray[np.float32]:

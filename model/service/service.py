@@ -19,6 +19,7 @@ from model.reconstruct import (
     never,
     no_report,
 )
+from model.service.memory import give_back_memory
 from model.service.methods import DEFAULT_METHOD, METHODS, shipped_weights
 from model.service.reconstruction import reconstruct
 from model.service.sections import MEMORY_BYTES, Sections, prepare
@@ -139,7 +140,10 @@ class ModelService:
         def work() -> Reconstruction:
             if call.cancelled:
                 raise Cancelled("The reconstruction was withdrawn before its turn came.")
-            return reconstruct(section, request, _reporter(call), lambda: bool(call.cancelled))
+            try:
+                return reconstruct(section, request, _reporter(call), lambda: bool(call.cancelled))
+            finally:
+                give_back_memory()
 
         answer = await self._turns.do(call.peer, work)
         seconds = asyncio.get_running_loop().time() - began_s

@@ -36,7 +36,7 @@ from protocols.messages import ControlReply, FollowRun, RunEvent, RunFinished, R
 from protocols.observability.metrics import EVENTS_DROPPED, FOLLOWERS_DROPPED
 from protocols.plan import Budget, RunPlan
 from tests.integration.frozen import STREAMS, FrozenFollower
-from tests.integration.guarded import resident_mb
+from tests.integration.guarded import peak_mb, resident_mb
 from tests.integration.processes import written
 
 ROOT = Path(__file__).parents[2]
@@ -98,8 +98,9 @@ SHORT = Load(5_000, 30, side_px=96, patience_s=3.0, stopped=False)
 
 @dataclass
 class Memory:
-    """Resident memory of the services, MB, each time when so many points were measured."""
+    """Resident memory of the services, MB, each time when so many points were measured; `most_mb` at any time."""
 
+    most_mb: dict[str, float] = field(default_factory=dict[str, float])
     points: list[int] = field(default_factory=list[int])
     mb: dict[str, list[float]] = field(default_factory=lambda: {name: list[float]() for name in NAMES})
 
@@ -108,6 +109,7 @@ class Memory:
         self.points.append(points)
         for name, pid in pids.items():
             self.mb[name].append(resident_mb(pid))
+            self.most_mb[name] = peak_mb(pid)
 
     def slope_mb(self, name: str) -> float:
         """Growth per 10,000 points after the warm-up: that of the line that fits best."""
@@ -253,7 +255,7 @@ def told(found: Found) -> dict[str, Any]:
             "mb_first": round(mb[0], 1),
             "mb_warm": round(mb[warm], 1),
             "mb_last": round(mb[-1], 1),
-            "mb_most": round(max(mb), 1),
+            "mb_most": round(memory.most_mb[name], 1),
             "mb_per_10000_points": round(memory.slope_mb(name), 3),
         }
         for name, mb in memory.mb.items()

@@ -15,6 +15,7 @@ from model.crystal import (
     c_axis_error_deg,
     conjugate,
     disorientation_deg,
+    disorientation_of_pairs_deg,
     laue_group,
     multiply,
     quaternion_from_axis_angle,
@@ -22,6 +23,7 @@ from model.crystal import (
     reduce_to_fundamental_zone,
     rotation_about_c_error_deg,
 )
+from model.crystal.disorientation import BLOCK
 
 ORIX = {
     "-1": orix_symmetry.Ci,
@@ -75,6 +77,19 @@ def test_disorientation_is_a_metric_on_crystals(seed, name):
     assert disorientation_deg(multiply(frame, a), multiply(frame, b), name) == pytest.approx(there, abs=1e-6)
     assert disorientation_deg(a, multiply(a, s), name).max() < 5e-6
     assert there <= disorientation_deg(a, c, name) + disorientation_deg(c, b, name) + 1e-6
+
+
+@pytest.mark.parametrize("name", ["6/mmm", "m-3m", "-3m"])
+def test_many_orientations_are_compared_as_few(name, rng):
+    q = random_quaternions(BLOCK + 37, rng).astype(np.float32)
+    whole = disorientation_deg(q, q[0], name)
+    edge = slice(BLOCK - 5, None)
+    assert np.array_equal(whole[:5], disorientation_deg(q[:5], q[0], name))
+    assert np.abs(whole[edge] - disorientation_deg(q[edge], q[0], name)).max() < 1e-5
+    others = rng.integers(len(q), size=(len(q), 2))
+    of_pairs = disorientation_of_pairs_deg(q, others, name)
+    assert of_pairs.dtype == np.float32
+    assert np.array_equal(of_pairs, disorientation_deg(q[others[:, 0]], q[others[:, 1]], name))
 
 
 @pytest.mark.parametrize("name", ["6/mmm", "m-3m", "4/mmm"])
