@@ -19,7 +19,6 @@ from model.reconstruct import (
     never,
     no_report,
 )
-from model.service.memory import give_back_memory
 from model.service.methods import DEFAULT_METHOD, METHODS, shipped_weights
 from model.service.reconstruction import reconstruct
 from model.service.sections import MEMORY_BYTES, Sections, prepare
@@ -28,6 +27,7 @@ from model.service.warming import warm_up
 from protocols.aio import Call, Service
 from protocols.endpoints import MODEL_ENDPOINT
 from protocols.errors import Cancelled
+from protocols.memory import give_back_memory
 from protocols.messages import (
     CheckHealth,
     CloseSection,

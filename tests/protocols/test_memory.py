@@ -7,7 +7,7 @@ import platform
 
 import numpy as np
 
-from model.service.memory import give_back_memory
+from protocols.memory import give_back_memory
 from tests.integration.guarded import resident_mb
 
 

@@ -1,4 +1,4 @@
-"""Giving memory back to the operating system once an answer is made; what a service keeps is not decided here."""
+"""Giving memory back to the operating system once a piece of work is done; what is kept is not decided here."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ _trim = _found()
 def give_back_memory() -> bool:
     """Return what was freed; says whether any was, and costs about a millisecond.
 
-    glibc keeps freed memory for the next request, as much as the largest answer so far took. A section of many points
-    would so hold its peak until the service ends, on the computer that runs the microscope. Elsewhere nothing is done.
+    glibc keeps freed memory for the next request, as much as the largest piece of work so far took. A section of many
+    points would so hold its peak until the service ends, on the computer that runs the microscope. Elsewhere nothing is
+    done.
 
     Source: malloc_trim(3), Linux man-pages.
     """
