@@ -115,8 +115,8 @@ def _of_the_lost(lost: list[of.Missing]) -> list[str]:
     if not lost:
         return []
     return [
-        f"In the recording {of.lost_words(lost)}. Points and decisions that were told of there are not compared; if a drift "
-        "was, what was asked for behind it is compared beside where it was meant to be."
+        f"In the recording {of.lost_words(lost)}. Points and decisions that were told of there are not compared; if a "
+        "drift was, what was asked for behind it is compared beside where it was meant to be."
     ]
 
 

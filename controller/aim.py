@@ -31,6 +31,18 @@ class Correction:
     from_point: int
     aimed_from: int
 
+    @property
+    def words(self) -> str:
+        """What it says, for people."""
+        way = way_words(self.rows_px, self.columns_px)
+        return f"points from {self.from_point} on {way}, aimed by that from point {self.aimed_from} on"
+
+
+def way_words(rows_px: float, columns_px: float, form: str = "d") -> str:
+    """A way over the grid, for people; `form` of its numbers."""
+    down, right = ("down" if rows_px > 0 else "up"), ("right" if columns_px > 0 else "left")
+    return f"{abs(rows_px):{form}} px {down} and {abs(columns_px):{form}} px {right}"
+
 
 def measured_offsets(corrections: Sequence[Correction], point_id: NDArray[np.int64]) -> Pixels:
     """(N, 2) pixels from where the instrument says it measured points (N,) to where on the specimen that was."""

@@ -13,7 +13,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from controller.core import Batch, Core
+from controller.core import Core
+from controller.decided import Batch
 from controller.decided import Enough as NoMore
 from controller.journal import entries as of
 from controller.journal.view import decided_entry
@@ -94,6 +95,8 @@ def replay(entries: Iterable[Any]) -> Replayed:
 
 
 def _beginning(entry: Any) -> of.Began:
+    if isinstance(entry, of.Missing):
+        raise BadInput("The beginning of the journal is lost.", field="session")
     if not isinstance(entry, of.Began):
         raise BadInput(f"The journal begins with `{entry.kind}` instead of a run.", field="session", value=entry.kind)
     return entry

@@ -16,7 +16,7 @@ from protocols.errors import BadInput
 from protocols.security import Access
 
 _DIFFERS = 3
-"""Exit code where decisions differ; 1 is for sessions that cannot be read."""
+"""Exit code where decisions differ; 1 is for sessions that cannot be read, or have lost what would tell."""
 SessionArgument = Annotated[Path, typer.Argument(help="Folder of a session, or its session.h5.", show_default=False)]
 
 
@@ -96,35 +96,38 @@ def _verify(session: Path, json: bool) -> None:
     if json:
         told = {"decisions": found.decisions, "difference": None, "points": len(found.core.ledger.points)}
         told |= {"difference": asdict(found.difference)} if found.difference else {}
-        typer.echo(jsonlib.dumps(told | {"notes": found.notes}, indent=2))
+        told |= {"unknown": found.unknown or None, "notes": found.notes}
+        typer.echo(jsonlib.dumps(told, indent=2))
     else:
         for note in found.notes:
             typer.echo(note, err=True)
         points = len(found.core.ledger.points)
-        typer.echo(
-            f"{found.decisions} decisions were made again, byte for byte as recorded; {points} points."
-            if found.difference is None
-            else str(found.difference)
-        )
-    raise typer.Exit(0 if found.difference is None else _DIFFERS)
+        again = f"{found.decisions} decisions were made again, byte for byte as recorded; {points} points."
+        typer.echo(again if found.difference is None else str(found.difference))
+        if found.unknown:
+            typer.echo(found.unknown)
+    raise typer.Exit(_exit_code(differs=found.difference is not None, unknown=bool(found.unknown)))
+
+
+def _exit_code(*, differs: bool, unknown: bool) -> int:
+    return _DIFFERS if differs else int(unknown)
 
 
 def diff(first: SessionArgument, second: SessionArgument, json: JsonOption = False) -> None:
-    """Name the first decision in which two recorded runs differ, and why; exit code 3 if there is one."""
+    """Name the first decision in which two recorded runs differ, and why; exit code 3 if there is one.
+
+    A correction of a drift is a decision too.
+    """
     from controller.comparing import compare
 
     apart = compare(_entries(first, quiet=json), _entries(second, quiet=json))
     if json:
         typer.echo(jsonlib.dumps(asdict(apart), indent=2))
-    elif apart.decision is None:
-        typer.echo("All decisions are the same.")
-        for why in apart.why:
-            typer.echo(f"  {why}")
     else:
-        typer.echo(f"Decision {apart.decision} is the first that differs; {apart.field}.")
-        for why in apart.why:
+        typer.echo(apart.words)
+        for why in (*apart.lost, *apart.why):
             typer.echo(f"  {why}")
-    raise typer.Exit(0 if apart.decision is None else _DIFFERS)
+    raise typer.Exit(_exit_code(differs=apart.decision is not None, unknown=bool(apart.lost)))
 
 
 def repair(session: SessionArgument) -> None:
@@ -139,6 +142,8 @@ def repair(session: SessionArgument) -> None:
         typer.echo(one, err=True)
     if found.whole:
         typer.echo(f"The journal was written anew, {found.back} records put back: the run can be gone on with.")
+        if found.doubt:
+            typer.echo(found.doubt)
     elif found.why:
         typer.echo(f"The journal stays as it is: what was lost decides how the run goes on. {found.why}")
     typer.echo(f"{file} was made again from the journal: {points} points.")
@@ -153,11 +158,11 @@ def _folder(session: Path) -> tuple[Path, Path]:
 
 
 def _entries(session: Path, *, quiet: bool) -> tuple[Any, ...]:
-    """The entries of a session's journal; damage is told on stderr."""
+    """The entries of a session's journal, with `Missing` where records are lost; damage is told on stderr."""
     from controller.journal.reading import read_journal
 
     found = read_journal(_folder(session)[0])
     if not quiet:
         for one in found.damage:
             typer.echo(one, err=True)
-    return found.entries
+    return found.with_gaps

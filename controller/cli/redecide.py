@@ -209,10 +209,7 @@ def _show(compared: Compared, out: Path | None) -> None:
         f"Of {found.points} points, {found.shared:.0%} were among as many of the recorded run; "
         f"of the first half {found.halfway:.0%}.",
     ]
-    if apart.decision is None:
-        lines.append("All decisions are the same.")
-    else:
-        lines.append(" ".join([f"Decision {apart.decision} is the first that differs; {apart.field}.", *apart.why]))
+    lines.append(" ".join([apart.words, *apart.lost, *(apart.why if apart.decision is not None else ())]))
     lines.append(f"It ended because {compared.ended.rstrip('.')}.")
     for line in (*lines, *compared.limits):
         console.print(line, highlight=False, markup=False)

@@ -1,14 +1,13 @@
 """A journal that lost records in its middle: what `session.h5` still holds of them is put back where it was.
 
-Points, ends of batches, PL, the beginning and questions can be put back; decisions and answers cannot. The run can be
-gone on with where everything is decided again as recorded. The damaged files are kept.
+Points, ends of batches, PL, the beginning, events, corrections of a drift and questions can be put back; decisions and
+answers cannot. The run can be gone on with where everything is decided again as recorded. The damaged files are kept.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -16,20 +15,19 @@ from typing import Any, Final
 import numpy as np
 
 from controller.journal import entries as of
+from controller.journal.lost_corrections import put_stored, put_told
 from controller.journal.reading import Found, journal_files, read_journal
 from controller.journal.writing import SUFFIX, locked
 from controller.replay import replay
 from controller.session_reader import Session, load_session, stored_points
 from protocols.errors import BadInput
-from protocols.messages import ScanDone
+from protocols.messages import RunEvent, ScanDone
 from protocols.record_file import RecordFile, sync_folder
 from protocols.records import record_bytes
 from protocols.values import PointBlock
 
 DAMAGED: Final = ".damaged"
 _NEW: Final = ".mended"
-_GAP: Final = None
-"""Stands where records are missing."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +40,7 @@ class Mended:
         back: how many entries were put back.
         whole: it was written anew, and the run can be gone on with; else it was left as it is.
         why: it was not written anew, in a sentence; empty where nothing had to be mended.
+        doubt: what cannot be known although it was written anew, in a sentence.
     """
 
     entries: tuple[Any, ...]
@@ -49,6 +48,7 @@ class Mended:
     back: int = 0
     whole: bool = False
     why: str = ""
+    doubt: str = ""
 
 
 def mend(journal: Path, session: Path) -> Mended:
@@ -66,59 +66,79 @@ def mend(journal: Path, session: Path) -> Mended:
     found = read_journal(journal)
     if not found.damage or found.torn:
         return Mended(found.entries, found.damage)
-    entries = filled(found, session)
+    items, stored = list(found.with_gaps), _stored(session)
+    _fill(items, stored, session)
+    entries = tuple(item for item in items if not isinstance(item, of.Missing))
     if not any(isinstance(entry, of.Began) for entry in entries):
         message = f"The beginning of the journal in {journal} is lost, in {session.name} too: {found.damage[0]}"
         raise BadInput(message, field="session", value=journal)
-    back, why = len(entries) - len(found.entries), _why_not_whole(entries)
-    if not why:
-        _write_anew(journal, entries)
-    return Mended(entries, found.damage, back, not why, why)
+    back, why = len(entries) - len(found.entries), _why_not_whole(items)
+    if why:
+        return Mended(entries, found.damage, back, why=why)
+    _write_anew(journal, entries)
+    doubt = "" if stored is not None else _doubt(items, found)
+    return Mended(entries, found.damage, back, whole=True, doubt=doubt and f"{session.name} is lost as well: {doubt}")
 
 
-def filled(found: Found, session: Path) -> tuple[Any, ...]:
-    """The entries of a damaged journal with what a session file holds of the missing ones."""
-    items = list(_with_gaps(found))
-    with suppress(BadInput):
-        stored, (points, batch) = load_session(session), stored_points(session)
+def _stored(session: Path) -> Session | None:
+    try:
+        return load_session(session)
+    except BadInput:
+        return None
+
+
+def _fill(items: list[Any], stored: Session | None, session: Path) -> None:
+    """Put what a session file holds, and what the entries beside them say, where records are missing."""
+    if stored is not None:
+        points, batch = stored_points(session)
         _put_beginning(items, stored)
         _put_light(items, stored)
         for number in np.unique(batch).tolist():
             _put_points(items, number, points.select(batch == number))
         for row in stored.batches:
             _put_end(items, row)
+        put_stored(items, stored.corrections)
+        _put_events(items, stored.events)
     _put_questions(items)
-    return tuple(item for item in items if item is not _GAP)
+    put_told(items)
 
 
-def _with_gaps(found: Found) -> Iterator[Any]:
-    expected = 0
-    for number, entry in zip(found.numbers, found.entries, strict=True):
-        if number != expected:
-            yield _GAP
-        yield entry
-        expected = number + 1
-
-
-def _why_not_whole(entries: Sequence[Any]) -> str:
+def _why_not_whole(items: Sequence[Any]) -> str:
     """Why the run cannot be gone on with; nothing where it can."""
     try:
-        again = replay(entries)
+        again = replay(items)
     except BadInput as error:
         return str(error)
-    return " ".join([*([] if again.difference is None else [str(again.difference)]), *again.notes])
+    return " ".join(str(one) for one in (again.difference, again.unknown, *again.notes) if one)
+
+
+def _doubt(items: Sequence[Any], found: Found) -> str:
+    """What lost records behind the last decision may have told of; before it, another aim would have shown."""
+    behind = _last(items, _is(of.Decided)) + 1
+    tail = items[behind:]
+    held, lost = {id(entry) for entry in found.entries}, [item for item in tail if isinstance(item, of.Missing)]
+    before = [item.event.sequence for item in items[:behind] if isinstance(item, of.EventTold)]
+    told = [*before[-1:], *(item.event.sequence for item in tail if isinstance(item, of.EventTold))]
+    events = told[-1] - told[0] + 1 - len(told) if told else 0
+    back = sum(id(item) not in held and not isinstance(item, of.Missing) for item in tail)
+    if not lost or (all(one.count for one in lost) and sum(one.count for one in lost) - back <= events):
+        return ""
+    return (
+        f"{of.lost_words(lost)} behind the last decision; if a drift was told there, points count where the instrument "
+        "said that it measured them."
+    )
 
 
 def _put(items: list[Any], entry: Any, after: int) -> None:
     """Into the first gap behind a place, if there is one."""
-    gap = next((n for n in range(after + 1, len(items)) if items[n] is _GAP), None)
+    gap = next((n for n in range(after + 1, len(items)) if isinstance(items[n], of.Missing)), None)
     if gap is not None:
         items.insert(gap, entry)
 
 
-def _last(items: list[Any], wanted: Callable[[Any], bool]) -> int:
+def _last(items: Sequence[Any], wanted: Callable[[Any], bool]) -> int:
     """The place of the last item that is `wanted`, -1 where none is."""
-    return max((n for n, item in enumerate(items) if item is not _GAP and wanted(item)), default=-1)
+    return max((n for n, item in enumerate(items) if wanted(item)), default=-1)
 
 
 def _put_beginning(items: list[Any], stored: Session) -> None:
@@ -196,12 +216,23 @@ def _tells_of(item: Any, batch: int) -> bool:
     return decided or (isinstance(item, of.PointsStored) and item.batch == batch)
 
 
+def _put_events(items: list[Any], stored: Sequence[RunEvent]) -> None:
+    """Events that the journal lacks, each behind the one before."""
+    held = {item.event.sequence for item in items if isinstance(item, of.EventTold)}
+    for event in [one for one in stored if one.sequence not in held]:
+        _put(items, of.EventTold(event=event), _last(items, _is_event_before(event.sequence)))
+
+
+def _is_event_before(sequence: int) -> Callable[[Any], bool]:
+    return lambda item: isinstance(item, of.EventTold) and item.event.sequence < sequence
+
+
 def _put_questions(items: list[Any]) -> None:
     """Questions that were answered and are not told of, into the last gap before the answer."""
     asked = {item.question for item in items if isinstance(item, of.Asked)}
     for entry in [item for item in items if isinstance(item, of.Answered) and item.question not in asked]:
         place = next(n for n, item in enumerate(items) if item is entry)
-        gap = max((n for n in range(place) if items[n] is _GAP), default=None)
+        gap = max((n for n in range(place) if isinstance(items[n], of.Missing)), default=None)
         if gap is not None:
             ids = [len(item.points) for item in items[:gap] if isinstance(item, of.PointsStored)]
             items.insert(gap, of.Asked(question=entry.question, points=sum(ids)))
