@@ -69,6 +69,13 @@ class Batch:
         return {REASON_CODES[int(code)].value: int(count) for code, count in zip(codes, counts, strict=True)}
 
 
+NOTHING_LEFT = "no pixel is left that may be measured"
+BUDGET_SPENT = "the budget is spent"
+NO_TIME = "no instrument time is left"
+TOO_LITTLE_LEFT = "what is left is less than the smallest shape"
+NO_SHAPE = "no shape that may be scanned promises anything"
+
+
 @dataclass(frozen=True)
 class Enough:
     """The decision to measure no more, and why."""

@@ -16,18 +16,21 @@ from numpy.typing import NDArray
 
 from controller.asking import Asks
 from controller.batches import GONE
-from controller.core import BUDGET_SPENT, PIPELINE_DEPTH, Batch, Enough
+from controller.decided import BUDGET_SPENT, Batch, Enough
 from controller.preparing import Prepared, prepare, take_up
 from controller.recording import LOST, SESSION_NAME, recorded_beginning
 from controller.standing import Standing
 from controller.thinking import Thinking
 from protocols.errors import GrainloopError
+from protocols.memory import give_back_memory
 from protocols.messages import Park, Reconstruction, RunCommand, RunEvent, RunFinished, Sync
 from protocols.observability import about as lines_about
 from protocols.observability import get_logger
 from protocols.plan import RunPlan
 from protocols.states import FinishReason, RunState, Trigger, move
 
+PIPELINE_DEPTH = 2
+"""Batches that are out at any time: one being measured, one queued behind it."""
 _PARK_S = 15.0
 _PARK_GONE_S = 2.0
 _PAST = {"pause": "paused", "resume": "resumed", "stop": "stopped"}
@@ -229,6 +232,7 @@ class Run:
             answered = await ready.batches.outlast(self._thinking)
             if answered and self._may_go_on.is_set():
                 await self._decide(ready, self._thinking)
+                give_back_memory()
                 return
         if len(ready.batches):
             await ready.batches.close_oldest()

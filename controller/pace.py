@@ -1,7 +1,7 @@
 """How long things take: batches by declared costs and as observed, decisions as measured.
 
-Pure arithmetic. What follows from it (how large a batch must be, what still fits into the budget) is decided in
-`controller.core` and kept in `controller.ledger`.
+Pure arithmetic. How large a batch must be for that is the business of `controller.sizes`, what still fits into the
+budget that of `controller.ledger`.
 """
 
 from __future__ import annotations

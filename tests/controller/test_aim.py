@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from controller.aim import Aim, Correction, aimed_offsets, measured_offsets
-from controller.core import Batch, Core
+from controller.core import Core
+from controller.decided import Batch
 from controller.grid import inside
 from protocols.messages import ScanDone
 from protocols.plan import Budget, RunPlan

@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from controller import plans
-from controller.core import BUDGET_SPENT, NO_TIME, Batch, Core
+from controller.core import Core
+from controller.decided import BUDGET_SPENT, NO_TIME, Batch
 from controller.journal.writing import Sync
 from controller.loop import Run
 from controller.session_reader import Session, load_session

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from controller.core import Batch, Core, Enough
+from controller.core import Core
+from controller.decided import Batch, Enough
 from controller.ledger import Ledger
 from controller.orders import Received
 from controller.points import PointStore

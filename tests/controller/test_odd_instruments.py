@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from controller.core import NOTHING_LEFT
+from controller.decided import NOTHING_LEFT
 from controller.drift import Shift, Watch
 from controller.journal.reading import read_journal
 from controller.loop import Run

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from controller.core import BUDGET_SPENT, NO_SHAPE, TOO_LITTLE_LEFT
+from controller.decided import BUDGET_SPENT, NO_SHAPE, TOO_LITTLE_LEFT
 from controller.journal.reading import journal_files, read_journal
 from controller.loop import Run
 from controller.recording import JOURNAL_NAME, SESSION_NAME

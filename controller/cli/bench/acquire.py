@@ -23,7 +23,7 @@ from controller.cli.folders import make_folder
 from controller.cli.progress import show_stage
 from controller.cli.ranges import check_count, listed
 from controller.cli.specimen import load_specimen
-from controller.core import PIPELINE_DEPTH
+from controller.loop import PIPELINE_DEPTH
 from controller.plans import make_plan
 from instrument_sim.config import SimConfig
 from model.acquire import POLICIES

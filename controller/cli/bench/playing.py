@@ -19,9 +19,11 @@ from numpy.typing import NDArray
 
 from controller.cli.bench.figures_of_merit import FiguresOfMerit, figures_of_merit
 from controller.cli.bench.scenes import ANGLES_DEG, EXACT_POINTS, mount, take_light
-from controller.core import PIPELINE_DEPTH, Batch, Core, Enough
+from controller.core import Core
+from controller.decided import Batch, Enough
 from controller.drift import Watch, groups_of
 from controller.grid import adjacent_share
+from controller.loop import PIPELINE_DEPTH
 from controller.plans import why_no_light
 from instrument_sim.config import SimConfig
 from instrument_sim.driver import SimulatedInstrument
