@@ -23,6 +23,8 @@ APART = 0.07
 _TABLE_INCH, _LINE_INCH, _BARS_INCH = 5.75, 0.18, 0.85
 _BETWEEN_INCH = 0.55
 _UNKNOWN = "–"
+_BAR_SHARE = 0.12, 0.28
+"""Of the rows and of the columns, where a scale bar and the discs beside it may be."""
 
 
 @dataclass(frozen=True)
@@ -59,12 +61,32 @@ def evidence_sheet(session: Session, note: str) -> Figure:
     room = PANEL_INCH - _BARS_INCH - _BETWEEN_INCH
     shown = most_promising(asked, grid.shape_px)[: int(room / _LINE_INCH) - 1]
     axes = place(figure, 0, 0, width, height, bottom_inch=0.1 + below)
-    panels.draw_light(axes, session.light, grid, "The most promising points of the run")
+    panels.draw_light(
+        axes,
+        session.light,
+        grid,
+        "The most promising points of the run",
+        free_corner(asked.position_px[shown], grid.shape_px),
+    )
     panels.number_points(axes, asked.position_px[shown], asked.reason[shown], grid)
     left, bottom = 0.1 + width + 0.25, NOTE_INCH + 0.1
     _draw_table(axes_at(figure, left, bottom + PANEL_INCH - room, _TABLE_INCH, room), session, shown, room)
     _draw_batches(axes_at(figure, left + 0.45, bottom + 0.32, _TABLE_INCH - 0.45, _BARS_INCH), asked)
     return figure
+
+
+def free_corner(position_px: NDArray[np.int32], shape_px: tuple[int, int]) -> style.Corner:
+    """The corner, the usual one first, in which the scale bar covers the fewest of some pixels (N, 2)."""
+    corners = [style.Corner(upper, right) for right in (False, True) for upper in (False, True)]
+    share = position_px / np.array(shape_px)
+
+    def covered(corner: style.Corner) -> int:
+        down, across = (
+            np.abs(side - axis) for side, axis in zip((not corner.upper, corner.right), share.T, strict=True)
+        )
+        return int(((down < _BAR_SHARE[0]) & (across < _BAR_SHARE[1])).sum())
+
+    return min(corners, key=covered)
 
 
 def most_promising(asked: Requested, shape_px: tuple[int, int]) -> NDArray[np.intp]:

@@ -26,6 +26,8 @@ _SHOWN_SHARE = 99.0
 _SHOWN_DEG = 30.0
 _LIGHT_DIMMED = 0.45
 _LIGHT_GAMMA = 0.6
+_DISC_ROOM = 0.02
+"""From the centre of a numbered disc to the frame, as a share of the longer edge."""
 _KEY_INCH = 2.0
 _KEY_DPI = 400
 
@@ -55,7 +57,9 @@ def draw_probability(axes: Axes, share: NDArray[np.float32], capabilities: Capab
     return _show(axes, share, capabilities, title, cmap="viridis", vmin=0.0, vmax=1.0)
 
 
-def draw_light(axes: Axes, light: LightImages | None, grid: Grid, title: str) -> None:
+def draw_light(
+    axes: Axes, light: LightImages | None, grid: Grid, title: str, corner: style.Corner = style.LOWER_LEFT
+) -> None:
     """The mean PL image, as taken and not registered, dimmed so that points stand out; plain grey without PL."""
     height_um, width_um = (n * grid.step_um for n in grid.shape_px)
     axes.set_facecolor("#404040")
@@ -65,7 +69,7 @@ def draw_light(axes: Axes, light: LightImages | None, grid: Grid, title: str) ->
         extent = style.extent_um((image.shape[0], image.shape[1]), light.pixel_um)
         norm = PowerNorm(_LIGHT_GAMMA, low, low + max(high - low, 1e-6) / _LIGHT_DIMMED, clip=True)
         axes.imshow(image, cmap="gray", norm=norm, extent=extent)
-    style.as_map(axes, title, width_um, height_um)
+    style.as_map(axes, title, width_um, height_um, corner)
 
 
 def scatter_reasons(axes: Axes, session: Session) -> None:
@@ -94,8 +98,10 @@ def _promise(asked: Requested, here: NDArray[np.bool_]) -> str:
 
 
 def number_points(axes: Axes, position_px: NDArray[np.int32], reason: NDArray[np.uint8], grid: Grid) -> None:
-    """Discs at pixels (N, 2), numbered from 1, in the colours of the reasons (N,)."""
-    centres = _centres_um(position_px, grid)
+    """Discs at pixels (N, 2), numbered from 1, in the colours of the reasons (N,); none stands over the frame."""
+    size_um = np.array(grid.shape_px[::-1]) * grid.step_um
+    room_um = _DISC_ROOM * size_um.max()
+    centres = np.clip(_centres_um(position_px, grid), room_um, size_um - room_um)
     colours = [style.REASON_COLOURS[REASON_CODES[int(code)]] for code in reason]
     axes.scatter(*centres.T, s=78, c=colours, edgecolors=style.INK, linewidths=0.6, zorder=4)
     for number, (x, y) in enumerate(centres, start=1):

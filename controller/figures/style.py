@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from contextlib import contextmanager
-from typing import Any, Final, cast
+from typing import Any, Final, NamedTuple, cast
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
@@ -12,7 +12,16 @@ from matplotlib.patches import Rectangle
 
 from protocols.messages import ProposalReason
 
+
+class Corner(NamedTuple):
+    """A corner of a map."""
+
+    upper: bool
+    right: bool
+
+
 DPI: Final = 160
+LOWER_LEFT: Final = Corner(upper=False, right=False)
 ERROR_COLOURS: Final = "magma"
 NOT_INDEXED: Final = "#b8b8b8"
 INK: Final = "#1a1a1a"
@@ -66,18 +75,19 @@ def extent_um(shape_px: tuple[int, int], step_um: float) -> tuple[float, float, 
     return 0.0, width * step_um, height * step_um, 0.0
 
 
-def as_map(axes: Axes, title: str, width_um: float, height_um: float) -> None:
+def as_map(axes: Axes, title: str, width_um: float, height_um: float, corner: Corner = LOWER_LEFT) -> None:
     """Turn axes in µm into a map: no ticks, a title, a scale bar."""
     axes.set(xlim=(0, width_um), ylim=(height_um, 0), xticks=[], yticks=[], aspect="equal")
     axes.set_title(title)
-    add_scale_bar(axes, width_um, height_um)
+    add_scale_bar(axes, width_um, height_um, corner)
 
 
-def add_scale_bar(axes: Axes, width_um: float, height_um: float) -> None:
-    """A bar of a round length, about a fifth of the width, on a white plate at the lower left."""
+def add_scale_bar(axes: Axes, width_um: float, height_um: float, corner: Corner = LOWER_LEFT) -> None:
+    """A bar of a round length, about a fifth of the width, on a white plate in a corner."""
     length = round_length_um(width_um / 5)
     pad, thick, room = 0.025 * width_um, 0.012 * width_um, 0.075 * width_um
-    left, bottom = pad, height_um - pad
+    left = width_um - length - 3 * pad if corner.right else pad
+    bottom = pad + room if corner.upper else height_um - pad
     plate = Rectangle((left, bottom - room), length + 2 * pad, room, facecolor="white", alpha=0.85, zorder=4)
     bar = Rectangle((left + pad, bottom - 1.8 * thick), length, thick, facecolor=INK, zorder=5)
     axes.add_patch(plate)

@@ -10,15 +10,23 @@ from matplotlib.figure import Figure
 from matplotlib.image import imread
 
 from controller.figures import write_figures
-from controller.figures.evidence import MOST_OF_A_BATCH, MOST_POINTS, evidence_sheet, lines_of, most_promising
-from controller.figures.panels import scatter_reasons
+from controller.figures.evidence import (
+    MOST_OF_A_BATCH,
+    MOST_POINTS,
+    evidence_sheet,
+    free_corner,
+    lines_of,
+    most_promising,
+)
+from controller.figures.panels import number_points, scatter_reasons
 from controller.figures.sheets import uncertainty_sheet
-from controller.figures.style import house_style, round_length_um
+from controller.figures.style import Corner, house_style, round_length_um
 from controller.loop import Run
 from controller.session_reader import Requested, Session, load_session
 from controller.summary import GridBaseline, score
 from model.maps import MapPhase, OrientationMap
 from protocols.plan import Budget, RunPlan
+from protocols.values import Grid
 from tests.controller.fakes import FakeInstrument, FakeModel, capabilities
 
 pytestmark = pytest.mark.usefixtures("fonts_are_open")
@@ -87,6 +95,28 @@ async def test_without_any_reconstruction(tmp_path: Path) -> None:
 )
 def test_scale_bars_have_round_lengths(about: float, length: float) -> None:
     assert round_length_um(about) == pytest.approx(length)
+
+
+@pytest.mark.parametrize(
+    ("position_px", "corner"),
+    [
+        ([(50, 50)], Corner(upper=False, right=False)),
+        ([(97, 3)], Corner(upper=True, right=False)),
+        ([(97, 3), (2, 20)], Corner(upper=False, right=True)),
+        ([(97, 3), (2, 20), (99, 80)], Corner(upper=True, right=True)),
+    ],
+)
+def test_the_scale_bar_keeps_out_of_the_way(position_px: list[tuple[int, int]], corner: Corner) -> None:
+    assert free_corner(np.array(position_px, np.int32), (100, 100)) == corner
+
+
+def test_numbered_discs_stay_inside_the_frame() -> None:
+    axes = Figure().add_subplot()
+    edge = np.array([(0, 0), (99, 49), (50, 20)], np.int32)
+    number_points(axes, edge, np.zeros(3, np.uint8), Grid(shape_px=(100, 50), step_um=0.5))
+    (discs,) = axes.collections
+    centres = np.asarray(discs.get_offsets())
+    assert np.allclose(centres, [(1, 1), (24, 49), (10.25, 25.25)])
 
 
 async def test_the_legend_of_the_points_tells_what_they_promised(tmp_path: Path) -> None:
