@@ -23,8 +23,8 @@ from controller.cli.folders import make_folder
 from controller.cli.progress import show_stage
 from controller.cli.ranges import check_count, listed
 from controller.cli.specimen import load_specimen
-from controller.loop import PIPELINE_DEPTH
 from controller.plans import make_plan
+from controller.pump import PIPELINE_DEPTH
 from instrument_sim.config import SimConfig
 from model.acquire import POLICIES
 from model.maps import OrientationMap

@@ -23,8 +23,8 @@ from controller.core import Core
 from controller.decided import Batch, Enough
 from controller.drift import Watch, groups_of
 from controller.grid import adjacent_share
-from controller.loop import PIPELINE_DEPTH
 from controller.plans import why_no_light
+from controller.pump import PIPELINE_DEPTH
 from instrument_sim.config import SimConfig
 from instrument_sim.driver import SimulatedInstrument
 from model.maps import OrientationMap
