@@ -63,6 +63,10 @@ class Choice(Protocol):
         """What keeps the instrument busy while the model thinks; as proposed counts what the newest batch left over."""
         ...
 
+    def still(self, planned: Wanted) -> Wanted:
+        """What may be measured now of something planned before: points beside their targets may have shown it."""
+        ...
+
     def why_nothing(self, size: Size) -> str:
         """Why a batch of this size comes to nothing, where points are left."""
         ...

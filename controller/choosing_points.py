@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from controller.choosing import Chosen, near_queued, spared
+from controller.choosing import Chosen, Wanted, near_queued, spared
 from controller.decided import NOTHING_LEFT
 from controller.grid import space_filling
 from controller.ledger import Ledger
@@ -62,6 +62,10 @@ class PointChoice:
         taken[tuple(picks.position_px.T)] = True
         gaps = space_filling(taken, count - len(picks), exposures.never)
         return Chosen(picks, picks.then(Picks.plain(gaps, ProposalReason.SPACE_FILLING)))
+
+    def still(self, planned: Wanted) -> Wanted:
+        """Without points that were shown meanwhile."""
+        return planned.allowed(self._ledger.exposures.askable) if isinstance(planned, Picks) else planned
 
     def why_nothing(self, size: Size) -> str:
         """No pixel is left, then."""

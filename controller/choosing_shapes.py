@@ -11,10 +11,11 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from controller.choosing import Chosen, spared
+from controller.choosing import Chosen, Wanted, spared
 from controller.decided import NO_SHAPE, TOO_LITTLE_LEFT
 from controller.grid import inside
 from controller.ledger import Ledger
+from controller.picks import Picks
 from controller.rasters import cheapest_s, evenly, smallest_points
 from controller.shape_picks import May, ShapePicks
 from controller.sizes import LEAST_SHAPES, Size, outlasting_s, planned_points, stop_gap_size
@@ -114,6 +115,13 @@ class ShapeChoice:
             return ShapePicks.none()
         picks = ShapePicks.plain(pieces, self._means.shapes, ProposalReason.SPACE_FILLING)
         return picks.allowed(self._may(asked), self._means.shapes)
+
+    def still(self, planned: Wanted) -> Wanted:
+        """Shapes without pixels that were shown meanwhile, where these can be left out; free points without them."""
+        exposures = self._ledger.exposures
+        if isinstance(planned, Picks):
+            return planned.allowed(exposures.askable)
+        return planned.allowed(self._may(exposures.asked), self._means.shapes)
 
     def why_nothing(self, size: Size) -> str:
         """Too little is left for a shape, or none was found."""

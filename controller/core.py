@@ -86,7 +86,8 @@ class Core:
     def next_planned(self) -> Batch | None:
         """The next part of the first pass, or nothing when it is all out (or out of instrument time)."""
         while self._first_pass:
-            if (batch := self._make(self._first_pass.popleft(), _BY_PLAN)) is not None:
+            picks = self._choice.still(self._first_pass.popleft())
+            if (batch := self._make(picks, _BY_PLAN)) is not None:
                 return batch
         return None
 

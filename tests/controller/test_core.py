@@ -16,6 +16,7 @@ from protocols.messages import ScanDone
 from protocols.plan import Budget, RunPlan
 from protocols.values import PointBlock
 from tests.controller.fakes import TIMING, block_of, capabilities, reconstruction
+from tests.controller.shaped import QUEUE, queue
 
 SHAPE = (14, 11)
 
@@ -252,6 +253,24 @@ def test_a_point_that_was_not_indexed_is_repeated_as_often_as_the_plan_says(repe
     again = [batch for batch in bench.sent if (batch.why.reason == 6).any()]
     assert bool(again) == (repeats > 0)
     assert all(batch.reasons["retry"] == (batch.why.reason == 6).sum() for batch in again)
+
+
+@pytest.mark.parametrize("shapes", [False, True])
+def test_the_first_pass_leaves_out_what_points_beside_their_targets_have_shown(shapes: bool) -> None:
+    skipping = queue(shapes=QUEUE.model_copy(update={"skips": True}), max_points_per_scan=200)
+    declared = skipping if shapes else capabilities(SHAPE, max_points_per_scan=5)
+    planned, core = (Core(RunPlan(budget=Budget(fraction=0.5)), declared, "run") for _ in range(2))
+    planned.begin(0.0)
+    core.begin(0.0)
+    first, second, *others = (batch.request for batch in iter(planned.next_planned, None))
+    assert core.next_planned() is not None
+    shown = second.position_px[: len(first.point_id) // 3]
+    beside = block_of(first, 0.0, slice(len(shown))).model_copy(update={"position_px": shown})
+    core.ledger.receive(first.batch, beside)
+    core.ledger.close(first.batch, None)
+    rest = np.concatenate([batch.request.position_px for batch in iter(core.next_planned, None)])
+    expected = np.concatenate([second.position_px[len(shown) :], *(one.position_px for one in others)])
+    assert sorted(rest.tolist()) == sorted(expected.tolist())
 
 
 def test_a_batch_tells_why_and_how_far() -> None:
