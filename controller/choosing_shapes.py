@@ -106,7 +106,7 @@ class ShapeChoice:
     def _may(self, known: Mask) -> May:
         """What may be exposed now, by shapes chosen when `known` (h, w) had been asked for."""
         exposures = self._ledger.exposures
-        return May(exposures.askable, exposures.coverable, exposures.asked & ~known)
+        return May(exposures.askable, exposures.coverable, exposures.asked & ~known, exposures.reachable)
 
     def _evenly(self, size: Size) -> ShapePicks:
         asked, coverable = self._ledger.exposures.asked, self._ledger.exposures.coverable

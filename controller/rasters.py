@@ -14,6 +14,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from controller.grid import inside
 from protocols.capabilities import ScanMeans, ShapeLimits
 from protocols.shapes import Piece, Pixel, ScanShape, exposure_ends_s
 
@@ -77,6 +78,23 @@ def accepts(pieces: list[Piece], limits: ShapeLimits) -> bool:
         )
         for piece in pieces
     )
+
+
+def within(piece: Piece, reach: Mask, limits: ShapeLimits) -> Piece | None:
+    """The part of a raster on pixels (h, w) that the beam can be sent to, a rectangle; nothing where none is left."""
+    raster = piece.raster()
+    good = inside(raster, reach.shape)
+    good[good] = reach[tuple(raster[good].T)]
+    if good.all():
+        return piece
+    good = good.reshape(piece.lines, piece.points_per_line)
+    lines, points = np.flatnonzero(good.any(axis=1)), np.flatnonzero(good.any(axis=0))
+    if not len(lines) or (limits.serpentine and lines[0] % 2):  # an odd line is scanned backwards
+        return None
+    row, column = raster.reshape(*good.shape, 2)[lines[0], points[0]].tolist()
+    step = piece.line_step_px if len(lines) > 1 else (0, 0)
+    part = replace(piece, first_px=(row, column), lines=len(lines), points_per_line=len(points), line_step_px=step)
+    return part if accepts([part], limits) else None
 
 
 def densest(shape_px: Pixel, means: ScanMeans, most_points: int, most_s: float) -> list[Piece] | None:

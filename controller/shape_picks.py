@@ -1,7 +1,7 @@
 """Lines, rectangles and free points that somebody wants scanned, each with why, as one list that stays together.
 
 As `controller.picks` for free points: what may be scanned of it, what fits, and in which order. Shapes stay whole; only
-where the instrument skips points, those that were exposed meanwhile are left out.
+where the instrument skips points, those that were exposed meanwhile are left out, and what a drift put out of reach.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from controller.grid import inside
-from controller.rasters import raster_px
+from controller.rasters import raster_px, within
 from controller.shape_route import short_shape_route
 from controller.why import Why
 from protocols.capabilities import ScanMeans, ShapeLimits
@@ -35,11 +35,13 @@ class May:
         ask: (h, w) pixels that may be asked for by themselves.
         cover: (h, w) pixels that a raster may pass over, exposed before or not.
         since: (h, w) pixels asked for since the shapes were chosen.
+        reach: (h, w) pixels that the beam can be sent to.
     """
 
     ask: Mask
     cover: Mask
     since: Mask
+    reach: Mask
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,9 +97,10 @@ class ShapePicks:
             if piece.shape not in limits.accepted or not inside(pixels, taken.shape).all():
                 continue
             keep = _kept(piece, pixels, may, taken, limits)
-            if len(keep):
+            part = piece if piece.shape is ScanShape.POINTS else within(piece, may.reach, limits)
+            if len(keep) and part is not None:
                 taken[tuple(pixels[keep].T)] = True
-                pieces.append(replace(piece, points=len(keep)))
+                pieces.append(replace(part, points=len(keep)))
                 rows.append(where.start + keep)
         index = np.concatenate(rows)
         return ShapePicks(tuple(pieces), self.position_px[index], self.why.take(index))
