@@ -1,6 +1,6 @@
 """Asking the model service with patience that ends: opening sections, reopening forgotten ones, refusing odd answers.
 
-Every trouble surfaces as a `GrainloopError`; what to do without an answer is the loop's business.
+Every trouble surfaces as a `GrainloopError`; what to do without an answer is the business of `controller.pump`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Why points are asked for, as columns that stay together while a batch is chosen, cut and ordered.
 
-Who chooses is the core's business; what is told of a choice comes from the model service.
+Who chooses is told in `controller.choosing`; what is told of a choice comes from the model service.
 """
 
 from __future__ import annotations
