@@ -10,8 +10,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import log
+from typing import Any
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
@@ -37,8 +39,15 @@ class Slots:
     def per_slot(self, each: Tensor, table: Tensor, weight: Tensor | None = None) -> Tensor:
         """(B, K, h, w) sums over channels of (each − table row)², for `each` (B, C, h, w), `table` (B, N, C).
 
-        `weight` (B, C, h, w) weighs the channels.
+        `weight` (B, C, h, w) weighs the channels. Without gradient; on a processor by a compiled loop.
         """
+        with torch.no_grad():
+            if each.device.type == "cpu":
+                return _compiled_sums(each, table, self.rows, weight)
+            return self.sums_by_tensors(each, table, weight)
+
+    def sums_by_tensors(self, each: Tensor, table: Tensor, weight: Tensor | None) -> Tensor:
+        """As `per_slot`, by tensor operations on any device."""
         batch, count, h, w = self.rows.shape
         flat, entries = _pixels(each), table.flatten(0, 1)
         scale = None if weight is None else _pixels(weight)
@@ -49,6 +58,21 @@ class Slots:
         return out.transpose(0, 1)
 
 
+def _compiled_sums(each: Tensor, table: Tensor, rows: Tensor, weight: Tensor | None) -> Tensor:
+    from model.diffusion._slot_kernels import sums_of_squares
+
+    out = each.new_empty(rows.shape)
+    planes = (_planes(each), table.detach().flatten(0, 1).contiguous().numpy(), _planes(rows))
+    scale = planes[0][:0] if weight is None else _planes(weight)
+    sums_of_squares(*planes, scale, weight is not None, out.flatten(2).numpy())
+    return out
+
+
+def _planes(x: Tensor) -> NDArray[Any]:
+    """(B, C, h, w) → (B, C, h·w)."""
+    return x.detach().flatten(2).contiguous().numpy()
+
+
 def _pixels(x: Tensor) -> Tensor:
     """(B, C, h, w) → (B·h·w, C)."""
     return x.permute(0, 2, 3, 1).reshape(-1, x.shape[1])
@@ -56,8 +80,7 @@ def _pixels(x: Tensor) -> Tensor:
 
 def squared_distance(x: Tensor, points: Tensor, slots: Slots) -> Tensor:
     """|x − y_k|² (B, K, h, w) of states x (B, E, h, w) and the candidates among points (B, N, E); no gradient."""
-    with torch.no_grad():
-        return slots.per_slot(x, points)
+    return slots.per_slot(x, points)
 
 
 def log_likelihood(distance2: Tensor, sigma: Tensor, tolerance: Tensor) -> Tensor:
@@ -114,7 +137,7 @@ def light_mismatch(light: Tensor, sigma: Tensor, predicted: Tensor, slots: Slots
     # A level of 80 says that there is no PL at all: the state there is noise and must not count.
     with torch.no_grad():
         weight = (sigma < 40) / (sigma.square() + floor**2) / light.shape[1]
-        return slots.per_slot(light, predicted, weight).log1p()
+    return slots.per_slot(light, predicted, weight).log1p_()
 
 
 EDM_LOG_MEAN, EDM_LOG_STD = log(1.0), 1.2

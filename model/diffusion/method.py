@@ -97,9 +97,10 @@ def reconstruct(
     angles = PairAngles(evidence.seeds, problem.laue_group)
     chosen = angles.agreed(seed, weight)
     found = map_of(problem, evidence, seed, weight, chosen)
-    believed = ~mistakes(evidence.seeds, angles, seed, weight)
-    denoised = denoised_map(evidence.seeds, problem.laue_group, chosen, believed)
-    found = replace(found, light=denoised_light(section, said), denoised=denoised)
+    if options.denoised:
+        believed = ~mistakes(evidence.seeds, angles, seed, weight)
+        denoised = denoised_map(evidence.seeds, problem.laue_group, chosen, believed)
+        found = replace(found, light=denoised_light(section, said), denoised=denoised)
     found = found if trained.calibration is None else trained.calibration(found)
     if not options.members or options.out_of_time():
         return found

@@ -112,12 +112,14 @@ class Options:
         steps: sampler steps of each; None is the method's default.
         seed: of every random decision.
         out_of_time: whether to stop drawing samples and answer with those that there are.
+        denoised: whether to take the noise out of map and PL as well, where the method can.
     """
 
     members: int = 0
     steps: int | None = None
     seed: int = 0
     out_of_time: OutOfTime = never
+    denoised: bool = True
 
 
 @dataclass(frozen=True, eq=False)

@@ -128,7 +128,8 @@ def _solve(work: Work, problem: Problem, done: int, parts: int) -> Posterior:
     """The posterior of one phase; samples are drawn only of a phase that has the section to itself."""
     watched = Watched(work.deadline, _report_part(work.report, done, parts))
     samples = work.request.n_samples if parts == 1 else 0
-    options = Options(samples, work.request.steps, work.request.seed, watched.out_of_time)
+    request = work.request
+    options = Options(samples, request.steps, request.seed, watched.out_of_time, denoised=request.want_denoised)
     return work.method(problem, options, watched, work.cancelled)
 
 

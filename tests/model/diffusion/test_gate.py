@@ -56,6 +56,20 @@ def test_slots_look_up_each_map_among_its_own_points() -> None:
     assert torch.allclose(mixed, (weights[..., None] * y).sum(1).permute(0, 3, 1, 2) + x, atol=1e-5)
 
 
+@pytest.mark.parametrize("weighs", [False, True])
+def test_the_compiled_sums_are_those_of_any_device(weighs: bool) -> None:
+    generator = torch.Generator().manual_seed(4)
+    points, x, weight = (
+        torch.randn(shape, generator=generator) for shape in ((2, 9, 5), (2, 5, 23, 29), (2, 5, 23, 29))
+    )
+    index = torch.randint(9, (2, 4, 23, 29), generator=generator)
+    slots = Slots.of(index, torch.ones_like(index, dtype=torch.bool), 9)
+    given = (x.requires_grad_(), points.requires_grad_(), weight.square() if weighs else None)
+    compiled = slots.per_slot(*given)
+    assert not compiled.requires_grad
+    assert torch.allclose(compiled, slots.sums_by_tensors(*given), rtol=1e-5, atol=1e-5)
+
+
 def test_light_mismatch_ranks_the_true_orientation_first_and_ignores_absent_light() -> None:
     q = random_quaternions(6, np.random.default_rng(1)).astype(np.float32)
     predicted = torch.from_numpy(((predict_light(q) - LIGHT_MEAN) / LIGHT_STD).astype(np.float32))

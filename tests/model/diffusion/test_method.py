@@ -115,6 +115,10 @@ def test_denoised_maps_come_with_the_posterior(problem: Problem, space: StateSpa
     assert found.light is not None
     assert np.linalg.norm(found.denoised, axis=-1) == pytest.approx(1, abs=1e-5)
     assert found.light.shape == (5, *SHAPE)
+    plain = _untrained(space)(problem, Options(denoised=False), no_report, never)
+    assert (plain.denoised, plain.light) == (None, None)
+    assert np.array_equal(plain.orientation, found.orientation)
+    assert np.array_equal(plain.p_wrong, found.p_wrong)
 
 
 def test_denoised_pl_is_what_the_likely_grains_show(space: StateSpace) -> None:

@@ -85,7 +85,9 @@ def test_without_a_prior_methods_are_given_none(spy):
     solve(opening(), section()[1], n_samples=5, steps=9, seed=4)
     assert spy.problems[0].prior is None
     options = spy.options[0]
-    assert (options.members, options.steps, options.seed) == (5, 9, 4)
+    assert (options.members, options.steps, options.seed, options.denoised) == (5, 9, 4, False)
+    solve(opening(), section()[1], want_denoised=True)
+    assert spy.options[1].denoised
 
 
 def test_denoised_maps_come_back_in_the_euler_frame_if_asked_for(spy):
