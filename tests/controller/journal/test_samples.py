@@ -1,7 +1,11 @@
 """Sessions recorded by earlier versions, kept as they were written: read, decided again, made again from the journal.
 
-`samples/vN` is a run of 72 points on 30 × 30 px of Ti-6Al-4V, recorded over sockets with the simulator by the first
-grainloop whose journal had format N; the model chose 36 of the points. Its `session.h5` is gzipped.
+`samples/vN` is a run on 30 × 30 px, recorded over sockets with the simulator by a grainloop whose journal had format N.
+Its `session.h5` is gzipped, from version 2 on its journal as well.
+
+1: 72 points of Ti-6Al-4V; the model chose 36 of them.
+2: lines and free points on a chessboard of grains, so that the beam, which jumps by 3 px down and 2 px left behind the
+   first pass, can be found to have drifted: 100 points before it was told, 256 until it was corrected, 256 behind.
 """
 
 from __future__ import annotations
@@ -10,6 +14,7 @@ import gzip
 import shutil
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +22,16 @@ import h5py
 import numpy as np
 import pytest
 
-from controller.journal.entries import VERSION, Answered, Decided, Ended, PointsStored, entry_bytes, read_entry
+from controller.journal.entries import (
+    VERSION,
+    Answered,
+    BatchClosed,
+    Decided,
+    Ended,
+    PointsStored,
+    entry_bytes,
+    read_entry,
+)
 from controller.journal.reading import journal_files, read_journal
 from controller.journal.view import repair
 from controller.journal.writing import Journal
@@ -27,12 +41,52 @@ from controller.session_reader import load_session
 from protocols.errors import BadInput
 from protocols.plan import RunPlan
 from protocols.records import SIGNATURE, Record, read_header, read_records
+from protocols.shapes import ScanShape, decode_pieces
 from protocols.states import FinishReason
 
 SAMPLES = Path(__file__).parent / "samples"
 VERSIONS = sorted(int(folder.name[1:]) for folder in SAMPLES.iterdir())
-SESSION_VERSIONS = {1: 4}
-"""Format of session.h5 by the format of the journal beside it."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a sample holds.
+
+    Attributes:
+        session_version: format of its session.h5.
+        points, outside: stored in all, and of these beside the grid.
+        decisions, answers: in its journal.
+        predicted_wrong: of its last reconstruction.
+        images: shape of its PL images.
+        corrections: of a drift: rows, columns, first point.
+        shapes: that were asked for.
+    """
+
+    session_version: int
+    points: int
+    decisions: int
+    answers: int
+    predicted_wrong: float
+    images: tuple[int, int, int]
+    outside: int = 0
+    corrections: tuple[tuple[int, int, int], ...] = ()
+    shapes: frozenset[ScanShape] = frozenset({ScanShape.POINTS})
+
+
+FACTS = {
+    1: Facts(4, 72, 8, 3, 0.125, (6, 30, 30)),
+    2: Facts(
+        session_version=5,
+        points=612,
+        decisions=4,
+        answers=3,
+        predicted_wrong=0.118,
+        images=(3, 30, 30),
+        outside=25,
+        corrections=((3, -2, 115),),
+        shapes=frozenset({ScanShape.POINTS, ScanShape.LINES}),
+    ),
+}
 ONLY_IN_THE_VIEW = "inferred/latest"
 LATER = frozenset({"format_version", "journal_sync"})
 """Attributes that tell of who writes the file, not of the run; the second one is newer than some samples."""
@@ -45,11 +99,17 @@ def version(request: pytest.FixtureRequest) -> int:
 
 @pytest.fixture
 def sample(version: int, tmp_path: Path) -> Path:
-    """A copy of a sample, its session file unpacked."""
-    shutil.copytree(SAMPLES / f"v{version}" / JOURNAL_NAME, tmp_path / JOURNAL_NAME)
-    packed = SAMPLES / f"v{version}" / f"{SESSION_NAME}.gz"
-    (tmp_path / SESSION_NAME).write_bytes(gzip.decompress(packed.read_bytes()))
+    """A copy of a sample, its files unpacked."""
+    shutil.copytree(SAMPLES / f"v{version}", tmp_path, dirs_exist_ok=True)
+    for packed in tmp_path.rglob("*.gz"):
+        packed.with_suffix("").write_bytes(gzip.decompress(packed.read_bytes()))
+        packed.unlink()
     return tmp_path
+
+
+@pytest.fixture
+def facts(version: int) -> Facts:
+    return FACTS[version]
 
 
 def content(file: Path) -> dict[str, Any]:
@@ -72,11 +132,15 @@ def content(file: Path) -> dict[str, Any]:
     return found
 
 
-def test_a_sample_is_of_the_version_that_it_is_said_to_be(version: int, sample: Path) -> None:
+def test_a_sample_is_of_the_version_that_it_is_said_to_be(version: int, sample: Path, facts: Facts) -> None:
     (file,) = journal_files(sample / JOURNAL_NAME)
     assert read_header(file.read_bytes(), VERSION) == (version, 0)
     with h5py.File(sample / SESSION_NAME) as session:
-        assert session.attrs["format_version"] == SESSION_VERSIONS[version]
+        assert session.attrs["format_version"] == facts.session_version
+
+
+def test_each_version_has_a_sample() -> None:
+    assert list(range(1, VERSION + 1)) == VERSIONS == sorted(FACTS)
 
 
 def test_samples_are_small() -> None:
@@ -95,38 +159,62 @@ def test_every_record_can_be_read_and_says_the_same_when_it_is_written_again(sam
         assert read_entry(entry_bytes(entry)) == entry
 
 
-def test_a_sample_is_decided_again_byte_for_byte(sample: Path) -> None:
+def test_a_sample_is_decided_again_byte_for_byte(sample: Path, facts: Facts) -> None:
     read = read_journal(sample / JOURNAL_NAME)
     assert (read.damage, read.torn) == ((), False)
     found = replay(read.entries)
     assert found.difference is None, str(found.difference)
-    assert found.decisions == sum(isinstance(entry, Decided) for entry in read.entries) == 8
-    assert sum(isinstance(entry, Answered) for entry in read.entries) == 3
+    assert found.decisions == sum(isinstance(entry, Decided) for entry in read.entries) == facts.decisions
+    assert sum(isinstance(entry, Answered) for entry in read.entries) == facts.answers
     assert not found.notes
     assert isinstance(found.ended, Ended)
     assert found.ended.reason is FinishReason.COMPLETED
 
 
-def test_the_session_file_of_a_sample_is_made_again(sample: Path) -> None:
+def test_the_session_file_of_a_sample_is_made_again(sample: Path, facts: Facts) -> None:
     recorded = content(sample / SESSION_NAME)
     points, damage = repair(sample / JOURNAL_NAME, sample / SESSION_NAME)
-    assert (points, damage) == (72, ())
+    assert (points, damage) == (facts.points, ())
     again = content(sample / SESSION_NAME)
     assert again.keys() == recorded.keys()
     for name, value in recorded.items():
         assert repr(again[name]) == repr(value), name
 
 
-def test_the_session_file_of_a_sample_can_be_read(sample: Path) -> None:
+def test_the_session_file_of_a_sample_can_be_read(sample: Path, facts: Facts) -> None:
     session = load_session(sample / SESSION_NAME)
-    decided = replay(read_journal(sample / JOURNAL_NAME).entries).core.ledger.points.block()
-    assert session.points == decided
+    ledger = replay(read_journal(sample / JOURNAL_NAME).entries).core.ledger
+    assert session.points == ledger.points.block()
     assert session.final is not None
-    assert session.final.points == len(session.points) == 72
-    assert session.final.predicted_wrong == pytest.approx(0.125, abs=5e-4)
-    assert (session.finish_reason, len(session.decisions), len(session.batches)) == ("completed", 8, 8)
+    assert session.final.points == len(session.points) == facts.points - facts.outside
+    assert session.final.predicted_wrong == pytest.approx(facts.predicted_wrong, abs=5e-4)
+    over = (session.finish_reason, len(session.decisions), len(session.batches))
+    assert over == ("completed", facts.decisions, facts.decisions)
     assert session.light is not None
-    assert session.light.images.shape == (6, 30, 30)
+    assert session.light.images.shape == facts.images
+
+
+def test_a_drift_that_was_corrected_in_a_sample_places_its_points(sample: Path, facts: Facts) -> None:
+    session = load_session(sample / SESSION_NAME)
+    ledger = replay(read_journal(sample / JOURNAL_NAME).entries).core.ledger
+    told = [one.correction for one in session.corrections]
+    assert told == ledger.aim.corrections
+    assert tuple((one.rows_px, one.columns_px, one.from_point) for one in told) == facts.corrections
+    assert sorted(session.outside.point_id.tolist()) == sorted(ledger.outside.block().point_id.tolist())
+    assert len(session.outside) == facts.outside
+    for row, column, first in facts.corrections:
+        drifted = session.points.point_id >= first
+        assert (session.offset_px[drifted] == (row, column)).all()
+        assert not session.offset_px[~drifted].any()
+
+
+def test_the_shapes_of_a_sample_are_read(sample: Path, facts: Facts) -> None:
+    entries = read_journal(sample / JOURNAL_NAME).entries
+    gone = {entry.batch for entry in entries if isinstance(entry, BatchClosed) and entry.withdrawn}
+    asked = [entry.request for entry in entries if isinstance(entry, Decided) and entry.request.batch not in gone]
+    pieces = [piece for request in asked for piece in decode_pieces(request.pieces, len(request.point_id))]
+    assert {piece.shape for piece in pieces} == facts.shapes
+    assert sum(piece.points for piece in pieces) == facts.points
 
 
 def test_whoever_goes_on_with_an_older_journal_begins_a_new_file(sample: Path, version: int) -> None:
@@ -166,7 +254,8 @@ for command in (["replay", sys.argv[1]], ["diff", sys.argv[1], sys.argv[1]], ["r
 """
 
 
-def test_verifying_comparing_and_repairing_need_neither_model_nor_weights(sample: Path) -> None:
+def test_verifying_comparing_and_repairing_need_neither_model_nor_weights(sample: Path, facts: Facts) -> None:
     ran = subprocess.run([sys.executable, "-c", WITHOUT, str(sample)], check=False, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr
-    assert "8 decisions were made again, byte for byte as recorded; 72 points." in ran.stdout
+    placed = facts.points - facts.outside
+    assert f"{facts.decisions} decisions were made again, byte for byte as recorded; {placed} points." in ran.stdout
