@@ -187,9 +187,7 @@ def shift_of(points: PointBlock, before: Reconstruction, laue_groups: Mapping[in
         return None
     told = told.select(slice(None, None, math.ceil(len(told) / MOST_POINTS)))
     steps = np.arange(-REACH_PX, REACH_PX + 1)
-    agrees = np.array(
-        [[_agree(told, before, laue_groups, (int(down), int(right))) for right in steps] for down in steps]
-    )
+    agrees = _agree(told, before, laue_groups, np.stack(np.meshgrid(steps, steps, indexing="ij"), axis=-1))
     share = agrees.mean(axis=2)
     smooth = _smooth(share)
     best = divmod(int(np.argmax(smooth)), smooth.shape[1])
@@ -202,14 +200,17 @@ def shift_of(points: PointBlock, before: Reconstruction, laue_groups: Mapping[in
     return Shift(down, right, len(told), float(more.mean()), float(more.mean()) / error, from_point)
 
 
-def _agree(points: PointBlock, before: Reconstruction, laue_groups: Mapping[int, str], by_px: tuple[int, int]) -> Flags:
-    """(N,) bool, points that the map shows the orientation of, `by_px` (rows, columns) beside their positions."""
-    where = tuple((points.position_px + np.array(by_px)).T)
-    agrees = np.zeros(len(points), np.bool_)
+def _agree(
+    points: PointBlock, before: Reconstruction, laue_groups: Mapping[int, str], by_px: NDArray[np.int64]
+) -> Flags:
+    """(..., N) bool, points that the map shows the orientation of, `by_px` (..., 2) beside their positions."""
+    rows, columns = np.moveaxis(points.position_px + by_px[..., None, :], -1, 0)
+    shown, measured = before.phase_id[rows, columns], np.broadcast_to(points.orientation, (*rows.shape, 4))
+    agrees = np.zeros(rows.shape, np.bool_)
     for number in np.unique(points.phase_id):
-        own = (points.phase_id == number) & (before.phase_id[where] == number)
-        angle = disorientation_deg(points.orientation[own], before.orientation[where][own], laue_groups[int(number)])
-        agrees[own] = angle < AGREES_DEG
+        own = (points.phase_id == number) & (shown == number)
+        there = before.orientation[rows[own], columns[own]]
+        agrees[own] = disorientation_deg(measured[own], there, laue_groups[int(number)]) < AGREES_DEG
     return agrees
 
 
