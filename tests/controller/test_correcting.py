@@ -153,6 +153,17 @@ def test_a_corrected_run_is_decided_again_byte_for_byte(whole: Path) -> None:
     assert "`position_px` is another" in str(without.difference)
 
 
+def test_a_correction_that_moves_other_points_than_recorded_differs(whole: Path) -> None:
+    entries = list(read_journal(whole / JOURNAL_NAME).entries)
+    place = next(number for number, entry in enumerate(entries) if isinstance(entry, Corrected))
+    lost = entries[place]
+    entries[place] = lost.model_copy(update={"moved": lost.moved + 1})
+    found = replay(entries)
+    assert f"recorded a drift that moved {lost.moved + 1} points" in str(found.difference)
+    assert f"decided again a drift that moved {lost.moved} points" in str(found.difference)
+    assert found.decisions == sum(isinstance(entry, Decided) for entry in entries[:place])
+
+
 def test_the_session_of_a_corrected_run_is_made_again(whole: Path, tmp_path: Path) -> None:
     shutil.copytree(whole, tmp_path, dirs_exist_ok=True)
     before = load_session(tmp_path / SESSION_NAME)
