@@ -8,7 +8,7 @@ Where to look first:
     what is counted     `ledger` of requests and points · `exposures` of pixels · `run_clock` · `pace` · `aim`
     the two services    `batches` to the instrument · `model_link` and `thinking`
     what stays          `recording` · `journal`, the truth · `session`, its view · `session_reader`
-    recorded runs       `replay` decides again · `redeciding` anew · `comparing` and `agreement` · `retelling`
+    recorded runs       `replay` decides again · `redeciding` anew · `comparing`, `causes`, `agreement` · `retelling`
     the control service `service` · `followers`
 
 Decisions and what is counted know no sockets, clocks or files; a run and the services are their asyncio shell.
