@@ -72,13 +72,14 @@ def spread_apart(points: Pixels, count: int) -> Mask:
     picked = np.zeros(len(points), np.bool_)
     if count >= len(points):
         return ~picked
-    where = points.astype(np.float64)
-    distance = -((where - where.mean(axis=0)) ** 2).sum(axis=1)
+    rows, columns = points.T.astype(np.float64)
+    distance = -((rows - rows.mean()) ** 2 + (columns - columns.mean()) ** 2)
     for i in range(count):
-        pick = int(np.argmax(np.where(picked, -np.inf, distance)))
+        pick = int(np.argmax(distance))
         picked[pick] = True
-        here = ((where - where[pick]) ** 2).sum(axis=1)
+        here = (rows - rows[pick]) ** 2 + (columns - columns[pick]) ** 2
         distance = np.minimum(distance, here) if i else here
+        distance[pick] = -np.inf
     return picked
 
 
@@ -95,15 +96,21 @@ def space_filling(taken: Mask, count: int, never: Mask | None = None) -> Pixels:
     free = np.argwhere(~taken).astype(np.int32)
     if count >= len(free):
         return free
-    rows, columns = np.ogrid[: taken.shape[0], : taken.shape[1]]
     distance = _squared_distance(taken if never is None else taken & ~never)
     distance[taken] = -1
+    down, right = (np.arange(size) for size in taken.shape)
+    farthest = distance.max(axis=1)  # of each row
     picks = np.empty((count, 2), np.int32)
     for i in range(count):
-        r, c = divmod(int(np.argmax(distance)), taken.shape[1])
+        r = int(np.argmax(farthest))
+        c = int(np.argmax(distance[r]))
         picks[i] = r, c
-        np.minimum(distance, (rows - r) ** 2 + (columns - c) ** 2, out=distance)
+        reach = math.isqrt(int(distance[r, c]))  # no pixel beyond has its nearest one here
+        rows, columns = (slice(max(0, at - reach), at + reach + 1) for at in (r, c))
+        near = distance[rows, columns]
+        np.minimum(near, (down[rows, None] - r) ** 2 + (right[columns] - c) ** 2, out=near)
         distance[r, c] = -1
+        farthest[rows] = distance[rows].max(axis=1)
     return picks
 
 
