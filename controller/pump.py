@@ -15,6 +15,7 @@ from controller.preparing import Prepared
 from controller.standing import Standing
 from controller.thinking import Thinking
 from protocols.errors import GrainloopError
+from protocols.memory import give_back_memory
 from protocols.messages import Reconstruction, RunCommand
 from protocols.observability import about as lines_about
 from protocols.states import RunState
@@ -117,6 +118,7 @@ class Pump:
             answered = await self._batches.outlast(self._thinking)
             if answered and self._may_go_on.is_set():
                 await self._decide(self._thinking)
+                give_back_memory()
                 return
         if len(self._batches):
             await self._batches.close_oldest()
