@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ import torch
 
 from model.diffusion.denoiser import Conditions, Denoised, Denoiser
 from model.diffusion.method import reconstruct
-from model.diffusion.scaling.setting import Account, OverBudget, Setting, apply, prepare
+from model.diffusion.scaling.setting import Account, Outcome, OverBudget, Setting, apply, prepare
 from model.diffusion.scaling.strategies import STRATEGIES
 from model.diffusion.shipped import Weights
 from model.reconstruct import Options, Problem, never, no_report
@@ -35,6 +37,21 @@ def counting(trained: Weights) -> Counting:
     denoiser = Counting(trained.denoiser.sigma_data.flatten(), trained.denoiser.light_channels)
     denoiser.load_state_dict(trained.denoiser.state_dict())
     return denoiser.eval().requires_grad_(False)
+
+
+@pytest.fixture(scope="module")
+def alone(trained: Weights, problem: Problem) -> Callable[[str], Outcome]:
+    """What a strategy finds in a setting that nobody used before it; found once."""
+    return cache(lambda name: apply(STRATEGIES[name], prepare(trained, problem), BUDGET, 5))
+
+
+@pytest.fixture(scope="module")
+def used(trained: Weights, problem: Problem) -> Setting:
+    """A setting that remembers something of every strategy."""
+    setting = prepare(trained, problem)
+    for strategy in STRATEGIES.values():
+        apply(strategy, setting, 9, 5)
+    return setting
 
 
 @pytest.mark.parametrize("name", STRATEGIES)
@@ -62,29 +79,25 @@ def test_one_evaluation_is_the_default_method(setting: Setting, problem: Problem
 
 
 @pytest.mark.parametrize("name", STRATEGIES)
-def test_a_seed_decides_everything(trained: Weights, problem: Problem, name: str) -> None:
-    first, again = (apply(STRATEGIES[name], prepare(trained, problem), BUDGET, 5).posterior for _ in range(2))
+def test_a_seed_decides_everything(
+    trained: Weights, problem: Problem, alone: Callable[[str], Outcome], name: str
+) -> None:
+    first, again = alone(name).posterior, apply(STRATEGIES[name], prepare(trained, problem), BUDGET, 5).posterior
     assert np.array_equal(first.orientation, again.orientation)
     assert np.array_equal(first.p_wrong, again.p_wrong)
     assert np.array_equal(first.samples, again.samples)
 
 
 @pytest.mark.parametrize("name", STRATEGIES)
-def test_what_is_remembered_changes_nothing(trained: Weights, problem: Problem, name: str) -> None:
-    setting = prepare(trained, problem)
-    for other in STRATEGIES.values():
-        apply(other, setting, 9, 5)
-    warm, fresh = (
-        apply(STRATEGIES[name], setting, BUDGET, 5),
-        apply(STRATEGIES[name], prepare(trained, problem), BUDGET, 5),
-    )
-    assert warm.evaluations == fresh.evaluations
-    assert np.array_equal(warm.posterior.p_wrong, fresh.posterior.p_wrong)
+def test_what_is_remembered_changes_nothing(used: Setting, alone: Callable[[str], Outcome], name: str) -> None:
+    warm = apply(STRATEGIES[name], replace(used, memory=dict(used.memory)), BUDGET, 5)
+    assert warm.evaluations == alone(name).evaluations
+    assert np.array_equal(warm.posterior.p_wrong, alone(name).posterior.p_wrong)
 
 
 @pytest.mark.parametrize("name", STRATEGIES)
-def test_measured_pixels_keep_what_was_measured(setting: Setting, problem: Problem, name: str) -> None:
-    found = apply(STRATEGIES[name], setting, BUDGET, 5).posterior
+def test_measured_pixels_keep_what_was_measured(problem: Problem, alone: Callable[[str], Outcome], name: str) -> None:
+    found = alone(name).posterior
     at = tuple(problem.points.position_px.T)
     assert np.array_equal(found.orientation[at], problem.points.orientation)
     assert found.samples is not None
