@@ -32,12 +32,22 @@ NAME: Final = "grainloop"
 """Of the standard library's logger."""
 
 
+class _Sparing(BoundLogger):
+    """Looks at the level first: most lines that a run could tell go nowhere."""
+
+    def debug(self, event: str | None = None, *args: object, **fields: object) -> object:
+        return super().debug(event, *args, **fields) if self._logger.isEnabledFor(logging.DEBUG) else None
+
+    def info(self, event: str | None = None, *args: object, **fields: object) -> object:
+        return super().info(event, *args, **fields) if self._logger.isEnabledFor(logging.INFO) else None
+
+
 def get_logger(**bound: object) -> BoundLogger:
     """A logger whose lines carry `bound`, and whatever `about` has bound where they are told."""
     logger: BoundLogger = structlog.wrap_logger(
         logging.getLogger(NAME),
         processors=[filter_by_level, merge_contextvars, _to_record],
-        wrapper_class=BoundLogger,
+        wrapper_class=_Sparing,
         context_class=dict,
     )
     return logger.bind(**bound)

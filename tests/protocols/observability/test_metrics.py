@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 import urllib.request
+from threading import Thread
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -53,6 +54,29 @@ def test_what_is_told_is_on_the_page() -> None:
     assert any(name.startswith("grainloop_info service=controller version=") for name in found)
     with pytest.raises(OSError, match="refused"):
         shown(at)
+
+
+def test_figures_add_up_from_all_threads_by_label_and_by_bucket() -> None:
+    metrics = PrometheusMetrics("controller")
+
+    def tell() -> None:
+        for seconds in (0.3, 0.30001, 5000.0):
+            metrics.observe(MODEL, seconds)
+            metrics.add(REFUSED, 2, "busy")
+            metrics.add(FAILED, 1, f"{seconds:.0f}")
+
+    threads = [Thread(target=tell) for _ in range(8)]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+    with page(metrics, ("127.0.0.1", 0)) as at:
+        found = shown(at)
+    buckets = [found[f"grainloop_model_seconds_bucket le={bound}"] for bound in (*MODEL.buckets, "+Inf")]
+    assert buckets == [0 if bound < 0.3 else 8 if bound == 0.3 else 16 for bound in MODEL.buckets] + [24]
+    assert found["grainloop_model_seconds_sum"] == pytest.approx(8 * 5000.60001)
+    assert found["grainloop_refused_messages_total reason=busy"] == 48
+    assert [found[f"grainloop_failed_requests_total reason={one}"] for one in ("0", "5000")] == [16, 8]
 
 
 def test_a_service_shows_its_own_figures_alone() -> None:
