@@ -1,10 +1,9 @@
 """Compiled improvement of an open path in place: 2-opt, Or-opt and local kicks; nothing else is known here.
 
-A position is a place in the path, a node a row of the points. The same moves are found as by looking at each of them;
-what makes it quick is that lengths of edges go along with the path, that moves which cannot beat the best one so far
-are left after half of their sum, and that a kick which did not pay is undone by copying the part that it touched.
-Sums are built in one fixed order and nothing is contracted, so that a path is the same wherever it is found: decisions
-of a run are made again from its journal, byte for byte.
+A position is a place in the path, a node a row of the points. What makes it quick is that lengths of edges go along
+with the path, and that a kick which did not pay is undone by copying the part that it touched; leaving moves early that
+cannot win costs more in guessed branches than it saves. Sums are built in one fixed order and nothing is contracted, so
+that a path is the same wherever it is found: decisions of a run are made again from its journal, byte for byte.
 """
 
 from __future__ import annotations
@@ -82,16 +81,12 @@ def _best_reversal(tour: Tour, node: int, fixed: int) -> tuple[float, int, int]:
         if between >= to_next and between >= to_last:
             break  # the neighbours further away are no better
         j = place[near[node, k]]
-        most = to_next + edge[j + 1] - between
-        if most > best:
-            gain = most - _gap(tour, i + 1, j + 1)
-            if gain > best:
-                best, first, last = gain, min(i, j) + 1, max(i, j)
-        most = to_last + edge[j] - between
-        if most > best and min(i, j) >= fixed:
-            gain = most - _gap(tour, i - 1, j - 1)
-            if gain > best:
-                best, first, last = gain, min(i, j), max(i, j) - 1
+        gain = to_next + edge[j + 1] - between - _gap(tour, i + 1, j + 1)
+        if gain > best:
+            best, first, last = gain, min(i, j) + 1, max(i, j)
+        gain = to_last + edge[j] - between - _gap(tour, i - 1, j - 1)
+        if gain > best and min(i, j) >= fixed:
+            best, first, last = gain, min(i, j), max(i, j) - 1
     return best, first, last
 
 
@@ -110,10 +105,7 @@ def _best_shift(tour: Tour, node: int, fixed: int, least: float) -> tuple[float,
         a, b = (i, i + length - 1) if forward else (i - length + 1, i)
         if a < fixed or b >= n:
             continue
-        freed = edge[a] + edge[b + 1]
-        if apart[node, 0] >= freed:
-            continue
-        freed -= _gap(tour, a - 1, b + 1)
+        freed = edge[a] + edge[b + 1] - _gap(tour, a - 1, b + 1)
         far_end = b if forward else a
         for k in range(near.shape[1]):
             between = apart[node, k]
@@ -124,7 +116,7 @@ def _best_shift(tour: Tour, node: int, fixed: int, least: float) -> tuple[float,
                 continue
             for side in (0, 1):  # between j and j + 1, or between j - 1 and j
                 left, right = j - side, j - side + 1
-                if left == b or right == a or left < fixed - 1 or freed - between + edge[right] <= best:
+                if left == b or right == a or left < fixed - 1:
                     continue
                 added = between + _gap(tour, far_end, right if side == 0 else left)
                 gain = freed - added + edge[right]
