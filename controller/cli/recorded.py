@@ -141,7 +141,8 @@ def repair(session: SessionArgument) -> None:
     for one in found.damage:
         typer.echo(one, err=True)
     if found.whole:
-        typer.echo(f"The journal was written anew, {found.back} records put back: the run can be gone on with.")
+        back = f"{found.back} record{'s' if found.back != 1 else ''} put back"
+        typer.echo(f"The journal was written anew, {back}: the run can be gone on with.")
         if found.doubt:
             typer.echo(found.doubt)
     elif found.why:

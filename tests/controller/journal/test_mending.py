@@ -182,7 +182,7 @@ def test_a_run_is_refused_mended_and_gone_on_with(
         go_on()
     assert main(["repair", str(folder)]) == 0
     out, err = capsys.readouterr()
-    assert "The journal was written anew, 1 records put back: the run can be gone on with." in out
+    assert "The journal was written anew, 1 record put back: the run can be gone on with." in out
     assert "is damaged from byte" in err
     finished = go_on()
     assert finished.reason is FinishReason.COMPLETED
