@@ -69,7 +69,7 @@ def warm_up() -> None:
 
 
 def _with_start(points: ArrayLike, start: ArrayLike | None) -> Floats:
-    nodes = np.asarray(points, np.float64).reshape(-1, 2)
+    nodes = np.ascontiguousarray(points, np.float64).reshape(-1, 2)  # one layout, so that it is compiled once
     return nodes if start is None else np.vstack([np.asarray(start, np.float64)[None], nodes])
 
 
