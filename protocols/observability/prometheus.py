@@ -6,11 +6,8 @@ orders, and holds no points, maps or keys.
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator
 from contextlib import contextmanager
-from itertools import accumulate
-from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from protocols.endpoints import LAST_PORT, is_loopback
@@ -47,15 +44,13 @@ def parse_address(text: str) -> tuple[str, int]:
 
 
 class PrometheusMetrics:
-    """Keeps the figures of one service, and hands them out when the page is asked for; those of others are forgotten.
-
-    Telling one takes less time than with the figures of prometheus-client, and a run tells ten of them per batch.
+    """Collects the figures of one service; those of others are forgotten.
 
     Args:
         service: its name.
 
     Attributes:
-        registry: that shows them; each has its own, none is global.
+        registry: that holds them; each has its own, none is global.
     """
 
     def __init__(self, service: str) -> None:
@@ -64,60 +59,41 @@ class PrometheusMetrics:
         except ImportError as error:
             message = "--metrics needs the package prometheus-client: pip install prometheus-client."
             raise BadInput(message, field="metrics") from error
+        client.disable_created_metrics()  # they would double the page
         self.registry: CollectorRegistry = client.CollectorRegistry()
         client.ProcessCollector(registry=self.registry)
         about = client.Gauge("grainloop_info", "Always 1.", ["service", "version"], registry=self.registry)
         about.labels(service, grainloop_version()).set(1)
-        own = [metric for metric in ALL if service in metric.told_by]
-        self._values: dict[Metric, dict[str, float]] = {
-            metric: {} if metric.label else {"": 0.0} for metric in own if metric.shape is not Shape.HISTOGRAM
+        self._kept: dict[Metric, Any] = {
+            metric: self._made(client, metric) for metric in ALL if service in metric.told_by
         }
-        self._counts = {metric: [0] * (len(metric.buckets) + 1) for metric in own if metric.shape is Shape.HISTOGRAM}
-        self._sums = dict.fromkeys(self._counts, 0.0)
-        self._one_at_a_time = Lock()
-        self.registry.register(self)
+
+    def _made(self, client: Any, metric: Metric) -> Any:
+        labels = [] if metric.label is None else [metric.label]
+        match metric.shape:
+            case Shape.COUNTER:
+                return client.Counter(metric.name, metric.words, labels, registry=self.registry)
+            case Shape.GAUGE:
+                return client.Gauge(metric.name, metric.words, labels, registry=self.registry)
+            case Shape.HISTOGRAM:
+                return client.Histogram(
+                    metric.name, metric.words, labels, registry=self.registry, buckets=metric.buckets
+                )
 
     def add(self, metric: Metric, by: float = 1.0, label: str = "") -> None:
         """Let a counter grow."""
-        if (values := self._values.get(metric)) is not None:
-            with self._one_at_a_time:
-                values[label] = values.get(label, 0.0) + by
+        if (kept := self._kept.get(metric)) is not None:
+            (kept if metric.label is None else kept.labels(label)).inc(by)
 
     def set(self, metric: Metric, value: float) -> None:
         """The value of a gauge."""
-        if (values := self._values.get(metric)) is not None:
-            values[""] = value
+        if (kept := self._kept.get(metric)) is not None:
+            kept.set(value)
 
     def observe(self, metric: Metric, seconds: float) -> None:
         """One more duration of a histogram."""
-        if (counts := self._counts.get(metric)) is not None:
-            with self._one_at_a_time:
-                counts[bisect_left(metric.buckets, seconds)] += 1
-                self._sums[metric] += seconds
-
-    def collect(self) -> list[Any]:
-        """All of it, as prometheus-client has it from collectors."""
-        with self._one_at_a_time:
-            values = [_shown(metric, told) for metric, told in self._values.items()]
-            return values + [_histogram(metric, told, self._sums[metric]) for metric, told in self._counts.items()]
-
-
-def _shown(metric: Metric, values: Mapping[str, float]) -> Any:
-    from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
-
-    family = CounterMetricFamily if metric.shape is Shape.COUNTER else GaugeMetricFamily
-    shown = family(metric.name, metric.words, labels=[metric.label] if metric.label else [])
-    for label, value in values.items():
-        shown.add_metric([label] if metric.label else [], value)
-    return shown
-
-
-def _histogram(metric: Metric, counts: Sequence[int], total: float) -> Any:
-    from prometheus_client.core import HistogramMetricFamily
-
-    bounds = [*(str(bound) for bound in metric.buckets), "+Inf"]
-    buckets = list(zip(bounds, accumulate(counts), strict=True))
-    return HistogramMetricFamily(metric.name, metric.words, buckets=buckets, sum_value=total)
+        if (kept := self._kept.get(metric)) is not None:
+            kept.observe(seconds)
 
 
 @contextmanager
