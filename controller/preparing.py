@@ -98,7 +98,9 @@ async def take_up(path: Path, instrument: Asks, model: Asks, standing: Standing,
     )
     _say_sync(standing, sync)
     light = None if found.light is None else found.light.light
-    if not found.started:
+    if not found.started and found.light is not None:  # it died between the two records
+        _begin(core, standing, found.light.seconds)
+    elif not found.started:
         light = await _take_light(core, instrument, standing)
     link = ModelLink(model, _section(core, light), core.plan.model_deadline_s)
     await _open_section(link, standing)

@@ -112,10 +112,10 @@ class SessionFile:
 
     @_stored
     def add_light(self, light: LightImages, seconds: float) -> None:
-        """The PL images as taken."""
-        group = self._file.create_group("light")
-        group.create_dataset("images", data=light.images)
-        group.create_dataset("angles_deg", data=np.asarray(light.angles_deg, np.float64))
+        """The PL images as taken, replacing what was there."""
+        group = self._file.require_group("light")
+        replace(group, "images", light.images)
+        replace(group, "angles_deg", np.asarray(light.angles_deg, np.float64))
         group.attrs.update(kind=light.kind.value, pixel_um=light.pixel_um, seconds=seconds)
 
     def add_decision(self, batch: Batch, about: Mapping[str, Any]) -> None:

@@ -127,6 +127,27 @@ def test_a_run_goes_on_from_any_moment(whole: Path, tmp_path: Path, moment: int,
     assert not again.notes
 
 
+def test_a_run_goes_on_from_every_record_before_its_first_batch(whole: Path, tmp_path: Path) -> None:
+    """PL that was stored is not taken once more, also where nothing else is known of it."""
+    (file,) = journal_files(whole / JOURNAL_NAME)
+    ends = [found.end for found in read_records(file.read_bytes()) if isinstance(found, Record)]
+    kinds = [entry.kind for entry in read_journal(whole / JOURNAL_NAME).entries]
+    first, light = kinds.index("decided"), kinds.index("light")
+    assert 0 < light < kinds.index("started") < first
+    for number in range(1, first + 1):
+        folder = tmp_path / f"{number}"
+        died(whole, folder, ends[number - 1])
+        taken: list[int] = []
+
+        async def take(number: int = number, taken: list[int] = taken) -> None:
+            taken.append(number)
+
+        assert go_on(folder, Remembering(light=take)).reason is FinishReason.COMPLETED, number
+        assert len(_points(folder)) == 120
+        assert len(taken) == int(number <= light), number
+        assert [entry.kind for entry in read_journal(folder / JOURNAL_NAME).entries].count("light") == 1
+
+
 def _points(folder: Path) -> list[int]:
     """Ids of the points in the journal."""
     entries = read_journal(folder / JOURNAL_NAME).entries
