@@ -89,7 +89,7 @@ class Aim:
         """(h, w) bool, pixels of the specimen that the instrument can be sent to."""
         reach = np.zeros(shape_px, np.bool_)
         rows, columns = (
-            slice(max(0, shift), size + min(0, shift))
+            slice(max(0, shift), max(0, size + min(0, shift)))
             for shift, size in zip(self.offset_px.tolist(), shape_px, strict=True)
         )
         reach[rows, columns] = True

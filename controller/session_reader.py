@@ -123,7 +123,7 @@ def load_session(path: Path) -> Session:
     """Read a session file.
 
     Raises:
-        BadInput: no such file, no HDF5, no session, or of a newer format.
+        BadInput: no such file, no HDF5, no session, of a newer format, or damaged.
     """
     try:
         with h5py.File(path, "r") as file:
@@ -139,6 +139,10 @@ def load_session(path: Path) -> Session:
         raise BadInput(
             f"The session file {path} is incomplete: {error.args[0]}.", field="session", value=path
         ) from error
+    except (AttributeError, RuntimeError, TypeError, ValueError) as error:  # as h5py, json and pydantic have it
+        reason = str(error).partition("\n")[0].rstrip(".")
+        message = f"The session file {path} is damaged ({reason}); 'grainloop repair' makes it again from the journal."
+        raise BadInput(message, field="session", value=path) from error
 
 
 def stored_points(path: Path) -> tuple[PointBlock, NDArray[np.int32]]:

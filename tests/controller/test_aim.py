@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from controller.aim import Aim, Correction, aimed_offsets, measured_offsets
@@ -32,6 +32,7 @@ def aim_of(steps: list[tuple[tuple[int, int], int, int]]) -> Aim:
     return aim
 
 
+@example(steps=[((0, -3), 0, 0)] * 4, pixels=[(0, 0)])  # further than the section is wide
 @given(
     steps=st.lists(st.tuples(STEPS, GAPS, GAPS), max_size=5),
     pixels=st.lists(st.tuples(st.integers(0, 13), st.integers(0, 10)), min_size=1, max_size=9),

@@ -114,6 +114,23 @@ def test_what_is_no_session_is_told_in_a_sentence(tmp_path: Path, case: str) -> 
         load_session(path)
 
 
+@pytest.mark.parametrize("name", ["software", "plan", "capabilities", "batches", "decisions", "events", "measured"])
+@pytest.mark.parametrize("left", ["half of it", "something else", "nothing"])
+def test_a_file_of_which_a_part_is_torn_is_told_to_be_made_again(tmp_path: Path, name: str, left: str) -> None:
+    """As a writer leaves it that dies within HDF5."""
+    session, _ = begin(tmp_path / "s.h5")
+    session.close()
+    with h5py.File(session.path, "r+") as file:
+        old = file.pop(name)
+        if left == "half of it" and isinstance(old, h5py.Dataset):
+            text = old.asstr()[()] if old.shape == () else '{"batch": 0, "asked": 1'
+            file.create_dataset(name, data=text[: len(text) // 2] if old.shape == () else [text])
+        elif left != "nothing":
+            file.create_dataset(name, data=np.zeros(3))
+    with pytest.raises(BadInput, match="is incomplete" if left == "nothing" else "grainloop repair"):
+        load_session(session.path)
+
+
 def test_columns_of_which_only_some_grew_are_cut_to_what_is_whole(tmp_path: Path) -> None:
     session, core = begin(tmp_path / "s.h5")
     batch = core.next_planned()
