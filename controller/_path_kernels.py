@@ -11,10 +11,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
-import numba
 import numpy as np
 
 from controller.tour import LONGEST_SEGMENT, Floats, Ints, Numbers, Room, Tour
+from model.crystal._jit import cached
 
 CLEAR_GAIN = 1e-9
 
@@ -23,8 +23,7 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 def _compiled(function: _F) -> _F:
     # Nothing here makes an array, and counting references to those passed on takes as long as the work itself.
-    options: dict[str, Any] = {"nogil": True, "_nrt": False}
-    return cast("_F", numba.njit(cache=True, **options)(function))
+    return cast("_F", cached(function, nogil=True, _nrt=False))
 
 
 @_compiled

@@ -9,19 +9,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import groupby, pairwise, product
 
-import numba
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from controller.route import short_path
+from model.crystal._jit import cached
 from protocols.capabilities import ShapeLimits
 from protocols.shapes import Piece, ScanShape, parts
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
+_compiled = partial(cached, nogil=True)
 _ROUNDS = 4
 _ANYWHERE = (np.nan, np.nan)
 _REACH = 300
@@ -141,7 +143,7 @@ def _best_entries(ends: list[Floats], start: ArrayLike | None) -> list[int]:
     return chosen[::-1]
 
 
-@numba.njit(cache=True, nogil=True)
+@_compiled
 def _improve(stops: Floats, turns: NDArray[np.bool_], start: Floats) -> tuple[Ints, bool]:
     """Turn round stretches of an order while that shortens the way; which shape is where then, and whether it helped.
 
@@ -168,14 +170,14 @@ def _improve(stops: Floats, turns: NDArray[np.bool_], start: Floats) -> tuple[In
     return place, helped
 
 
-@numba.njit(cache=True, nogil=True)
+@_compiled
 def _apart(a: Floats, b: Floats) -> float:
     if np.isnan(a[0]):
         return 0.0
     return np.sqrt((a[0] - b[0]) ** 2 + (a[1] - b[1]) ** 2)
 
 
-@numba.njit(cache=True, nogil=True)
+@_compiled
 def _turn_round(stops: Floats, turns: NDArray[np.bool_], place: Ints, i: int, j: int) -> None:
     stops[i : j + 1] = stops[i : j + 1][::-1, ::-1].copy()
     turns[i : j + 1] = turns[i : j + 1][::-1].copy()

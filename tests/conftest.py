@@ -44,12 +44,23 @@ def remember_child(self: subprocess.Popen[Any], *args: Any, **options: Any) -> N
     children.add(self)
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     hypothesis.settings.register_profile("untimed", deadline=None)
     hypothesis.settings.load_profile("untimed")
     share_cores(int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
+    if getattr(config.option, "numprocesses", None):
+        compile_orix()
     zmq.Context.__init__ = remember_context
     subprocess.Popen.__init__ = remember_child
+
+
+def compile_orix() -> None:
+    """Fill its cache of compiled code before several processes ask for it: it ends them if two do so at once."""
+    from orix.quaternion import Quaternion
+    from orix.vector import Vector3d
+
+    turn = ~Quaternion([[1, 0, 0, 0]])
+    turn * turn * Vector3d.zvector()
 
 
 def share_cores(workers: int) -> None:

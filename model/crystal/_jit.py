@@ -8,9 +8,11 @@ cache of numba looks at the time stamp of one file.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import wraps
 from typing import Any, ParamSpec, TypeVar, cast
 
 import numba
+from filelock import FileLock
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -19,15 +21,46 @@ R = TypeVar("R")
 def kernel(function: Callable[P, R]) -> Callable[P, R]:
     """Compile `function` to machine code on its first call; it frees the GIL and is cached on disk where possible."""
     # contract: fused multiply-add, the only liberty taken. NaN and infinity keep their meaning.
-    options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
-    try:
-        compiled = numba.njit(cache=True, **options)(function)
-    except RuntimeError:  # a read-only installation without a home directory has no place for the cache
-        compiled = numba.njit(**options)(function)
-    return cast("Callable[P, R]", compiled)
+    return cached(function, nogil=True, error_model="numpy", fastmath={"contract"})
 
 
 def inlined(function: Callable[P, R]) -> Callable[P, R]:
     """As `kernel`, for the small functions that a kernel calls in its innermost loop."""
     compiled = numba.njit(nogil=True, error_model="numpy", fastmath={"contract"}, inline="always")(function)
     return cast("Callable[P, R]", compiled)
+
+
+def cached(function: Callable[P, R], **options: Any) -> Callable[P, R]:
+    """Compile with options of numba's, cached on disk where possible, by one process at a time."""
+    try:
+        compiled = numba.njit(cache=True, **options)(function)
+    except RuntimeError:  # a read-only installation without a home directory has no place for the cache
+        return cast("Callable[P, R]", numba.njit(**options)(function))
+    _guard(compiled)
+    return cast("Callable[P, R]", compiled)
+
+
+def _guard(compiled: Any) -> None:
+    """Let one process at a time read or write the cache of a function.
+
+    numba numbers its files by counting those there are and holds no lock meanwhile: of two services that compile at the
+    same time, as on a new installation, one could be given the code of the other for other types of arguments.
+    """
+    file = compiled._cache._cache_file  # noqa: SLF001  # there is no public way
+    lock = FileLock(f"{file._index_path}.lock")  # noqa: SLF001
+    file.load, file.save = _alone(file.load, lock), _alone(file.save, lock)
+
+
+def _alone(work: Callable[P, R], lock: FileLock) -> Callable[P, R]:
+    @wraps(work)
+    def alone(*args: P.args, **more: P.kwargs) -> R:
+        try:
+            lock.acquire()
+        except (OSError, NotImplementedError):  # a file system without locks
+            return work(*args, **more)
+        try:
+            return work(*args, **more)
+        finally:
+            lock.release()
+
+    return alone

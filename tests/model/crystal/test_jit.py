@@ -2,6 +2,8 @@ from types import SimpleNamespace
 
 import numba
 import numpy as np
+import pytest
+from filelock import FileLock, Timeout
 
 from model.crystal import _jit
 
@@ -26,6 +28,34 @@ def test_kernels_compile_where_there_is_no_place_for_a_cache(monkeypatch):
 
     assert total(np.arange(5.0)) == 10
     assert asked == [True, False]
+
+
+def test_one_process_at_a_time_reads_and_writes_the_cache(monkeypatch):
+    """Each look at the files of the cache happens while nobody else may look."""
+
+    @_jit.kernel
+    def doubled(value: float) -> float:
+        return 2 * value
+
+    file, alone = doubled._cache._cache_file, []
+    asked = FileLock(f"{file._index_path}.lock")
+
+    def looking(look):
+        def looked(*args):
+            with pytest.raises(Timeout):
+                asked.acquire(timeout=0)
+            alone.append(look.__name__)
+            return look(*args)
+
+        return looked
+
+    for name in ("_load_index", "_save_index", "_save_data"):
+        monkeypatch.setattr(file, name, looking(getattr(file, name)))
+    assert doubled(1.5) == 3
+    assert doubled(2) == 4
+    assert set(alone) == {"_load_index", "_save_index", "_save_data"}
+    with asked.acquire(timeout=0):
+        pass
 
 
 def test_not_a_number_is_still_seen_in_compiled_code():
