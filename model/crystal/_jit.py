@@ -47,13 +47,14 @@ def _guard(compiled: Any) -> None:
     same time, as on a new installation, one could be given the code of the other for other types of arguments.
     """
     file = compiled._cache._cache_file  # noqa: SLF001  # there is no public way
-    lock = FileLock(f"{file._index_path}.lock")  # noqa: SLF001
+    lock = f"{file._index_path}.lock"  # noqa: SLF001
     file.load, file.save = _alone(file.load, lock), _alone(file.save, lock)
 
 
-def _alone(work: Callable[P, R], lock: FileLock) -> Callable[P, R]:
+def _alone(work: Callable[P, R], path: str) -> Callable[P, R]:
     @wraps(work)
     def alone(*args: P.args, **more: P.kwargs) -> R:
+        lock = FileLock(path)  # anew each time: a process that was forked may not use that of its parent
         try:
             lock.acquire()
         except (OSError, NotImplementedError):  # a file system without locks

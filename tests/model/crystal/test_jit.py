@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import numba
@@ -56,6 +58,25 @@ def test_one_process_at_a_time_reads_and_writes_the_cache(monkeypatch):
     assert set(alone) == {"_load_index", "_save_index", "_save_data"}
     with asked.acquire(timeout=0):
         pass
+
+
+FORKED = """
+import os
+import numpy as np
+from model.crystal import disorientation_deg
+one = np.array([[1.0, 0, 0, 0]])
+disorientation_deg(one, one, "6/mmm")
+child = os.fork()
+if not child:
+    # of another type, so that the files are looked at
+    os._exit(int(disorientation_deg(one.astype(np.float32), one.astype(np.float32), "6/mmm").max() > 0))
+raise SystemExit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+def test_a_forked_process_may_use_the_cache_of_its_parent():
+    said = subprocess.run([sys.executable, "-c", FORKED], capture_output=True, text=True, check=False)
+    assert said.returncode == 0, said.stderr
 
 
 def test_not_a_number_is_still_seen_in_compiled_code():
