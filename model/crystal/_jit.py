@@ -17,16 +17,18 @@ from filelock import FileLock
 P = ParamSpec("P")
 R = TypeVar("R")
 
+# contract: fused multiply-add, the only liberty taken. NaN and infinity keep their meaning.
+_OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
+
 
 def kernel(function: Callable[P, R]) -> Callable[P, R]:
     """Compile `function` to machine code on its first call; it frees the GIL and is cached on disk where possible."""
-    # contract: fused multiply-add, the only liberty taken. NaN and infinity keep their meaning.
-    return cached(function, nogil=True, error_model="numpy", fastmath={"contract"})
+    return cached(function, **_OPTIONS)
 
 
 def inlined(function: Callable[P, R]) -> Callable[P, R]:
     """As `kernel`, for the small functions that a kernel calls in its innermost loop."""
-    compiled = numba.njit(nogil=True, error_model="numpy", fastmath={"contract"}, inline="always")(function)
+    compiled = numba.njit(inline="always", **_OPTIONS)(function)
     return cast("Callable[P, R]", compiled)
 
 

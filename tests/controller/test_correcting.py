@@ -11,7 +11,7 @@ import pytest
 
 from controller.aim import aimed_offsets, measured_offsets
 from controller.journal.entries import Answered, Corrected, Decided, PointsStored
-from controller.journal.reading import journal_files, read_journal
+from controller.journal.reading import read_journal
 from controller.journal.view import repair
 from controller.loop import Run
 from controller.recording import JOURNAL_NAME, SESSION_NAME
@@ -21,9 +21,9 @@ from controller.summary import WARNINGS
 from model.crystal import random_quaternions
 from protocols.messages import PointsMeasured, Reconstruction, RunFinished, ScanDone, ScanRequest
 from protocols.plan import Budget, RunPlan
-from protocols.records import Record, read_records
 from protocols.states import FinishReason
 from protocols.values import PointBlock
+from tests.controller.dying import cut_at, record_ends
 from tests.controller.fakes import FakeInstrument, FakeModel, capabilities
 from tests.controller.virtual_time import run
 
@@ -178,12 +178,10 @@ def test_the_session_of_a_corrected_run_is_made_again(whole: Path, tmp_path: Pat
 @pytest.mark.parametrize("later", [0, 2, 9])
 def test_the_offset_survives_the_death_of_the_controller(whole: Path, tmp_path: Path, later: int) -> None:
     """Dead right behind the record of the correction, or some records later."""
-    shutil.copytree(whole, tmp_path, dirs_exist_ok=True)
-    (file,) = journal_files(tmp_path / JOURNAL_NAME)
-    entries = read_journal(tmp_path / JOURNAL_NAME).entries
+    entries = read_journal(whole / JOURNAL_NAME).entries
     place = next(number for number, entry in enumerate(entries) if isinstance(entry, Corrected))
-    ends = [found.end for found in read_records(file.read_bytes()) if isinstance(found, Record)]
-    file.write_bytes(file.read_bytes()[: ends[min(place + later, len(ends) - 4)]])
+    ends = record_ends(whole)
+    cut_at(whole, tmp_path, ends[min(place + later, len(ends) - 4)])
     instrument = Drifting()
     finished = run(Run.taken_up(tmp_path, instrument, Knowing(), lambda _: None).execute())
     assert finished.reason is FinishReason.COMPLETED

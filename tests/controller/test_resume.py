@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from controller.journal.reading import journal_files, read_journal
+from controller.journal.reading import read_journal
 from controller.ledger import Ledger
 from controller.loop import Run
 from controller.recording import JOURNAL_NAME, SESSION_NAME
@@ -20,8 +19,8 @@ from controller.session_reader import load_session
 from protocols.errors import BadInput, GrainloopError, OutOfLimits, Unavailable, UnknownKind
 from protocols.messages import Describe, Description, PointsMeasured, RunFinished, ScanDone, ScanRequest, Withdraw
 from protocols.plan import Budget, RunPlan
-from protocols.records import Record, read_records
 from protocols.states import FinishReason
+from tests.controller.dying import cut_at, record_ends
 from tests.controller.fakes import FakeInstrument, FakeModel, block_of, capabilities
 from tests.controller.virtual_time import run
 
@@ -83,17 +82,14 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def died(whole: Path, folder: Path, size: int) -> tuple[ScanRequest, ...]:
     """The folder as a controller left it that died when its journal had a size; the requests that it had sent."""
-    shutil.copytree(whole, folder, dirs_exist_ok=True)
-    (file,) = journal_files(folder / JOURNAL_NAME)
-    file.write_bytes(file.read_bytes()[:size])
+    cut_at(whole, folder, size)
     entries = read_journal(folder / JOURNAL_NAME).entries
     return tuple(batch.request for batch in replay(entries).sent.values())
 
 
 def moments(whole: Path) -> list[int]:
     """Sizes of the journal at which the controller dies: within or behind records, evenly over these."""
-    (file,) = journal_files(whole / JOURNAL_NAME)
-    ends = [found.end for found in read_records(file.read_bytes()) if isinstance(found, Record)]
+    ends = record_ends(whole)
     rng = np.random.default_rng(SEED)
     chosen = np.linspace(1, len(ends) - 2, MOMENTS).astype(int)
     return [int(rng.integers(ends[n], ends[n + 1], endpoint=True)) for n in chosen]
@@ -129,8 +125,7 @@ def test_a_run_goes_on_from_any_moment(whole: Path, tmp_path: Path, moment: int,
 
 def test_a_run_goes_on_from_every_record_before_its_first_batch(whole: Path, tmp_path: Path) -> None:
     """PL that was stored is not taken once more, also where nothing else is known of it."""
-    (file,) = journal_files(whole / JOURNAL_NAME)
-    ends = [found.end for found in read_records(file.read_bytes()) if isinstance(found, Record)]
+    ends = record_ends(whole)
     kinds = [entry.kind for entry in read_journal(whole / JOURNAL_NAME).entries]
     first, light = kinds.index("decided"), kinds.index("light")
     assert 0 < light < kinds.index("started") < first

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from controller.decided import BUDGET_SPENT, NO_SHAPE, TOO_LITTLE_LEFT
-from controller.journal.reading import journal_files, read_journal
+from controller.journal.reading import read_journal
 from controller.loop import Run
 from controller.recording import JOURNAL_NAME, SESSION_NAME
 from controller.replay import replay
@@ -17,9 +16,9 @@ from controller.session_reader import Session, load_session
 from protocols.errors import DeadlineExceeded, GrainloopError
 from protocols.messages import REASON_CODES, ProposalReason, RunEvent, RunFinished
 from protocols.plan import Budget, RunPlan
-from protocols.records import Record, read_records
 from protocols.shapes import ScanShape, decode_pieces
 from protocols.states import FinishReason
+from tests.controller.dying import cut_at, record_ends
 from tests.controller.shaped import QUEUE, SHAPE, ShapedInstrument, ShapedModel, exposed_twice, queue
 from tests.controller.virtual_time import run
 
@@ -174,13 +173,9 @@ def test_a_raster_larger_than_a_request_comes_in_bands(tmp_path: Path) -> None:
 
 def cut_within_a_rectangle(folder: Path, to: Path) -> list[int]:
     """The folder as a controller left it that died while a window was measured; ids of the points stored by then."""
-    shutil.copytree(folder, to, dirs_exist_ok=True)
-    (file,) = journal_files(to / JOURNAL_NAME)
-    data = file.read_bytes()
-    ends = [found.end for found in read_records(data) if isinstance(found, Record)]
     entries = read_journal(folder / JOURNAL_NAME).entries
     stored = [n for n, entry in enumerate(entries) if entry.kind == "points" and entry.batch >= 2]
-    file.write_bytes(data[: ends[stored[0]]])  # the header is none of the records
+    cut_at(folder, to, record_ends(folder)[stored[0]])
     left = read_journal(to / JOURNAL_NAME).entries
     return [point for entry in left if entry.kind == "points" for point in entry.points.point_id.tolist()]
 

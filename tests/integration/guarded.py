@@ -16,6 +16,7 @@ from protocols.messages import CheckHealth, ControlReply, InstrumentReply, Model
 from protocols.security import Credentials, KeyFolder, Role
 from tests.integration.junk import throw_junk
 from tests.integration.processes import WORD_S, Grainloop, cropped, written
+from tests.memory import resident_mb
 
 NAMES = ("instrument", "model", "controller")
 REPLIES: dict[str, Any] = {"instrument": InstrumentReply, "model": ModelReply, "controller": ControlReply}
@@ -103,15 +104,3 @@ async def bombard(cwd: Path, seconds: float, seed: int) -> dict[str, Any]:
         healthy = {name: await lab.health(name) for name in NAMES}
     memory = {name: {"before_mb": round(before[name], 2), "after_mb": round(after[name], 2)} for name in NAMES}
     return {"seed": seed, "seconds": seconds, "connections": thrown, "healthy": healthy, "memory": memory}
-
-
-def resident_mb(pid: int) -> float:
-    """Resident memory of a process."""
-    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    return pages * 4096 / 2**20
-
-
-def peak_mb(pid: int) -> float:
-    """Most memory that was ever resident in a process."""
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) / 1024

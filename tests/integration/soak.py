@@ -36,8 +36,8 @@ from protocols.messages import ControlReply, FollowRun, RunEvent, RunFinished, R
 from protocols.observability.metrics import EVENTS_DROPPED, FOLLOWERS_DROPPED
 from protocols.plan import Budget, RunPlan
 from tests.integration.frozen import STREAMS, FrozenFollower
-from tests.integration.guarded import peak_mb, resident_mb
 from tests.integration.processes import written
+from tests.memory import peak_mb, resident_mb
 
 ROOT = Path(__file__).parents[2]
 RESULT = ROOT / "benchmarks" / "results" / "soak.json"

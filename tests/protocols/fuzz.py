@@ -14,7 +14,6 @@ import resource
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from protocols.codec import decode
@@ -31,6 +30,7 @@ from protocols.messages import (
 from protocols.rpc import ClientCore, Failed, Replied, SendTo, Serve, ServerCore
 from protocols.rpc.rate import Rate
 from protocols.values import Value
+from tests.memory import resident_mb
 from tests.protocols.malformed import Message, malformed
 
 UNIONS = (InstrumentRequest, InstrumentReply, ModelRequest, ModelReply, ControlRequest, ControlReply)
@@ -121,11 +121,6 @@ def fuzz(count: int, seed: int) -> dict[str, Any]:
         "memory_grown_mb": round(resident_mb() - before_mb, 2),
         "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 2),
     }
-
-
-def resident_mb() -> float:
-    """Memory of this process that is in use now."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 2**20
 
 
 if __name__ == "__main__":

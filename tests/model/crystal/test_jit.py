@@ -40,6 +40,7 @@ def test_one_process_at_a_time_reads_and_writes_the_cache(monkeypatch):
         return 2 * value
 
     file, alone = doubled._cache._cache_file, []
+    file.flush()  # what an earlier run left there
     asked = FileLock(f"{file._index_path}.lock")
 
     def looking(look):
