@@ -25,7 +25,7 @@ bench: $(READY)
 
 # Each process killed at forty random moments; 'make chaos REPORT=--report' keeps the table.
 chaos: $(READY)
-	$(BIN)/python -m tests.integration.chaos --moments 40 $(REPORT)
+	$(BIN)/python -m tests.integration.chaos.deaths --moments 40 $(REPORT)
 
 # A million malformed messages, then a minute of junk on every port of the three services.
 fuzz: $(READY)
@@ -37,7 +37,7 @@ soak: $(READY)
 	$(BIN)/python -m tests.integration.soak --points 100000
 
 schemas: $(READY)
-	$(BIN)/python -m protocols.schemas docs/schemas
+	$(BIN)/python -m grainloop.protocols.schemas docs/schemas
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "grainloop needs Python 3.11 or newer; '$(PYTHON)' is older. Try: make PYTHON=python3.12"; exit 1; }

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 from safetensors import safe_open
 
-from model.diffusion.averaged import FREE_BRANCH
-from model.weights import weights_files
+from grainloop.model.diffusion.checkpoints.averaged import FREE_BRANCH
+from grainloop.model.weights import weights_files
 
 
 def gate_sha256() -> dict[str, str]:

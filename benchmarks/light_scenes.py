@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from instrument_sim import specimens
-from instrument_sim.camera import Camera, LightNuisances
-from instrument_sim.section import Section
-from instrument_sim.warp import Warp as TrueWarp
-from model.light import Alignment, LightFeatures, align, features_from_rgb, fit_stack
-from model.light import Warp as FoundWarp
+from grainloop.instrument_sim import specimens
+from grainloop.instrument_sim.camera import Camera, LightNuisances
+from grainloop.instrument_sim.section import Section
+from grainloop.instrument_sim.warp import Warp as TrueWarp
+from grainloop.model.light import Alignment, LightFeatures, align, features_from_rgb, fit_stack
+from grainloop.model.light import Warp as FoundWarp
 
 ANGLES_DEG = tuple(float(angle) for angle in range(0, 180, 10))
 MISINDEXED = 0.02

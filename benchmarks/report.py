@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from benchmarks import durability_page
-from benchmarks.scaling_page import scaling
-from controller.cli.bench.tables import markdown_table as table
+from benchmarks.posterior.scaling_page import scaling
+from benchmarks.services import durability_page
+from grainloop.cli.bench.tables import markdown_table as table
 
 RESULTS = Path(__file__).parent / "results"
 PAGE = Path(__file__).parents[1] / "docs" / "results.md"

@@ -1,15 +1,18 @@
-"""The acquisition loop, its session files and the command line.
+"""One run, from plan to record. Knows no command line, no simulator and no network weights.
 
-Where to look first:
+Each room has a face, its package, which says what is found there; other rooms import that. Imports go down:
 
-    a run               `loop` from beginning to end · `preparing` · `pump` · `answers` · `leaving` · `standing`
-                        its states are a table, `protocols.states`
-    decisions           `core` · `choosing`, of points or of shapes · `first_pass` · `sizes` · `decided`
-    what is counted     `ledger` of requests and points · `exposures` of pixels · `run_clock` · `pace` · `aim`
-    the two services    `batches` to the instrument · `model_link` and `thinking`
-    what stays          `recording` · `journal`, the truth · `session`, its view · `session_reader`
-    recorded runs       `replay` decides again · `redeciding` anew · `comparing`, `causes`, `agreement` · `retelling`
-    the control service `service` · `followers`
+    recorded   runs that are over: decided anew, told again, side by side
+    serve      the control service, and who follows a run
+    run        the asyncio life of one run · figures: pictures of a session, and its score
+    record     journal first, then its view; what was lost, mended
+    session    `session.h5`, a view of the journal
+    journal    the truth on disk, and deciding it again
+    decide     what to measure next
+    ledger     what was asked, came, costs and is left
+    plans      a plan, loaded and checked against an instrument and a model
+    geometry   pixels and paths
 
-Decisions and what is counted know no sockets, clocks or files; a run and the services are their asyncio shell.
+A point comes in at `run.batches`, is stored by `record.recording` and counted by `ledger.ledger`; what is asked for
+next is decided in `decide.decider`. Below `run` nothing knows sockets; below `journal` no clocks or files either.
 """

@@ -11,13 +11,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from controller.rasters import coarse_rasters, smallest_points
-from protocols.capabilities import Capabilities, ScanMeans, ShapeLimits
-from protocols.errors import BadInput, OutOfLimits
-from protocols.messages import ModelDescription
-from protocols.plan import ANY_SHAPE, RunPlan
-from protocols.shapes import ScanShape
-from protocols.values import LightKind
+from grainloop.controller.geometry import coarse_rasters, smallest_points
+from grainloop.protocols.capabilities import Capabilities, ScanMeans, ShapeLimits
+from grainloop.protocols.errors import BadInput, OutOfLimits
+from grainloop.protocols.messages import ModelDescription
+from grainloop.protocols.plan import ANY_SHAPE, RunPlan
+from grainloop.protocols.shapes import ScanShape
+from grainloop.protocols.values import LightKind
 
 _FEWEST_ANGLES = 3
 _CUBIC = frozenset({"23", "m-3", "432", "-43m", "m-3m"})

@@ -14,8 +14,15 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from model.crystal import add_ipf_key, boundaries_between, c_axis, ipf_colours
-from model.microstructure import RECIPES, LightNuisances, Specimen, make_specimen, make_stack, polynomial_light
+from grainloop.model.crystal import add_ipf_key, boundaries_between, c_axis, ipf_colours
+from grainloop.model.microstructure import (
+    RECIPES,
+    LightNuisances,
+    Specimen,
+    make_specimen,
+    make_stack,
+    polynomial_light,
+)
 
 SHAPE = (144, 144)
 SCALE_PX = 30

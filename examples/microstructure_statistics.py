@@ -13,9 +13,15 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
-from model.maps import read_map
-from model.microstructure import RECIPES
-from model.microstructure.statistics import SUMMARY, MapStatistics, bracket, map_statistics, recipe_statistics
+from grainloop.model.maps import read_map
+from grainloop.model.microstructure import RECIPES
+from grainloop.model.microstructure.statistics import (
+    SUMMARY,
+    MapStatistics,
+    bracket,
+    map_statistics,
+    recipe_statistics,
+)
 
 SPECIMENS = Path(__file__).parents[1] / "instrument_sim" / "specimens"
 REAL = {

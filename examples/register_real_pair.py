@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
-from model.light import (
+from grainloop.model.light import (
     LightFeatures,
     Warp,
     align_targets,

@@ -11,11 +11,11 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 
-from instrument_sim import SimulatedInstrument, specimens
-from model.crystal.ipf import add_ipf_key, ipf_colours
-from model.maps import OrientationMap
-from protocols.messages import ScanRequest
-from protocols.values import PointBlock
+from grainloop.instrument_sim import SimulatedInstrument, specimens
+from grainloop.model.crystal.ipf import add_ipf_key, ipf_colours
+from grainloop.model.maps import OrientationMap
+from grainloop.protocols.messages import ScanRequest
+from grainloop.protocols.values import PointBlock
 
 mpl.use("Agg")
 

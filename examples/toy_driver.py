@@ -1,6 +1,6 @@
 """A complete driver in 15 lines: an instrument that finds the same orientation everywhere."""
 
-from protocols import Capabilities, Grid, Phase, PointBlock
+from grainloop.protocols import Capabilities, Grid, Phase, PointBlock
 
 GRID, PHASES = Grid(shape_px=(64, 64), step_um=1.0), (Phase(phase_id=1, name="Ti", point_group="6/mmm"),)
 

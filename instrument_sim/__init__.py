@@ -6,12 +6,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from instrument_sim.config import SimConfig
-    from instrument_sim.driver import SimulatedInstrument
+    from grainloop.instrument_sim.config import SimConfig
+    from grainloop.instrument_sim.driver import SimulatedInstrument
 
 __all__ = ["SimConfig", "SimulatedInstrument"]
 
-_HOMES = {"SimConfig": "instrument_sim.config", "SimulatedInstrument": "instrument_sim.driver"}
+_HOMES = {"SimConfig": "grainloop.instrument_sim.config", "SimulatedInstrument": "grainloop.instrument_sim.driver"}
 
 
 def __getattr__(name: str) -> Any:

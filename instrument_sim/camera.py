@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from instrument_sim.warp import Warp, aligned, misregistration, pixel_positions
+from grainloop.instrument_sim.warp import Warp, aligned, misregistration, pixel_positions
 
 __all__ = ["Camera", "LightNuisances", "Warp", "misregistration", "take_images"]
 

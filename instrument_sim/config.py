@@ -6,9 +6,9 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from instrument_sim.camera import LightNuisances
-from protocols.capabilities import ScanTiming, ShapeLimits
-from protocols.values import FramePreset, LightKind
+from grainloop.instrument_sim.camera import LightNuisances
+from grainloop.protocols.capabilities import ScanTiming, ShapeLimits
+from grainloop.protocols.values import FramePreset, LightKind
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Length = Annotated[float, Field(ge=0, allow_inf_nan=False)]

@@ -13,11 +13,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from instrument_sim.config import DetectorConfig, DriftConfig
-from instrument_sim.randoms import keys, normals, uniforms
-from instrument_sim.section import Section
-from model.crystal import multiply, quaternion_from_axis_angle
-from protocols.values import PointStatus
+from grainloop.instrument_sim.config import DetectorConfig, DriftConfig
+from grainloop.instrument_sim.randoms import keys, normals, uniforms
+from grainloop.instrument_sim.section import Section
+from grainloop.model.crystal import multiply, quaternion_from_axis_angle
+from grainloop.protocols.values import PointStatus
 
 Reals = NDArray[np.float64]
 

@@ -10,18 +10,18 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from instrument_sim.camera import Camera
-from instrument_sim.config import SimConfig
-from instrument_sim.detector import Drift, measure
-from instrument_sim.section import Section
-from instrument_sim.timing import SimulatedClock
-from model.maps import MapPhase, OrientationMap
-from protocols.capabilities import Capabilities, LightCapabilities
-from protocols.errors import OutOfLimits
-from protocols.hosting.shape_limits import check_pieces
-from protocols.messages import ScanRequest
-from protocols.shapes import decode_pieces, exposure_ends_s
-from protocols.values import FramePreset, Grid, HexagonalAxis, LightKind, Phase, PointBlock
+from grainloop.instrument_sim.camera import Camera
+from grainloop.instrument_sim.config import SimConfig
+from grainloop.instrument_sim.detector import Drift, measure
+from grainloop.instrument_sim.section import Section
+from grainloop.instrument_sim.timing import SimulatedClock
+from grainloop.model.maps import MapPhase, OrientationMap
+from grainloop.protocols.capabilities import Capabilities, LightCapabilities
+from grainloop.protocols.errors import OutOfLimits
+from grainloop.protocols.hosting.shape_limits import check_pieces
+from grainloop.protocols.messages import ScanRequest
+from grainloop.protocols.shapes import decode_pieces, exposure_ends_s
+from grainloop.protocols.values import FramePreset, Grid, HexagonalAxis, LightKind, Phase, PointBlock
 
 MAX_BLOCK_WALL_S = 0.5
 """With a finite speed-up a block is at most this long, so that progress is seen and cancelling is prompt."""

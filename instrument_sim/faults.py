@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from protocols.capabilities import Capabilities
-from protocols.driver import InstrumentDriver
-from protocols.errors import DeviceFailed
-from protocols.messages import ScanRequest
-from protocols.values import PointBlock, PointStatus
+from grainloop.protocols.capabilities import Capabilities
+from grainloop.protocols.driver import InstrumentDriver
+from grainloop.protocols.errors import DeviceFailed
+from grainloop.protocols.messages import ScanRequest
+from grainloop.protocols.values import PointBlock, PointStatus
 
 
 @dataclass(frozen=True)

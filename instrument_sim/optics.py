@@ -17,7 +17,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from model.crystal import c_axis
+from grainloop.model.crystal import c_axis
 
 Reals = NDArray[np.float64]
 Complexes = NDArray[np.complex128]

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from protocols.capabilities import ScanMeans, ScanTiming, ShapeLimits
-from protocols.shapes import ScanShape
+from grainloop.protocols.capabilities import ScanMeans, ScanTiming, ShapeLimits
+from grainloop.protocols.shapes import ScanShape
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from instrument_sim import optics
-from instrument_sim.optics import Dielectric, Optics
-from model.crystal import neighbour_disorientation_deg
-from model.crystal.frames import to_map_frame
-from model.maps import MapPhase, OrientationMap
+from grainloop.instrument_sim import optics
+from grainloop.instrument_sim.optics import Dielectric, Optics
+from grainloop.model.crystal import neighbour_disorientation_deg
+from grainloop.model.crystal.frames import to_map_frame
+from grainloop.model.maps import MapPhase, OrientationMap
 
 UNIAXIAL = ("4/m", "4/mmm", "-3", "-3m", "6/m", "6/mmm")
 BOUNDARY_DEG = 5.0

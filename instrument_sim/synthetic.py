@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from model.maps import MapPhase, OrientationMap
-from model.microstructure import TRAINING_WEIGHTS, Specimen, make_specimen, mixture
+from grainloop.model.maps import MapPhase, OrientationMap
+from grainloop.model.microstructure import TRAINING_WEIGHTS, Specimen, make_specimen, mixture
 
 TITANIUM = MapPhase(1, "Titanium", "6/mmm", (2.95, 2.95, 4.686), (90.0, 90.0, 120.0))
 NICKEL = MapPhase(1, "Nickel", "m-3m", (3.52, 3.52, 3.52), (90.0, 90.0, 90.0))

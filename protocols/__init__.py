@@ -3,13 +3,13 @@
 The names below are the public ones; the messages themselves are in `protocols.messages`.
 """
 
-from protocols.aio import Call, Client, Handler, Service, run
-from protocols.capabilities import Capabilities, LightCapabilities, ScanMeans, ScanTiming, ShapeLimits
-from protocols.codec import decode, encode
-from protocols.driver import InstrumentDriver
-from protocols.driver_service import DriverService, load_driver
-from protocols.endpoints import CONTROLLER_ENDPOINT, INSTRUMENT_ENDPOINT, MODEL_ENDPOINT
-from protocols.errors import (
+from grainloop.protocols.aio import Call, Client, Handler, Service, run
+from grainloop.protocols.capabilities import Capabilities, LightCapabilities, ScanMeans, ScanTiming, ShapeLimits
+from grainloop.protocols.codec import decode, encode
+from grainloop.protocols.driver import InstrumentDriver
+from grainloop.protocols.driver_service import DriverService, load_driver
+from grainloop.protocols.endpoints import CONTROLLER_ENDPOINT, INSTRUMENT_ENDPOINT, MODEL_ENDPOINT
+from grainloop.protocols.errors import (
     BadInput,
     BadMessage,
     Busy,
@@ -29,7 +29,7 @@ from protocols.errors import (
     UnknownSection,
     VersionMismatch,
 )
-from protocols.messages import (
+from grainloop.protocols.messages import (
     PROTOCOL_VERSION,
     ControlReply,
     ControlRequest,
@@ -40,11 +40,11 @@ from protocols.messages import (
     ModelRequest,
     ScanRequest,
 )
-from protocols.plan import Budget, RunPlan
-from protocols.rpc import Heartbeat
-from protocols.shapes import Piece, ScanShape, decode_pieces, parts
-from protocols.states import MOVES, FinishReason, RunState, Trigger, move
-from protocols.values import (
+from grainloop.protocols.plan import Budget, RunPlan
+from grainloop.protocols.rpc import Heartbeat
+from grainloop.protocols.shapes import Piece, ScanShape, decode_pieces, parts
+from grainloop.protocols.states import MOVES, FinishReason, RunState, Trigger, move
+from grainloop.protocols.values import (
     FramePreset,
     Grid,
     HexagonalAxis,
@@ -55,7 +55,7 @@ from protocols.values import (
     PointStatus,
     Value,
 )
-from protocols.version import grainloop_version
+from grainloop.protocols.version import grainloop_version
 
 __all__ = [
     "CONTROLLER_ENDPOINT",

@@ -9,41 +9,8 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from protocols.shapes import ScanShape
-from protocols.values import FramePreset, Grid, LightKind, Phase, Value
-
-Seconds = Annotated[float, Field(ge=0)]
-
-
-class ScanTiming(Value):
-    """Declared costs of a scan, for plans, shapes and routes; never used to pace a real instrument.
-
-    Attributes:
-        travel_s_per_px: of the beam, for every pixel of its way.
-        settle_s: before a free point, and before a line or rectangle; never within a line.
-        batch_overhead_s: of every request.
-        point_overhead_s: of every exposure beyond its dwell: trigger, camera read-out.
-        line_start_s: of a line scan.
-        map_start_s: of a rectangle; in the map queue of a vendor seconds to tens of seconds.
-        fly_back_s: from the end of one line of a rectangle to the next.
-    """
-
-    travel_s_per_px: Seconds = 0.0
-    settle_s: Seconds = 0.0
-    batch_overhead_s: Seconds = 0.0
-    point_overhead_s: Seconds = 0.0
-    line_start_s: Seconds = 0.0
-    map_start_s: Seconds = 0.0
-    fly_back_s: Seconds = 0.0
-
-    def start_s(self, shape: ScanShape) -> float:
-        """What one shape costs to be started."""
-        return {ScanShape.LINES: self.line_start_s, ScanShape.RECTANGLES: self.map_start_s}.get(shape, 0.0)
-
-    def approach_s(self, way_px: float, shape: ScanShape = ScanShape.POINTS) -> float:
-        """What starting a batch `way_px` away from the beam costs before the first exposure."""
-        beam_s = self.settle_s + self.travel_s_per_px * way_px
-        return self.batch_overhead_s + beam_s + self.start_s(shape) + self.point_overhead_s
+from grainloop.protocols.shapes import ScanShape, ScanTiming, Seconds
+from grainloop.protocols.values import FramePreset, Grid, LightKind, Phase, Value
 
 
 class ShapeLimits(Value):

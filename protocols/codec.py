@@ -12,11 +12,11 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from protocols.errors import BadMessage, UnknownKind, VersionMismatch
-from protocols.frames import LIMITS, Frame, Limits, pack, unpack
-from protocols.messages import PROTOCOL_VERSION
-from protocols.sentences import describe, short
-from protocols.values import Value
+from grainloop.protocols.errors import BadMessage, UnknownKind, VersionMismatch
+from grainloop.protocols.frames import LIMITS, Frame, Limits, pack, unpack
+from grainloop.protocols.messages import PROTOCOL_VERSION
+from grainloop.protocols.sentences import describe, short
+from grainloop.protocols.values import Value
 
 
 def encode(message: Value, limits: Limits = LIMITS) -> list[Frame]:

@@ -13,9 +13,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from protocols.capabilities import Capabilities
-from protocols.messages import ScanRequest
-from protocols.values import PointBlock
+from grainloop.protocols.capabilities import Capabilities
+from grainloop.protocols.messages import ScanRequest
+from grainloop.protocols.values import PointBlock
 
 
 class InstrumentDriver(Protocol):

@@ -2,7 +2,7 @@
 
 Every request is checked against the declared `Capabilities`; the driver is called from one worker thread, one call at a
 time; scans are served first come, first served, so that a second one may wait while the first runs
-(`protocols.hosting.scans`); no point is exposed twice (`protocols.hosting.ledger`). What to measure is the business of
+(`protocols.hosting.scans`); no point is exposed twice (`protocols.hosting.store`). What to measure is the business of
 the controller.
 """
 
@@ -17,22 +17,22 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from protocols.aio import Call, Service
-from protocols.capabilities import LightCapabilities
-from protocols.driver import InstrumentDriver
-from protocols.endpoints import INSTRUMENT_ENDPOINT
-from protocols.errors import Cancelled
-from protocols.frames import Limits
-from protocols.hosting.batches import Batch
-from protocols.hosting.dead_man import DEAD_MAN_S, DeadMan
-from protocols.hosting.ledger import Ledger
-from protocols.hosting.limits import check_images, check_light, check_scan
-from protocols.hosting.loading import load_driver, require_driver
-from protocols.hosting.measuring import Measuring
-from protocols.hosting.scans import Scans
-from protocols.hosting.spool import SpoolFolder
-from protocols.hosting.worker import Worker
-from protocols.messages import (
+from grainloop.protocols.aio import Call, Service
+from grainloop.protocols.capabilities import LightCapabilities
+from grainloop.protocols.driver import InstrumentDriver
+from grainloop.protocols.endpoints import INSTRUMENT_ENDPOINT
+from grainloop.protocols.errors import Cancelled
+from grainloop.protocols.frames import Limits
+from grainloop.protocols.hosting.batches import HeldBatch
+from grainloop.protocols.hosting.dead_man import DEAD_MAN_S, DeadMan
+from grainloop.protocols.hosting.limits import check_images, check_light, check_scan
+from grainloop.protocols.hosting.loading import load_driver, require_driver
+from grainloop.protocols.hosting.measuring import Measuring
+from grainloop.protocols.hosting.scans import Scans
+from grainloop.protocols.hosting.spool import SpoolFolder
+from grainloop.protocols.hosting.store import BatchStore
+from grainloop.protocols.hosting.worker import Worker
+from grainloop.protocols.messages import (
     CheckHealth,
     Describe,
     Description,
@@ -49,11 +49,11 @@ from protocols.messages import (
     Withdraw,
     Withdrawn,
 )
-from protocols.observability import NO_METRICS, Metrics, bind, get_logger
-from protocols.observability.metrics import EXPOSED, SCAN
-from protocols.security.access import Access
-from protocols.values import LightImages
-from protocols.version import grainloop_version
+from grainloop.protocols.observability import NO_METRICS, Metrics, bind, get_logger
+from grainloop.protocols.observability.metrics import EXPOSED, SCAN
+from grainloop.protocols.security.access import Access
+from grainloop.protocols.values import LightImages
+from grainloop.protocols.version import grainloop_version
 
 __all__ = ["DriverService", "load_driver"]
 
@@ -84,7 +84,7 @@ class DriverService:
         self._driver = require_driver(driver, type(driver).__name__)
         self._spool_folder, self._dead_man_s = spool, dead_man_s
         self._metrics, self._log = metrics, get_logger(service=SERVICE)
-        self._ledger = Ledger()
+        self._ledger = BatchStore()
         self._measuring = Measuring(self._driver)
         self._scans = Scans(self._measure, DeadMan(dead_man_s))
         self._calls: list[Call] = []
@@ -146,7 +146,7 @@ class DriverService:
             yield
             return
         spool = SpoolFolder(self._spool_folder, self.name)
-        self._ledger = Ledger(spool)
+        self._ledger = BatchStore(spool)
         try:
             yield
         finally:
@@ -198,12 +198,14 @@ class DriverService:
         with self._busy(call):
             return await self._scans.serve(batch, call)
 
-    def _measure(self, batch: Batch, go_on: Callable[[], object], tell: Callable[[], object]) -> ScanDone:
+    def _measure(
+        self, batch: HeldBatch, raise_if_unwanted: Callable[[], object], tell: Callable[[], object]
+    ) -> ScanDone:
         """In the worker thread, where nothing else is exposed meanwhile."""
         self._ledger.tidy(batch.request.run)
         before, began_s = _told(batch), time.monotonic()
         try:
-            return self._measuring.measure(batch, go_on, tell)
+            return self._measuring.measure(batch, raise_if_unwanted, tell)
         finally:
             points, seconds = _told(batch) - before, time.monotonic() - began_s
             self._metrics.add(EXPOSED, points)
@@ -233,7 +235,7 @@ class DriverService:
             self._calls.remove(call)
 
 
-def _told(batch: Batch) -> int:
+def _told(batch: HeldBatch) -> int:
     return sum(len(message.points) for message in batch.told)
 
 

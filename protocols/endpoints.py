@@ -11,7 +11,7 @@ import sys
 from typing import Final
 from urllib.parse import urlsplit
 
-from protocols.errors import BadInput, NotPermitted
+from grainloop.protocols.errors import BadInput, NotPermitted
 
 INSTRUMENT_ENDPOINT: Final = "tcp://127.0.0.1:5701"
 MODEL_ENDPOINT: Final = "tcp://127.0.0.1:5702"

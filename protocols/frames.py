@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel
 
-from protocols.arrays import ALLOWED_DTYPES
-from protocols.errors import BadMessage, GrainloopError, TooLarge
+from grainloop.protocols.arrays import ALLOWED_DTYPES
+from grainloop.protocols.errors import BadMessage, GrainloopError, TooLarge
 
 Frame = bytes | memoryview
 """One ZeroMQ frame; what `pack` returns must not be changed before it is sent."""

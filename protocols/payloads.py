@@ -10,9 +10,9 @@ from typing import Any, Final, cast
 
 import msgpack
 
-from protocols.errors import BadMessage
-from protocols.frames import LIMITS, Limits, pack, unpack
-from protocols.values import Value
+from grainloop.protocols.errors import BadMessage
+from grainloop.protocols.frames import LIMITS, Limits, pack, unpack
+from grainloop.protocols.values import Value
 
 _LIMITS: Final = Limits(header_bytes=2**26, total_bytes=LIMITS.total_bytes, string_bytes=2**24, items=2**24)
 """Entries were validated when they were written; these bounds only keep damage from filling the memory."""

@@ -10,7 +10,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field, model_validator
 
-from protocols.values import FramePreset, Value
+from grainloop.protocols.values import FramePreset, Value
 
 Fraction = Annotated[float, Field(gt=0, le=1)]
 

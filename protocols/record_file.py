@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from protocols.records import FORMAT_VERSION, file_header
+from grainloop.protocols.records import FORMAT_VERSION, file_header
 
 
 class RecordFile:

@@ -1,7 +1,7 @@
 """Write what the documentation shows of the protocol: JSON Schemas of all messages, and the diagram of run states.
 
-`python -m protocols.schemas docs/schemas` writes one schema per union or value into `docs/schemas` and `states.md`
-beside that folder. The output depends on the definitions alone, so that a test can tell when it is stale.
+`python -m grainloop.protocols.schemas docs/schemas` writes one schema per union or value into `docs/schemas` and
+`states.md` beside that folder. The output depends on the definitions alone, so that a test can tell when it is stale.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from typing import Any, Final
 
 from pydantic import TypeAdapter
 
-from protocols.capabilities import Capabilities
-from protocols.errors import ErrorEnvelope
-from protocols.messages import (
+from grainloop.protocols.capabilities import Capabilities
+from grainloop.protocols.errors import ErrorEnvelope
+from grainloop.protocols.messages import (
     PROTOCOL_VERSION,
     ControlReply,
     ControlRequest,
@@ -25,8 +25,8 @@ from protocols.messages import (
     ModelReply,
     ModelRequest,
 )
-from protocols.plan import RunPlan
-from protocols.states import MOVES, RunState, Trigger
+from grainloop.protocols.plan import RunPlan
+from grainloop.protocols.states import MOVES, RunState, Trigger
 
 DOCUMENTED: Final[dict[str, Any]] = {
     "capabilities": Capabilities,
@@ -43,7 +43,7 @@ DOCUMENTED: Final[dict[str, Any]] = {
 STATES_FILE: Final = "states.md"
 _STATES_TEXT: Final = """# States of a run
 
-Generated from `protocols/states.py` by `python -m protocols.schemas docs/schemas`; do not edit.
+Generated from `protocols/states.py` by `python -m grainloop.protocols.schemas docs/schemas`; do not edit.
 
 ```mermaid
 stateDiagram-v2
@@ -96,7 +96,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The command line: one argument, the folder of the schemas."""
     words = sys.argv[1:] if arguments is None else arguments
     if len(words) != 1:
-        sys.stderr.write("usage: python -m protocols.schemas docs/schemas\n")
+        sys.stderr.write("usage: python -m grainloop.protocols.schemas docs/schemas\n")
         return 2
     write(Path(words[0]))
     return 0

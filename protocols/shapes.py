@@ -10,14 +10,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
-if TYPE_CHECKING:
-    from protocols.capabilities import ScanTiming
+from grainloop.protocols.values import Value
 
+Seconds = Annotated[float, Field(ge=0)]
 Pixel = tuple[int, int]
 
 
@@ -32,6 +33,37 @@ class ScanShape(StrEnum):
 SHAPE_CODES: tuple[ScanShape, ...] = tuple(ScanShape)
 """The first column of a piece holds indices into this tuple."""
 PIECE_COLUMNS = 10
+
+
+class ScanTiming(Value):
+    """Declared costs of a scan, for plans, shapes and routes; never used to pace a real instrument.
+
+    Attributes:
+        travel_s_per_px: of the beam, for every pixel of its way.
+        settle_s: before a free point, and before a line or rectangle; never within a line.
+        batch_overhead_s: of every request.
+        point_overhead_s: of every exposure beyond its dwell: trigger, camera read-out.
+        line_start_s: of a line scan.
+        map_start_s: of a rectangle; in the map queue of a vendor seconds to tens of seconds.
+        fly_back_s: from the end of one line of a rectangle to the next.
+    """
+
+    travel_s_per_px: Seconds = 0.0
+    settle_s: Seconds = 0.0
+    batch_overhead_s: Seconds = 0.0
+    point_overhead_s: Seconds = 0.0
+    line_start_s: Seconds = 0.0
+    map_start_s: Seconds = 0.0
+    fly_back_s: Seconds = 0.0
+
+    def start_s(self, shape: ScanShape) -> float:
+        """What one shape costs to be started."""
+        return {ScanShape.LINES: self.line_start_s, ScanShape.RECTANGLES: self.map_start_s}.get(shape, 0.0)
+
+    def approach_s(self, way_px: float, shape: ScanShape = ScanShape.POINTS) -> float:
+        """What starting a batch `way_px` away from the beam costs before the first exposure."""
+        beam_s = self.settle_s + self.travel_s_per_px * way_px
+        return self.batch_overhead_s + beam_s + self.start_s(shape) + self.point_overhead_s
 
 
 @dataclass(frozen=True)

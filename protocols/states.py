@@ -8,7 +8,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Final
 
-from protocols.errors import IllegalState
+from grainloop.protocols.errors import IllegalState
 
 
 class RunState(StrEnum):

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from protocols.arrays import ByteList, FloatList, IdList, ImageStack, PixelList, QuaternionList, TimeList
+from grainloop.protocols.arrays import ByteList, FloatList, IdList, ImageStack, PixelList, QuaternionList, TimeList
 
 
 class Value(BaseModel):

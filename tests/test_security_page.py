@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from protocols.security import Role
+from grainloop.protocols.security import Role
 
 PAGE = Path(__file__).parents[1] / "docs" / "security.md"
 

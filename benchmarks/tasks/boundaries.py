@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from benchmarks.tasks.materials import MG_TWINS, TI64, Material
 from benchmarks.tasks.results import Results
 from benchmarks.tasks.task import Column, Level, Measured, Task, Trial
-from controller.cli.bench.cases import OURS, WITHOUT, Case, cases_of
-from controller.cli.bench.scenes import Setting
-from model.crystal import boundary_map, score_boundaries
-from model.crystal.neighbours import neighbour_disorientation_deg
-from model.crystal.score import distance_px, split_boundaries
-from model.reconstruct.watershed import elevation
-from protocols.messages import Reconstruction
+from grainloop.evaluate.cases import OURS, WITHOUT, Case, cases_of
+from grainloop.evaluate.sections.scenes import Setting
+from grainloop.model.crystal import boundary_map, score_boundaries
+from grainloop.model.crystal.neighbours import neighbour_disorientation_deg
+from grainloop.model.crystal.score import distance_px, split_boundaries
+from grainloop.model.reconstruct.watershed import elevation
+from grainloop.protocols.messages import Reconstruction
 
 TEXT = """
 Boundary pixels of a map found from a regular grid of exact points and PL: pixels with a disorientation above 5° to

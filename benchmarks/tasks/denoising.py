@@ -11,19 +11,19 @@ from numpy.typing import NDArray
 
 from benchmarks.tasks.orientation_filters import half_quadratic, kuwahara, mean_of_grain, on_grid
 from benchmarks.tasks.task import Column, Level, Measured, Task, Trial
-from controller.cli.bench.cases import OURS, Case
-from controller.cli.bench.cropping import centre_window, crop_map
-from controller.cli.bench.methods import method_named
-from controller.cli.bench.scenes import Scene, Setting, make_scene
-from instrument_sim.config import DetectorConfig
-from model.crystal import decode, disorientation_deg
-from model.crystal.frames import to_map_frame
-from model.crystal.score import WRONG_DEG
-from model.diffusion.conditions import gather_evidence, section_input
-from model.diffusion.method import gate_evaluation
-from model.diffusion.shipped import load_shipped
-from model.maps import OrientationMap
-from model.reconstruct import Options, Problem, never, no_report
+from grainloop.evaluate.cases import OURS, Case
+from grainloop.evaluate.methods import method_named
+from grainloop.evaluate.sections.cropping import centre_window, crop_map
+from grainloop.evaluate.sections.scenes import Scene, Setting, make_scene
+from grainloop.instrument_sim.config import DetectorConfig
+from grainloop.model.crystal import decode, disorientation_deg
+from grainloop.model.crystal.frames import to_map_frame
+from grainloop.model.crystal.score import WRONG_DEG
+from grainloop.model.diffusion.checkpoints.shipped import load_shipped
+from grainloop.model.diffusion.inference.method import gate_evaluation
+from grainloop.model.diffusion.network.conditions import gather_evidence, section_input
+from grainloop.model.maps import OrientationMap
+from grainloop.model.reconstruct import Options, Problem, never, no_report
 
 TEXT = """
 Orientations are measured with isotropic noise of 0.5 to 3° rms at every pixel, on a grid of 25 % and on one of 6.25 %

@@ -12,18 +12,18 @@ from scipy import ndimage
 from skimage.restoration import denoise_nl_means
 
 from benchmarks.tasks.denoising import centre_of, problem_of
+from benchmarks.tasks.image_quality import psnr, ssim
 from benchmarks.tasks.task import Column, Level, Measured, Task, Trial
-from controller.cli.bench.cases import OURS, Case
-from controller.cli.bench.methods import method_named
-from controller.cli.bench.scenes import EXACT_POINTS, Scene, Setting, make_scene
-from instrument_sim.camera import LightNuisances
-from model.diffusion.conditions import gather_evidence, section_input
-from model.diffusion.method import gate_evaluation
-from model.diffusion.shipped import load_shipped
-from model.diffusion.state import original_light
-from model.estimate.image_quality import psnr, ssim
-from model.maps import OrientationMap
-from model.reconstruct import Options, Problem, never, no_report
+from grainloop.evaluate.cases import OURS, Case
+from grainloop.evaluate.methods import method_named
+from grainloop.evaluate.sections.scenes import EXACT_POINTS, Scene, Setting, make_scene
+from grainloop.instrument_sim.camera import LightNuisances
+from grainloop.model.diffusion.checkpoints.shipped import load_shipped
+from grainloop.model.diffusion.inference.method import gate_evaluation
+from grainloop.model.diffusion.network.conditions import gather_evidence, section_input
+from grainloop.model.diffusion.network.state import original_light
+from grainloop.model.maps import OrientationMap
+from grainloop.model.reconstruct import Options, Problem, never, no_report
 
 TEXT = """
 PL images with noise of 5 to 50 % of their contrast, and all other nuisances as they are by default (blur, shading,

@@ -17,10 +17,9 @@ from benchmarks.tasks.materials import Material
 from benchmarks.tasks.page import DOCS
 from benchmarks.tasks.results import Results
 from benchmarks.tasks.task import Column
-from controller.cli.bench.pictures import STYLES
-from controller.cli.bench.runs import Row
-from controller.figures.layout import save
-from controller.figures.style import house_style
+from grainloop.cli.bench.pictures import STYLES
+from grainloop.controller.figures import house_style, save
+from grainloop.evaluate.runs import Row
 
 _MORE = (
     ("#56b4e9", "-.", "D"),

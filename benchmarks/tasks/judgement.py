@@ -9,7 +9,7 @@ import numpy as np
 
 from benchmarks.tasks.results import Results
 from benchmarks.tasks.task import Column
-from controller.cli.bench.runs import Row
+from grainloop.evaluate.runs import Row
 
 CLEAR = 2.0
 """Standard errors of the paired difference beyond which one case is better than another."""

@@ -11,11 +11,11 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from model.diffusion.conditions import gather_evidence, section_input
-from model.diffusion.method import diffusion_samples, gate_evaluation
-from model.diffusion.shipped import Weights
-from model.light.predict import predict_from_axis
-from model.reconstruct import Options, Problem, RegisteredLight, never, no_report
+from grainloop.model.diffusion.checkpoints.shipped import Weights
+from grainloop.model.diffusion.inference.method import diffusion_samples, gate_evaluation
+from grainloop.model.diffusion.network.conditions import gather_evidence, section_input
+from grainloop.model.light.predict import predict_from_axis
+from grainloop.model.reconstruct import Options, Problem, RegisteredLight, never, no_report
 
 AXES = 1_500
 """Directions on the hemisphere that the inversion tries: about 4° apart."""

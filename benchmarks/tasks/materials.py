@@ -12,9 +12,9 @@ from functools import cache, partial
 
 import numpy as np
 
-from instrument_sim import specimens
-from instrument_sim.synthetic import draw_specimen
-from model.maps import OrientationMap
+from grainloop.instrument_sim import specimens
+from grainloop.instrument_sim.synthetic import draw_specimen
+from grainloop.model.maps import OrientationMap
 
 SYNTHETIC_SHAPE_PX = (128, 128)
 _STREAM = 20_270_119

@@ -11,12 +11,12 @@ from benchmarks.tasks.light_alone import angle_deg, likeliest_axes, posterior_sa
 from benchmarks.tasks.materials import Material
 from benchmarks.tasks.results import Results
 from benchmarks.tasks.task import AUROC, MEAN_ERROR, WRONG_PIXELS, Column, Level, Measured, Task, Trial, figures_of
-from controller.cli.bench.cases import OURS, WITHOUT, Case, cases_of
-from controller.cli.bench.scenes import Setting
-from model.crystal import c_axis, disorientation_deg
-from model.crystal.disorientation import rotation_about_c_error_deg
-from model.crystal.score import WRONG_DEG
-from model.diffusion.shipped import load_shipped
+from grainloop.evaluate.cases import OURS, WITHOUT, Case, cases_of
+from grainloop.evaluate.sections.scenes import Setting
+from grainloop.model.crystal import c_axis, disorientation_deg
+from grainloop.model.crystal.disorientation import rotation_about_c_error_deg
+from grainloop.model.crystal.score import WRONG_DEG
+from grainloop.model.diffusion.checkpoints.shipped import load_shipped
 
 TEXT = """
 What each of the two sources says of a section alone, and what they say together: EBSD alone (points of a regular grid

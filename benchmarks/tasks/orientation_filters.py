@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from model.reconstruct import SparsePoints
-from model.reconstruct.within import turned_to
+from grainloop.model.reconstruct import SparsePoints
+from grainloop.model.reconstruct.within import turned_to
 
 GRAIN_DEG = 5.0
 """Neighbours further away in orientation belong to another grain."""

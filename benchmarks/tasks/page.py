@@ -9,9 +9,9 @@ from benchmarks.tasks.judgement import CLEAR, judgement
 from benchmarks.tasks.materials import Material
 from benchmarks.tasks.results import Results
 from benchmarks.tasks.task import Column
-from controller.cli.bench.runs import Row
-from controller.cli.bench.tables import markdown_table
-from protocols.version import grainloop_version
+from grainloop.cli.bench.tables import markdown_table
+from grainloop.evaluate.runs import Row
+from grainloop.protocols.version import grainloop_version
 
 DOCS = Path(__file__).parents[2] / "docs" / "results"
 

@@ -10,9 +10,9 @@ from scipy import ndimage
 
 from benchmarks.tasks.results import Results
 from benchmarks.tasks.task import AUROC, COVERAGE, MEAN_ERROR, METHODS_COMPARED, WRONG_PIXELS, Column, Level, Task
-from controller.cli.bench.cases import OURS, WITHOUT
-from controller.cli.bench.scenes import Setting
-from model.reconstruct import RegisteredLight
+from grainloop.evaluate.cases import OURS, WITHOUT
+from grainloop.evaluate.sections.scenes import Setting
+from grainloop.model.reconstruct import RegisteredLight
 
 TEXT = """
 PL is taken with all default nuisances, registered and calibrated by the points of a 6.25 % grid as always (which leaves

@@ -9,9 +9,9 @@ import numpy as np
 from benchmarks.tasks import registration
 from benchmarks.tasks.registration import moved
 from benchmarks.tasks.task import Level
-from controller.cli.bench.cases import WITHOUT
-from controller.cli.bench.scenes import Setting
-from model.reconstruct import RegisteredLight
+from grainloop.evaluate.cases import WITHOUT
+from grainloop.evaluate.sections.scenes import Setting
+from grainloop.model.reconstruct import RegisteredLight
 
 TEXT = """
 As in [the page on shifts](registration.md), but registered PL is turned about the centre of the map by 0 to 2°, to

@@ -17,11 +17,11 @@ from typing import Any
 
 from benchmarks.fingerprint import gate_sha256
 from benchmarks.tasks.task import Measured, Task, Trial
-from controller.cli.bench.cases import Case
-from controller.cli.bench.runs import Row
-from controller.cli.bench.tables import row_to_json
-from model.service.methods import shipped_weights
-from protocols.version import grainloop_version
+from grainloop.cli.bench.tables import row_to_json
+from grainloop.evaluate.cases import Case
+from grainloop.evaluate.runs import Row
+from grainloop.model.service.methods import shipped_weights
+from grainloop.protocols.version import grainloop_version
 
 FOLDER = Path(__file__).parents[1] / "results" / "tasks"
 Key = tuple[str, str, str]

@@ -10,12 +10,12 @@ from benchmarks.tasks.materials import Material
 from benchmarks.tasks.registration import PREDICTED, where_pl_harms
 from benchmarks.tasks.robustness_figure import panels
 from benchmarks.tasks.task import AUROC, MEAN_ERROR, WRONG_PIXELS, Level, Measured, Task, Trial, figures_of
-from controller.cli.bench.cases import OURS, WITHOUT, Case, cases_of
-from controller.cli.bench.scenes import Setting, of_another_section, of_noise
-from instrument_sim.config import DetectorConfig
-from instrument_sim.optics import ALPHA_TITANIUM, MAGNESIUM, ZIRCONIUM
-from model.reconstruct import RegisteredLight
-from protocols.values import FramePreset, LightKind
+from grainloop.evaluate.cases import OURS, WITHOUT, Case, cases_of
+from grainloop.evaluate.sections.scenes import Setting, of_another_section, of_noise
+from grainloop.instrument_sim.config import DetectorConfig
+from grainloop.instrument_sim.optics import ALPHA_TITANIUM, MAGNESIUM, ZIRCONIUM
+from grainloop.model.reconstruct import RegisteredLight
+from grainloop.protocols.values import FramePreset, LightKind
 
 TEXT = """
 A 6.25 % grid of points and PL with default nuisances (15 % noise, 0.7 px blur, 15 % shading, 0.7 % dust, 3 px rms

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from benchmarks.tasks.results import Results
 from benchmarks.tasks.task import Level
-from controller.cli.bench.runs import Row
+from grainloop.evaluate.runs import Row
 
 COLUMNS = 4
 _PANEL_INCH = (3.3, 2.5)

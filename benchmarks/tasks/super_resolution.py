@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from benchmarks.tasks.image_quality import image_quality
 from benchmarks.tasks.task import (
     BOUNDARY_F1,
     MEAN_ERROR,
@@ -16,9 +17,8 @@ from benchmarks.tasks.task import (
     Trial,
     figures_of,
 )
-from controller.cli.bench.cases import OURS, WITHOUT, Case
-from controller.cli.bench.scenes import Setting
-from model.estimate.image_quality import image_quality
+from grainloop.evaluate.cases import OURS, WITHOUT, Case
+from grainloop.evaluate.sections.scenes import Setting
 
 TEXT = """
 A regular grid of exact points, every second, fourth or eighth pixel along each axis (25 %, 6.25 % and 1.6 % of the

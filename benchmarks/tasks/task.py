@@ -12,13 +12,13 @@ from functools import cached_property
 from typing import Any, Literal
 
 from benchmarks.tasks.materials import MATERIALS, Material
-from controller.cli.bench.cases import DEFAULT_METHODS, NOISE, WRONG, Case, Change, cases_of
-from controller.cli.bench.figures_of_merit import figures_of_merit
-from controller.cli.bench.given import Given, Solved, solve
-from controller.cli.bench.methods import method_named
-from controller.cli.bench.scenes import Scene, Setting, make_scene
-from model.maps import OrientationMap
-from protocols.messages import Reconstruction
+from grainloop.evaluate.cases import DEFAULT_METHODS, NOISE, WRONG, Case, Change, cases_of
+from grainloop.evaluate.figures_of_merit import figures_of_merit
+from grainloop.evaluate.methods import method_named
+from grainloop.evaluate.sections.given import Given, Solved, solve
+from grainloop.evaluate.sections.scenes import Scene, Setting, make_scene
+from grainloop.model.maps import OrientationMap
+from grainloop.protocols.messages import Reconstruction
 
 
 @dataclass(frozen=True)

@@ -1,42 +1,28 @@
-"""Figures of a session: orientation, uncertainty, PL with the scan points on it, error where the truth is known.
+"""Pictures of a session, and how good its map is where the truth is known.
 
-Inferred maps are drawn as inferred, scan points as points; nothing here changes a value.
+Inferred maps are drawn as inferred, scan points as points; nothing here changes a value. `panels` draw one map each,
+`sheets` say which stand beside which, `layout` where, `style` is the look of all; `summary` is the score.
 """
 
-from __future__ import annotations
+from grainloop.controller.figures.layout import NOTE_INCH, bar, place, save, sheet
+from grainloop.controller.figures.reconstruction import POINT_COLOUR, Shown, draw_keys, write_reconstruction_figure
+from grainloop.controller.figures.session_figures import write_figures
+from grainloop.controller.figures.style import house_style
+from grainloop.controller.figures.summary import grid_baseline, light_lines, summarise
 
-from pathlib import Path
-
-from controller.figures.evidence import evidence_sheet, has_evidence
-from controller.figures.layout import save
-from controller.figures.sheets import error_sheet, foot_note, ipf_sheet, light_sheet, overview_sheet, uncertainty_sheet
-from controller.figures.style import house_style
-from controller.session_reader import Session
-from controller.summary import GridBaseline
-from model.maps import OrientationMap
-
-__all__ = ["write_figures"]
-
-
-def write_figures(
-    session: Session, folder: Path, truth: OrientationMap | None = None, grid: GridBaseline | None = None
-) -> list[Path]:
-    """Draw what the session holds into PNG files; with the truth also the error, with a baseline also the overview.
-
-    Returns:
-        The files written; a session without points or reconstruction lacks the figures of those.
-    """
-    written: list[Path] = []
-    with house_style():
-        if len(session.points):
-            written.append(save(light_sheet(session), folder / "light_points.png"))
-        if has_evidence(session):
-            written.append(save(evidence_sheet(session, foot_note(session.capabilities)), folder / "evidence.png"))
-        if session.result is not None:
-            written.append(save(ipf_sheet(session, session.result), folder / "orientation.png"))
-            written.append(save(uncertainty_sheet(session, session.result), folder / "uncertainty.png"))
-            if truth is not None:
-                written.append(save(error_sheet(session, session.result, truth), folder / "error.png"))
-            if truth is not None and grid is not None:
-                written.append(save(overview_sheet(session, session.result, truth, grid), folder / "demo.png"))
-    return written
+__all__ = [
+    "NOTE_INCH",
+    "POINT_COLOUR",
+    "Shown",
+    "bar",
+    "draw_keys",
+    "grid_baseline",
+    "house_style",
+    "light_lines",
+    "place",
+    "save",
+    "sheet",
+    "summarise",
+    "write_figures",
+    "write_reconstruction_figure",
+]

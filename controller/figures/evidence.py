@@ -12,10 +12,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from controller.figures import panels, style
-from controller.figures.layout import NOTE_INCH, PANEL_INCH, axes_at, place, sheet
-from controller.session_reader import Requested, Session
-from protocols.messages import REASON_CODES, ProposalReason
+from grainloop.controller.figures import panels, style
+from grainloop.controller.figures.layout import NOTE_INCH, PANEL_INCH, axes_at, place, sheet
+from grainloop.controller.session import Requested, Session
+from grainloop.protocols.messages import REASON_CODES, ProposalReason
 
 MOST_POINTS, MOST_OF_A_BATCH = 12, 3
 APART = 0.07

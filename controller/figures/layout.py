@@ -10,7 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
 
-from controller.figures.style import DPI
+from grainloop.controller.figures.style import DPI
 
 PANEL_INCH = 3.6
 """Longer edge of a map."""

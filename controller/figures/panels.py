@@ -15,12 +15,12 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from numpy.typing import NDArray
 
-from controller.figures import style
-from controller.session_reader import Requested, Session
-from model.crystal.ipf import add_ipf_key, ipf_colours
-from protocols.capabilities import Capabilities
-from protocols.messages import REASON_CODES
-from protocols.values import Grid, LightImages, Phase
+from grainloop.controller.figures import style
+from grainloop.controller.session import Requested, Session
+from grainloop.model.crystal.ipf import add_ipf_key, ipf_colours
+from grainloop.protocols.capabilities import Capabilities
+from grainloop.protocols.messages import REASON_CODES
+from grainloop.protocols.values import Grid, LightImages, Phase
 
 _SHOWN_SHARE = 99.0
 _SHOWN_DEG = 30.0

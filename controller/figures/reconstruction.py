@@ -9,11 +9,11 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from controller.figures import panels
-from controller.figures.layout import NOTE_INCH, bar, column_of, place, save, sheet
-from controller.figures.style import house_style
-from protocols.capabilities import Capabilities
-from protocols.values import LightImages
+from grainloop.controller.figures import panels
+from grainloop.controller.figures.layout import NOTE_INCH, bar, column_of, place, save, sheet
+from grainloop.controller.figures.style import house_style
+from grainloop.protocols.capabilities import Capabilities
+from grainloop.protocols.values import LightImages
 
 POINT_COLOUR = "#ffb000"
 KEY_INCH = 1.5

@@ -10,13 +10,13 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from controller.figures import panels
-from controller.figures.layout import NOTE_INCH, axes_at, bar, place, sheet
-from controller.session_reader import Inferred, Session
-from controller.summary import GridBaseline, error_map_deg, score
-from model.crystal.score import MapScore
-from model.maps import OrientationMap
-from protocols.capabilities import Capabilities
+from grainloop.controller.figures import panels
+from grainloop.controller.figures.layout import NOTE_INCH, axes_at, bar, place, sheet
+from grainloop.controller.figures.summary import GridBaseline, error_map_deg, score
+from grainloop.controller.session import Inferred, Session
+from grainloop.model.crystal.score import MapScore
+from grainloop.model.maps import OrientationMap
+from grainloop.protocols.capabilities import Capabilities
 
 
 def ipf_sheet(session: Session, result: Inferred) -> Figure:

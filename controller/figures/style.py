@@ -10,7 +10,7 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
-from protocols.messages import ProposalReason
+from grainloop.protocols.messages import ProposalReason
 
 
 class Corner(NamedTuple):

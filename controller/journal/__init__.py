@@ -1,5 +1,62 @@
 """The journal of a session: everything that happened, one record after the other, on disk before it counts.
 
-`protocols.records` are bytes, `entries` are what they mean, `writing` and `reading` are the files. It is the truth of a
-session; `session.h5` is a view of it that `controller.journal.view` makes again.
+`protocols.records` are bytes, `entries` are what they mean, `writing` and `reading` are the files, `replay` decides
+again what they hold. It is the truth of a session; `session.h5` is a view of it.
 """
+
+from grainloop.controller.journal.decisions import batch_of, decided_entry
+from grainloop.controller.journal.entries import (
+    BatchClosed,
+    Began,
+    Corrected,
+    Decided,
+    Ended,
+    EventTold,
+    LightStored,
+    PointsStored,
+    QuestionAnswered,
+    QuestionAsked,
+    Reconstructed,
+    Resumed,
+    SoftwareTold,
+    Started,
+    Stopped,
+)
+from grainloop.controller.journal.reading import ADVICE, Found, first_entry, journal_files, read_journal
+from grainloop.controller.journal.replay import Replayed, first_difference, replay, said_of
+from grainloop.controller.journal.writing import LOCK, SUFFIX, TORN, Journal, JournalLost, locked
+
+__all__ = [
+    "ADVICE",
+    "LOCK",
+    "SUFFIX",
+    "TORN",
+    "BatchClosed",
+    "Began",
+    "Corrected",
+    "Decided",
+    "Ended",
+    "EventTold",
+    "Found",
+    "Journal",
+    "JournalLost",
+    "LightStored",
+    "PointsStored",
+    "QuestionAnswered",
+    "QuestionAsked",
+    "Reconstructed",
+    "Replayed",
+    "Resumed",
+    "SoftwareTold",
+    "Started",
+    "Stopped",
+    "batch_of",
+    "decided_entry",
+    "first_difference",
+    "first_entry",
+    "journal_files",
+    "locked",
+    "read_journal",
+    "replay",
+    "said_of",
+]

@@ -13,15 +13,15 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field
 
-from controller.aim import Correction
-from protocols.arrays import ByteList, ByteMap, FloatList
-from protocols.capabilities import Capabilities
-from protocols.codec import validator
-from protocols.messages import Proposals, Reconstruction, RunEvent, ScanDone, ScanRequest, Sync
-from protocols.payloads import to_payload, tree_of
-from protocols.plan import RunPlan
-from protocols.states import FinishReason
-from protocols.values import LightImages, PointBlock, Value
+from grainloop.controller.ledger import Correction
+from grainloop.protocols.arrays import ByteList, ByteMap, FloatList
+from grainloop.protocols.capabilities import Capabilities
+from grainloop.protocols.codec import validator
+from grainloop.protocols.messages import Proposals, Reconstruction, RunEvent, ScanDone, ScanRequest, Sync
+from grainloop.protocols.payloads import to_payload, tree_of
+from grainloop.protocols.plan import RunPlan
+from grainloop.protocols.states import FinishReason
+from grainloop.protocols.values import LightImages, PointBlock, Value
 
 VERSION: Final = 2
 """Of these entries, in the header of each file. Version 1 knows no `Corrected`, and `sync`, `answers` and `lost`
@@ -83,7 +83,7 @@ class Started(Value):
     light_s: float
 
 
-class Asked(Value):
+class QuestionAsked(Value):
     """The model was asked for the next batch; questions are numbered from 1."""
 
     kind: Literal["asked"] = "asked"
@@ -99,8 +99,8 @@ class Corrected(Value):
         from_point: id of the first point that was measured so.
         aimed_from: id of the first point that is asked for with that in mind.
         moved, outside, again: points that count elsewhere now; of these, beside the grid, on a pixel measured before.
-        points, gain, clear, found_px: evidence, as in `controller.drift.Shift`; the shift in rows and columns. A record
-            that was lost and made again from its event (`controller.journal.lost_corrections`) knows no gain: 0.
+        points, gain, clear, found_px: evidence, as in `controller.decide.drift.Shift`; the shift in rows and columns. A
+            record that was lost and made again from its event (`controller.record.lost_corrections`) knows no gain: 0.
     """
 
     kind: Literal["corrected"] = "corrected"
@@ -123,7 +123,7 @@ class Corrected(Value):
         return Correction(self.rows_px, self.columns_px, self.from_point, self.aimed_from)
 
 
-class Enough(Value):
+class Stopped(Value):
     """The decision to measure no more, by the answer to a question."""
 
     kind: Literal["enough"] = "enough"
@@ -136,11 +136,11 @@ class Decided(Value):
 
     Attributes:
         request: as sent.
-        reason, gain, p_wrong, competing, misorientation_deg, travel_px: one row per point, as in `controller.decided`;
-            NaN in `p_wrong`, `misorientation_deg` and `travel_px` where nothing is known.
+        reason, gain, p_wrong, competing, misorientation_deg, travel_px: one row per point, as in
+            `controller.decide.decision`; NaN in `p_wrong`, `misorientation_deg` and `travel_px` where nothing is known.
         decided_by: the policy.
         stop_gap: it gives way to the answer that is late.
-        when: what of the decision depends on timing, by the names of `controller.decided.When`.
+        when: what of the decision depends on timing, by the names of `controller.decide.decision.When`.
         about: more of it for people.
     """
 
@@ -183,7 +183,7 @@ class BatchClosed(Value):
     withdrawn: bool = False
 
 
-class Answered(Value):
+class QuestionAnswered(Value):
     """What a decision took from the answer of the model to a question; without its maps.
 
     Attributes:
@@ -230,13 +230,13 @@ Entry = Annotated[
     | SoftwareTold
     | LightStored
     | Started
-    | Asked
+    | QuestionAsked
     | Corrected
-    | Enough
+    | Stopped
     | Decided
     | PointsStored
     | BatchClosed
-    | Answered
+    | QuestionAnswered
     | Reconstructed
     | EventTold
     | Ended,

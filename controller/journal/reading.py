@@ -10,16 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from controller.journal.entries import VERSION, Missing, read_entry
-from protocols.errors import BadInput, GrainloopError
-from protocols.records import (
-    HEADER_BYTES,
-    Damage,
-    NoJournal,
-    Record,
-    read_header,
-    read_records,
-)
+from grainloop.controller.journal.entries import VERSION, Missing, read_entry
+from grainloop.protocols.errors import BadInput, GrainloopError
+from grainloop.protocols.records import HEADER_BYTES, Damage, NoJournal, Record, read_header, read_records
 
 ADVICE: Final = "`grainloop repair` mends it where that can be done."
 

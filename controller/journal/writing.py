@@ -12,13 +12,13 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from controller.journal.entries import VERSION, entry_bytes
-from controller.journal.reading import Tail, journal_files, read_tail
-from protocols.errors import BadInput, ErrorCode, GrainloopError
-from protocols.messages import Sync
-from protocols.record_file import RecordFile, cut
-from protocols.records import HEADER_BYTES, record_bytes
-from protocols.values import Value
+from grainloop.controller.journal.entries import VERSION, entry_bytes
+from grainloop.controller.journal.reading import Tail, journal_files, read_tail
+from grainloop.protocols.errors import BadInput, ErrorCode, GrainloopError
+from grainloop.protocols.messages import Sync
+from grainloop.protocols.record_file import RecordFile, cut
+from grainloop.protocols.records import HEADER_BYTES, record_bytes
+from grainloop.protocols.values import Value
 
 SUFFIX = ".journal"
 LOCK = "lock"

@@ -6,7 +6,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
-from model.maps import OrientationMap, read_map
+from grainloop.model.maps import OrientationMap, read_map
 
 FOLDER: Final = Path(__file__).parent
 FILES: Final = MappingProxyType({"ti64": "Ti64-200x200.ang", "mg-twins": "newTwins.cpr"})

@@ -4,14 +4,14 @@
 the controller's business.
 """
 
-from model.acquire.evidence import with_evidence
-from model.acquire.filling import BlueNoise, GridFill, RandomPoints
-from model.acquire.lookahead import Lookahead
-from model.acquire.registry import GROUP, SHIPPED, find_policies
-from model.acquire.scene import Policy, Scene
-from model.acquire.segments import Segments
-from model.acquire.spread import Spread
-from model.acquire.valued import Boundary, Entropy
+from grainloop.model.acquire.evidence import with_evidence
+from grainloop.model.acquire.filling import BlueNoise, GridFill, RandomPoints
+from grainloop.model.acquire.lookahead import Lookahead
+from grainloop.model.acquire.registry import GROUP, SHIPPED, find_policies
+from grainloop.model.acquire.scene import Policy, Scene
+from grainloop.model.acquire.segments import Segments
+from grainloop.model.acquire.spread import Spread
+from grainloop.model.acquire.valued import Boundary, Entropy
 
 _found = find_policies()
 POLICIES: dict[str, Policy] = _found.policies

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from model.crystal._jit import kernel
+from grainloop.model.jit import kernel
 
 
 @kernel

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from model.crystal._jit import inlined, kernel
+from grainloop.model.jit import inlined, kernel
 
 _NOTHING = np.float32(1e-6)
 _SURE = np.float32(0.005)

@@ -8,7 +8,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from model.acquire.spread import explain
+from grainloop.model.acquire.spread import explain
 
 OPEN, NEAR, CLOSED = 0, 1, 2
 """State of a pixel: may be exposed; only as part of a line or rectangle; not at all."""

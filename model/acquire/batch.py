@@ -8,10 +8,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from model.acquire.filling import fill
-from model.acquire.scene import Scene, code_of, proposals
-from model.reconstruct import Posterior
-from protocols.messages import ProposalReason, Proposals
+from grainloop.model.acquire.filling import fill
+from grainloop.model.acquire.scene import Scene, code_of, proposals
+from grainloop.model.reconstruct import Posterior
+from grainloop.protocols.messages import ProposalReason, Proposals
 
 Windows = NDArray[np.float32]
 """(h, w, 2 r + 1, 2 r + 1) share of the value around each pixel that measuring it explains."""
@@ -29,7 +29,7 @@ def make_batch(
     policy: str, scene: Scene, count: int, rng: np.random.Generator, value: NDArray[np.float32], windows: Windows
 ) -> Proposals:
     """At most `count` points, best first: greedy picks on a map of values, and a share that fills the largest gaps."""
-    from model.acquire import _greedy_kernels as kernels
+    from grainloop.model.acquire import _greedy_kernels as kernels
 
     explored = _explored(scene, count, rng)
     explored_gain = kernels.in_order(value.copy(), windows[tuple(explored.T)], scene.chance, explored)
@@ -60,7 +60,7 @@ def greedy_picks(
 
     `before` (m, 2) are pixels already chosen. Neighbours of chosen pixels come only when nothing else is left.
     """
-    from model.acquire import _greedy_kernels as kernels
+    from grainloop.model.acquire import _greedy_kernels as kernels
 
     left, open_px = value.astype(np.float32), free.copy()
     apart = open_px.copy()

@@ -8,11 +8,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from model.acquire.lookahead import predicted_gain
-from model.acquire.rivals import Rivals
-from model.acquire.scene import Scene, code_of
-from model.crystal import disorientation_deg
-from protocols.messages import ProposalReason, Proposals
+from grainloop.model.acquire.lookahead import predicted_gain
+from grainloop.model.acquire.rivals import Rivals
+from grainloop.model.acquire.scene import Scene, code_of
+from grainloop.model.crystal import disorientation_deg
+from grainloop.protocols.messages import ProposalReason, Proposals
 
 IN_THE_RUNNING = 0.05
 """Probability from which a grain competes for a pixel."""

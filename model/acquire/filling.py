@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from model.acquire.scene import Scene, code_of, proposals
-from protocols.messages import ProposalReason, Proposals
+from grainloop.model.acquire.scene import Scene, code_of, proposals
+from grainloop.protocols.messages import ProposalReason, Proposals
 
 
 @dataclass(frozen=True)

@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from model.acquire.batch import Windows, even, make_batch
-from model.acquire.scene import Scene
-from model.reconstruct.bands import in_bands
-from protocols.messages import Proposals
+from grainloop.model.acquire.batch import Windows, even, make_batch
+from grainloop.model.acquire.scene import Scene
+from grainloop.model.reconstruct.bands import in_bands
+from grainloop.protocols.messages import Proposals
 
 BOND_SHARE, LEAST_BOND_PX, LARGEST_BOND_PX = 0.5, 0.8, 8.0
 """Distance over which pixels belong together: that share of the spacing of the points around, and the least on top."""
@@ -51,7 +51,7 @@ def influence(scene: Scene, at: NDArray[np.intp]) -> Windows:
     Raises:
         ValueError: the posterior of the scene does not say which grains compete.
     """
-    from model.acquire import _lookahead_kernels as kernels
+    from grainloop.model.acquire import _lookahead_kernels as kernels
 
     rivals = scene.rivals
     if rivals is None:
@@ -84,7 +84,7 @@ def predicted_gain(scene: Scene, at: NDArray[np.intp]) -> NDArray[np.float32] | 
 
     None where the posterior does not say which grains compete.
     """
-    from model.acquire import _greedy_kernels as kernels
+    from grainloop.model.acquire import _greedy_kernels as kernels
 
     if scene.rivals is None:
         return None

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
-from model.acquire.filling import BlueNoise, GridFill, RandomPoints
-from model.acquire.lookahead import Lookahead
-from model.acquire.scene import Policy
-from model.acquire.segments import Segments
-from model.acquire.spread import Spread
-from model.acquire.valued import Boundary, Entropy
+from grainloop.model.acquire.filling import BlueNoise, GridFill, RandomPoints
+from grainloop.model.acquire.lookahead import Lookahead
+from grainloop.model.acquire.scene import Policy
+from grainloop.model.acquire.segments import Segments
+from grainloop.model.acquire.spread import Spread
+from grainloop.model.acquire.valued import Boundary, Entropy
 
 GROUP = "grainloop.policies"
 SHIPPED: tuple[Policy, ...] = (

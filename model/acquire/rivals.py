@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-from model.crystal import disorientation_of_pairs_deg
-from model.reconstruct import WRONG_DEG, Candidates
-from model.reconstruct.seeds import correlation_length_px, neighbour_pairs
-from protocols.values import PointBlock
+from grainloop.model.crystal import disorientation_of_pairs_deg
+from grainloop.model.reconstruct import WRONG_DEG, Candidates
+from grainloop.model.reconstruct.seeds import correlation_length_px, neighbour_pairs
+from grainloop.protocols.values import PointBlock
 
 Pairs = NDArray[np.integer[Any]]
 

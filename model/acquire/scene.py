@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from model.acquire.rivals import Rivals, find_rivals
-from model.reconstruct import Posterior
-from protocols.messages import REASON_CODES, ProposalReason, Proposals
-from protocols.values import PointBlock
+from grainloop.model.acquire.rivals import Rivals, find_rivals
+from grainloop.model.reconstruct import Posterior
+from grainloop.protocols.messages import REASON_CODES, ProposalReason, Proposals
+from grainloop.protocols.values import PointBlock
 
 
 @dataclass(frozen=True, eq=False)

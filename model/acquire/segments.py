@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.spatial import KDTree
 
-from model.acquire.batch import reasons
-from model.acquire.filling import new_pixels
-from model.acquire.scene import Scene, proposals
-from protocols.messages import Proposals
+from grainloop.model.acquire.batch import reasons
+from grainloop.model.acquire.filling import new_pixels
+from grainloop.model.acquire.scene import Scene, proposals
+from grainloop.protocols.messages import Proposals
 
 PER_SEGMENT = 3
 """Points of a region before any is given more."""

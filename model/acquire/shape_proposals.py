@@ -9,13 +9,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from model.acquire.evidence import with_evidence
-from model.acquire.scene import Scene
-from model.acquire.shaped import propose_shapes, stake_of
-from model.acquire.spread import Spread, reasons
-from protocols.capabilities import ScanMeans
-from protocols.messages import Proposals
-from protocols.shapes import ScanShape, encode_pieces
+from grainloop.model.acquire.evidence import with_evidence
+from grainloop.model.acquire.scene import Scene
+from grainloop.model.acquire.shaped import propose_shapes, stake_of
+from grainloop.model.acquire.spread import Spread, reasons
+from grainloop.protocols.capabilities import ScanMeans
+from grainloop.protocols.messages import Proposals
+from grainloop.protocols.shapes import ScanShape, encode_pieces
 
 
 def asks_for_shapes(means: ScanMeans | None) -> bool:

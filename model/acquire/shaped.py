@@ -15,13 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft, ndimage
 
-from model.acquire._shape_kernels import CLOSED, NEAR, OPEN, Catalogue, best_left, explain_all
-from model.acquire.scene import Scene
-from model.acquire.spread import Spread, expected_gain
-from model.acquire.templates import Template, make_template, pieces_to_try, place
-from model.acquire.trimming import trimmed
-from protocols.capabilities import ScanMeans
-from protocols.shapes import Piece, Pixel, ScanShape, exposure_ends_s
+from grainloop.model.acquire._shape_kernels import CLOSED, NEAR, OPEN, Catalogue, best_left, explain_all
+from grainloop.model.acquire.scene import Scene
+from grainloop.model.acquire.spread import Spread, expected_gain
+from grainloop.model.acquire.templates import Template, make_template, pieces_to_try, place
+from grainloop.model.acquire.trimming import trimmed
+from grainloop.protocols.capabilities import ScanMeans
+from grainloop.protocols.shapes import Piece, Pixel, ScanShape, exposure_ends_s
 
 _KEPT_PLACES = 4_000
 """Most places of a line or rectangle that are looked at, the best ones."""

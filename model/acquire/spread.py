@@ -14,9 +14,9 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from model.acquire.batch import even, greedy_picks, make_batch, reasons
-from model.acquire.scene import Scene
-from protocols.messages import Proposals
+from grainloop.model.acquire.batch import even, greedy_picks, make_batch, reasons
+from grainloop.model.acquire.scene import Scene
+from grainloop.protocols.messages import Proposals
 
 WINDOW_PX = (0.75, 8.0)
 """Smallest and largest window."""
@@ -63,7 +63,7 @@ def gaussian(window_px: float) -> NDArray[np.float32]:
 
 def expected_gain(value: NDArray[np.float32], window_px: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """(h, w) values summed under a Gaussian window of height 1, and the (2r + 1, 2r + 1) window."""
-    from model.acquire import _greedy_kernels as kernels
+    from grainloop.model.acquire import _greedy_kernels as kernels
 
     window = gaussian(window_px)
     return kernels.worths(value, even(window, value.shape)), window

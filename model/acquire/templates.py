@@ -13,9 +13,9 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from model.acquire._shape_kernels import explain_all
-from protocols.capabilities import ScanMeans
-from protocols.shapes import Piece, Pixel, ScanShape, exposure_ends_s
+from grainloop.model.acquire._shape_kernels import explain_all
+from grainloop.protocols.capabilities import ScanMeans
+from grainloop.protocols.shapes import Piece, Pixel, ScanShape, exposure_ends_s
 
 DIRECTIONS: tuple[Pixel, ...] = ((0, 1), (1, 0), (1, 1), (1, -1))
 """Lines run along rows, columns and diagonals; either way round is the same shape."""

@@ -12,10 +12,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from model.acquire._shape_kernels import covered
-from model.acquire.templates import Template
-from protocols.capabilities import ScanMeans
-from protocols.shapes import Piece, Pixel, ScanShape
+from grainloop.model.acquire._shape_kernels import covered
+from grainloop.model.acquire.templates import Template
+from grainloop.protocols.capabilities import ScanMeans
+from grainloop.protocols.shapes import Piece, Pixel, ScanShape
 
 _ROUNDS = 12
 _CLEAR_GAIN = 1.002

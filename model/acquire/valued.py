@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from model.acquire.batch import even, make_batch
-from model.acquire.scene import Scene
-from model.acquire.spread import Spread
-from protocols.messages import Proposals
+from grainloop.model.acquire.batch import even, make_batch
+from grainloop.model.acquire.scene import Scene
+from grainloop.model.acquire.spread import Spread
+from grainloop.protocols.messages import Proposals
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 Needs numpy, and numba once a map is computed; orix only for colours (`ipf`). Imports nothing else of grainloop.
 """
 
-from model.crystal.disorientation import (
+from grainloop.model.crystal.disorientation import (
     blocks,
     c_axis_error_deg,
     disorientation_deg,
@@ -11,8 +11,8 @@ from model.crystal.disorientation import (
     reduce_to_fundamental_zone,
     rotation_about_c_error_deg,
 )
-from model.crystal.embedding import chord_for_degrees, decode, degrees_per_chord, embed, embedding_of
-from model.crystal.errors import (
+from grainloop.model.crystal.embedding import chord_for_degrees, decode, degrees_per_chord, embed, embedding_of
+from grainloop.model.crystal.errors import (
     BadOrientation,
     CrystalError,
     ShapeMismatch,
@@ -20,8 +20,8 @@ from model.crystal.errors import (
     UnknownPointGroup,
     UnsupportedSymmetry,
 )
-from model.crystal.frame_check import AmbiguousFrame, FrameCheck, Refusal, azimuth_features, check_frame
-from model.crystal.frames import (
+from grainloop.model.crystal.frame_check import AmbiguousFrame, FrameCheck, Refusal, azimuth_features, check_frame
+from grainloop.model.crystal.frames import (
     CANDIDATE_FRAMES,
     FRAME_PRESETS,
     AzimuthFrame,
@@ -30,10 +30,10 @@ from model.crystal.frames import (
     to_euler_frame,
     to_map_frame,
 )
-from model.crystal.grains import segment_grains
-from model.crystal.ipf import add_ipf_key, ipf_colours, ipf_key_figure
-from model.crystal.neighbours import boundaries_between, boundary_map, neighbour_disorientation_deg
-from model.crystal.quaternions import (
+from grainloop.model.crystal.grains import segment_grains
+from grainloop.model.crystal.ipf import add_ipf_key, ipf_colours, ipf_key_figure
+from grainloop.model.crystal.neighbours import boundaries_between, boundary_map, neighbour_disorientation_deg
+from grainloop.model.crystal.quaternions import (
     azimuth_deg,
     c_axis,
     check_orientations,
@@ -48,8 +48,15 @@ from model.crystal.quaternions import (
     rotate_vectors,
     tilt_deg,
 )
-from model.crystal.score import BoundaryScore, MapScore, NothingToScore, score_boundaries, score_map, split_boundaries
-from model.crystal.symmetry import (
+from grainloop.model.crystal.score import (
+    BoundaryScore,
+    MapScore,
+    NothingToScore,
+    score_boundaries,
+    score_map,
+    split_boundaries,
+)
+from grainloop.model.crystal.symmetry import (
     LAUE_GROUP_NAMES,
     LaueGroup,
     laue_group,

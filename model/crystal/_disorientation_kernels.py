@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from model.crystal._jit import inlined, kernel
+from grainloop.model.jit import inlined, kernel
 
 Floats = NDArray[np.floating[Any]]
 Four = tuple[Any, Any, Any, Any]

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from model.crystal._jit import kernel
+from grainloop.model.jit import kernel
 
 
 @kernel

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from model.crystal._jit import inlined, kernel
+from grainloop.model.jit import inlined, kernel
 
 Floats = NDArray[np.floating[Any]]
 Complexes = NDArray[np.complex128]

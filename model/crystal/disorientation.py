@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from model.crystal.errors import ShapeMismatch, UnsupportedSymmetry
-from model.crystal.quaternions import FloatArray, c_axis, check_orientations, conjugate, multiply
-from model.crystal.symmetry import LaueGroup, laue_group
+from grainloop.model.crystal.errors import ShapeMismatch, UnsupportedSymmetry
+from grainloop.model.crystal.quaternions import FloatArray, c_axis, check_orientations, conjugate, multiply
+from grainloop.model.crystal.symmetry import LaueGroup, laue_group
 
 BLOCK = 1 << 16
 """Orientations worked on at a time; as float64 they take 2 MB."""
@@ -62,7 +62,7 @@ def blocks(count: int) -> list[slice]:
 
 
 def _angles_deg(first: FloatArray, second: FloatArray, group: LaueGroup, out: FloatArray) -> None:
-    from model.crystal import _disorientation_kernels as kernels
+    from grainloop.model.crystal import _disorientation_kernels as kernels
 
     kernels.angles_deg(planes_of(first), planes_of(second), 0, kernel_kind(group), group.operators, out)
 
@@ -86,7 +86,7 @@ def reduce_to_fundamental_zone(q: ArrayLike, group: LaueGroup | str) -> FloatArr
     Raises:
         BadOrientation, ShapeMismatch, UnknownPointGroup: see `check_orientations` and `laue_group`.
     """
-    from model.crystal import _disorientation_kernels as kernels
+    from grainloop.model.crystal import _disorientation_kernels as kernels
 
     array = check_orientations(q)
     out = np.empty((array.size // 4, 4), array.dtype)

@@ -20,9 +20,9 @@ from types import ModuleType
 import numpy as np
 from numpy.typing import ArrayLike
 
-from model.crystal.errors import BadOrientation, UnsupportedSymmetry
-from model.crystal.quaternions import FloatArray, as_floats, check_orientations
-from model.crystal.symmetry import LaueGroup, laue_group
+from grainloop.model.crystal.errors import BadOrientation, UnsupportedSymmetry
+from grainloop.model.crystal.quaternions import FloatArray, as_floats, check_orientations
+from grainloop.model.crystal.symmetry import LaueGroup, laue_group
 
 Loop = Callable[[FloatArray, FloatArray], None]
 
@@ -95,7 +95,7 @@ def decode(e: ArrayLike, group: LaueGroup | str) -> FloatArray:
 
 
 def _loop(name: str) -> Loop:
-    from model.crystal import _embedding_kernels
+    from grainloop.model.crystal import _embedding_kernels
 
     kernels: ModuleType = _embedding_kernels
     return getattr(kernels, name)

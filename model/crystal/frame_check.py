@@ -13,9 +13,9 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from model.crystal.errors import CrystalError, ShapeMismatch
-from model.crystal.frames import CANDIDATE_FRAMES, AzimuthFrame
-from model.crystal.quaternions import as_floats
+from grainloop.model.crystal.errors import CrystalError, ShapeMismatch
+from grainloop.model.crystal.frames import CANDIDATE_FRAMES, AzimuthFrame
+from grainloop.model.crystal.quaternions import as_floats
 
 MIN_POINTS = 12
 KEPT_SHARE = 0.85  # of the points; the worst are taken for dust and mis-indexing

@@ -15,8 +15,8 @@ from math import pi, sqrt
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from model.crystal.errors import UnknownFrame
-from model.crystal.quaternions import FloatArray, as_floats, multiply, quaternion_from_axis_angle
+from grainloop.model.crystal.errors import UnknownFrame
+from grainloop.model.crystal.quaternions import FloatArray, as_floats, multiply, quaternion_from_axis_angle
 
 # Half turns, quaternion (0, axis). Sources: MTEX, "Reference frame alignment" (about x+y, x−y, x, y for EDAX settings 1
 # to 4 of .ang, about x for .ctf and .crc); kikuchipy issue 748 has Bruker and Oxford alike and 90° about z from EDAX,

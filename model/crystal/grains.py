@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from model.crystal.neighbours import GRAIN_THRESHOLD_DEG, boundaries_between
-from model.crystal.symmetry import LaueGroup
+from grainloop.model.crystal.neighbours import GRAIN_THRESHOLD_DEG, boundaries_between
+from grainloop.model.crystal.symmetry import LaueGroup
 
 
 def segment_grains(
@@ -25,7 +25,7 @@ def segment_grains(
     Raises:
         BadOrientation, ShapeMismatch, UnknownPointGroup: see `neighbours.checked_map` and `laue_group`.
     """
-    from model.crystal import _grain_kernels
+    from grainloop.model.crystal import _grain_kernels
 
     right, down = boundaries_between(q_map, group, threshold_deg, valid)
     shape = (right.shape[0], down.shape[1])

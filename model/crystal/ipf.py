@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from model.crystal.errors import UnknownFrame
-from model.crystal.frames import convert_hexagonal_axis
-from model.crystal.quaternions import check_orientations, conjugate, multiply
-from model.crystal.symmetry import LaueGroup, laue_group
+from grainloop.model.crystal.errors import UnknownFrame
+from grainloop.model.crystal.frames import convert_hexagonal_axis
+from grainloop.model.crystal.quaternions import check_orientations, conjugate, multiply
+from grainloop.model.crystal.symmetry import LaueGroup, laue_group
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,10 +8,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from model.crystal.disorientation import kernel_kind, planes_of
-from model.crystal.errors import ShapeMismatch
-from model.crystal.quaternions import FloatArray, as_floats, check_orientations
-from model.crystal.symmetry import LaueGroup, laue_group
+from grainloop.model.crystal.disorientation import kernel_kind, planes_of
+from grainloop.model.crystal.errors import ShapeMismatch
+from grainloop.model.crystal.quaternions import FloatArray, as_floats, check_orientations
+from grainloop.model.crystal.symmetry import LaueGroup, laue_group
 
 BoolMap = NDArray[np.bool_]
 
@@ -59,7 +59,7 @@ def _neighbours(q: FloatArray, group: LaueGroup) -> tuple[FloatArray, FloatArray
 
 
 def _shifted(planes: FloatArray, shift: int, group: LaueGroup, out: FloatArray) -> None:
-    from model.crystal import _disorientation_kernels as kernels
+    from grainloop.model.crystal import _disorientation_kernels as kernels
 
     kernels.angles_deg(planes, planes, shift, kernel_kind(group), group.operators, out)
 

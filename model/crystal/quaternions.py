@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from model.crystal.errors import BadOrientation, ShapeMismatch
+from grainloop.model.crystal.errors import BadOrientation, ShapeMismatch
 
 FloatArray = NDArray[np.floating[Any]]
 

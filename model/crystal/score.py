@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from model.crystal.disorientation import c_axis_error_deg, disorientation_deg
-from model.crystal.errors import CrystalError, ShapeMismatch
-from model.crystal.neighbours import (
+from grainloop.model.crystal.disorientation import c_axis_error_deg, disorientation_deg
+from grainloop.model.crystal.errors import CrystalError, ShapeMismatch
+from grainloop.model.crystal.neighbours import (
     GRAIN_THRESHOLD_DEG,
     BoolMap,
     boundaries_between,
@@ -21,7 +21,7 @@ from model.crystal.neighbours import (
     checked_map,
     mark_pixels,
 )
-from model.crystal.symmetry import LaueGroup
+from grainloop.model.crystal.symmetry import LaueGroup
 
 WRONG_DEG = 5.0
 
@@ -121,7 +121,7 @@ def score_boundaries(estimate: ArrayLike, truth: ArrayLike, tolerance_px: int = 
 
 def distance_px(mask: ArrayLike) -> NDArray[np.int32]:
     """(h, w) chessboard distance to the nearest set pixel; h + w, more than any distance, where none is set."""
-    from model.crystal import _distance_kernels
+    from grainloop.model.crystal import _distance_kernels
 
     array = np.ascontiguousarray(mask, dtype=bool)
     out = np.empty(array.shape, np.int32)

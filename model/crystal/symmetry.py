@@ -14,8 +14,8 @@ from math import cos, pi, sin, sqrt
 import numpy as np
 from numpy.typing import NDArray
 
-from model.crystal.errors import UnknownPointGroup
-from model.crystal.quaternions import multiply
+from grainloop.model.crystal.errors import UnknownPointGroup
+from grainloop.model.crystal.quaternions import multiply
 
 _TWO_X = (0.0, 1.0, 0.0, 0.0)
 _TWO_Y = (0.0, 0.0, 1.0, 0.0)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from model.crystal._jit import inlined, kernel
+from grainloop.model.jit import inlined, kernel
 
 _ROOT_HALF = sqrt(0.5)
 

@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import isotonic_regression
 
-from model.reconstruct.problem import LARGEST_ERROR_DEG, WRONG_DEG, Posterior, bound_of, scatter_of
-from model.reconstruct.readout import LEVEL
+from grainloop.model.reconstruct.problem import LARGEST_ERROR_DEG, WRONG_DEG, Posterior, bound_of, scatter_of
+from grainloop.model.reconstruct.readout import LEVEL
 
 Floats = NDArray[np.floating]
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from model.estimate._sample_kernels import choose
+from grainloop.model.estimate._sample_kernels import choose
 
 SPACING_PX = 4.0
 """Distance between independent values of a field; neighbours 2 px apart choose alike for the most part."""

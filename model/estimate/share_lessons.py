@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.optimize import least_squares
 from scipy.special import expit, logit
 
-from model.estimate.share import SHARPEST, TERMS, Circumstances, Line, ShareCorrection
+from grainloop.model.estimate.share import SHARPEST, TERMS, Circumstances, Line, ShareCorrection
 
 Floats = NDArray[np.floating]
 Mask = NDArray[np.bool_]

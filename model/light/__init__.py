@@ -5,14 +5,14 @@ Imports protocols for its errors only, and knows nothing of reconstruction, serv
 
 from __future__ import annotations
 
-from model.light.align import Alignment, align, align_targets, without_light
-from model.light.coarse import mutual_information_warp
-from model.light.errors import LightSizeMismatch, UnfitAngles, UnfitPoints
-from model.light.features import LightFeatures, features_from_rgb, fit_stack
-from model.light.frames import check_light_frame, frame_note
-from model.light.predict import predict_light
-from model.light.regions import RegionMatch, label_regions, match_regions
-from model.light.warp import Warp, fit_affine
+from grainloop.model.light.align import Alignment, align, align_targets, without_light
+from grainloop.model.light.coarse import mutual_information_warp
+from grainloop.model.light.errors import LightSizeMismatch, UnfitAngles, UnfitPoints
+from grainloop.model.light.features import LightFeatures, features_from_rgb, fit_stack
+from grainloop.model.light.frames import check_light_frame, frame_note
+from grainloop.model.light.predict import predict_light
+from grainloop.model.light.regions import RegionMatch, label_regions, match_regions
+from grainloop.model.light.warp import Warp, fit_affine
 
 __all__ = [
     "Alignment",

@@ -13,18 +13,18 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from model.light.calibrate import Calibration, calibrate
-from model.light.checks import check_points, check_quaternions
-from model.light.explain import explained_variance, reason_against
-from model.light.features import LightFeatures
-from model.light.inverse import UNSEEN, Inverse, fit_inverse
-from model.light.noise import DISTRUST, disagreement, edge_noise
-from model.light.predict import predict_light
-from model.light.refine import PointTargets, Refined
-from model.light.sample import Images, blur, sample
-from model.light.search import find_warp, follow_warp
-from model.light.shading import Shading
-from model.light.warp import Warp, grid_positions
+from grainloop.model.light.calibrate import Calibration, calibrate
+from grainloop.model.light.checks import check_points, check_quaternions
+from grainloop.model.light.explain import explained_variance, reason_against
+from grainloop.model.light.features import LightFeatures
+from grainloop.model.light.inverse import UNSEEN, Inverse, fit_inverse
+from grainloop.model.light.noise import DISTRUST, disagreement, edge_noise
+from grainloop.model.light.predict import predict_light
+from grainloop.model.light.refine import PointTargets, Refined
+from grainloop.model.light.sample import Images, blur, sample
+from grainloop.model.light.search import find_warp, follow_warp
+from grainloop.model.light.shading import Shading
+from grainloop.model.light.warp import Warp, grid_positions
 
 Array = NDArray[np.float64]
 OrientationMap = Callable[[NDArray[np.floating]], NDArray[np.float64]]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from model.light.shading import TREND_TERMS, Shading
+from grainloop.model.light.shading import TREND_TERMS, Shading
 
 Array = NDArray[np.float64]
 

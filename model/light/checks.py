@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from model.crystal import BadOrientation, ShapeMismatch, check_orientations
-from model.light.errors import UnfitPoints
+from grainloop.model.crystal import BadOrientation, ShapeMismatch, check_orientations
+from grainloop.model.light.errors import UnfitPoints
 
 MIN_PAIRS = 3
 

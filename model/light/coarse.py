@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
-from model.light.warp import BILINEAR, Warp, centre, grid_positions
+from grainloop.model.light.warp import BILINEAR, Warp, centre, grid_positions
 
 Array = NDArray[np.float64]
 

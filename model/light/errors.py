@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from protocols.errors import BadInput
+from grainloop.protocols.errors import BadInput
 
 
 class UnfitAngles(BadInput):

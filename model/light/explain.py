@@ -8,12 +8,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from model.light.calibrate import design, penalties, robust_fit, soft_l1_weight
-from model.light.features import LightFeatures
-from model.light.refine import PointTargets
-from model.light.sample import Images, sample
-from model.light.shading import Shading
-from model.light.warp import Warp
+from grainloop.model.light.calibrate import design, penalties, robust_fit, soft_l1_weight
+from grainloop.model.light.features import LightFeatures
+from grainloop.model.light.refine import PointTargets
+from grainloop.model.light.sample import Images, sample
+from grainloop.model.light.shading import Shading
+from grainloop.model.light.warp import Warp
 
 Array = NDArray[np.float64]
 

@@ -15,9 +15,9 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from model.light.errors import LightSizeMismatch, UnfitAngles
-from model.light.shading import detrended
-from model.light.sharpen import sharpen
+from grainloop.model.light.errors import LightSizeMismatch, UnfitAngles
+from grainloop.model.light.shading import detrended
+from grainloop.model.light.sharpen import sharpen
 
 FULL_NAMES = ("m", "C4", "S4", "C2", "S2")
 SHORT_NAMES = FULL_NAMES[:3]

@@ -12,13 +12,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from model.crystal.errors import ShapeMismatch
-from model.crystal.frame_check import HARMONICS, AmbiguousFrame, FrameCheck, azimuth_features, check_frame
-from model.crystal.frames import CANDIDATE_FRAMES, AzimuthFrame, presets_that_fit
-from model.crystal.quaternions import c_axis
-from model.light.features import LightFeatures
-from model.light.sample import sample
-from model.light.warp import Warp
+from grainloop.model.crystal.errors import ShapeMismatch
+from grainloop.model.crystal.frame_check import HARMONICS, AmbiguousFrame, FrameCheck, azimuth_features, check_frame
+from grainloop.model.crystal.frames import CANDIDATE_FRAMES, AzimuthFrame, presets_that_fit
+from grainloop.model.crystal.quaternions import c_axis
+from grainloop.model.light.features import LightFeatures
+from grainloop.model.light.sample import sample
+from grainloop.model.light.warp import Warp
 
 FOURTH, SECOND = ("C4", "S4"), ("C2", "S2")
 FOURFOLD_FRAMES = tuple(frame for frame in CANDIDATE_FRAMES if frame.turn_deg < 90)

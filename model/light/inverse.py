@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from model.light.calibrate import robust_scale
+from grainloop.model.light.calibrate import robust_scale
 
 Array = NDArray[np.float64]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from model.crystal import c_axis
+from grainloop.model.crystal import c_axis
 
 N_CHANNELS = 5
 

@@ -13,10 +13,10 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from model.light.calibrate import design, penalties, ridge, robust_fit, soft_l1_weight
-from model.light.sample import Images, blur, sample_with_gradient
-from model.light.shading import Shading
-from model.light.warp import BILINEAR, Warp, grid_positions
+from grainloop.model.light.calibrate import design, penalties, ridge, robust_fit, soft_l1_weight
+from grainloop.model.light.sample import Images, blur, sample_with_gradient
+from grainloop.model.light.shading import Shading
+from grainloop.model.light.warp import BILINEAR, Warp, grid_positions
 
 Array = NDArray[np.float64]
 

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-from model.light.errors import UnfitPoints
-from model.light.sample import Images, blur, sample
-from model.light.warp import BILINEAR, Warp, basis, centre
+from grainloop.model.light.errors import UnfitPoints
+from grainloop.model.light.sample import Images, blur, sample
+from grainloop.model.light.warp import BILINEAR, Warp, basis, centre
 
 Array = NDArray[np.float64]
 Labels = NDArray[np.intp]

@@ -5,10 +5,10 @@
 
 from __future__ import annotations
 
-from model.light.coarse import mutual_information_warp, nearest_map
-from model.light.explain import explained_variance
-from model.light.features import LightFeatures
-from model.light.refine import (
+from grainloop.model.light.coarse import mutual_information_warp, nearest_map
+from grainloop.model.light.explain import explained_variance
+from grainloop.model.light.features import LightFeatures
+from grainloop.model.light.refine import (
     COARSE_LEVELS_PX,
     FINE_LEVELS_PX,
     FINE_LOSS,
@@ -18,9 +18,9 @@ from model.light.refine import (
     field_evidence,
     refine,
 )
-from model.light.sample import blur
-from model.light.shading import Shading
-from model.light.warp import BILINEAR, Warp
+from grainloop.model.light.sample import blur
+from grainloop.model.light.shading import Shading
+from grainloop.model.light.warp import BILINEAR, Warp
 
 POINTS_FOR_FIELD = 800
 FIELD_BASIS = BILINEAR + 8

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from model.light.warp import grid_positions, normalised
+from grainloop.model.light.warp import grid_positions, normalised
 
 TREND_TERMS = 9
 DETREND_POINTS = 20_000

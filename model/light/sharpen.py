@@ -10,7 +10,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from model.light.sample import Images, blur, fill_gaps
+from grainloop.model.light.sample import Images, blur, fill_gaps
 
 STRENGTH = 0.6
 """Regularisation in noise sds."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from model.light.checks import check_pairs
+from grainloop.model.light.checks import check_pairs
 
 Positions = NDArray[np.float64]
 

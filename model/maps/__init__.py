@@ -5,11 +5,11 @@ from __future__ import annotations
 from os import PathLike
 from pathlib import Path
 
-from model.maps.ang import read_ang, write_ang
-from model.maps.crc import read_crc
-from model.maps.ctf import read_ctf, write_ctf
-from model.maps.errors import MapFileError
-from model.maps.orientation_map import MapPhase, OrientationMap
+from grainloop.model.maps.ang import read_ang, write_ang
+from grainloop.model.maps.crc import read_crc
+from grainloop.model.maps.ctf import read_ctf, write_ctf
+from grainloop.model.maps.errors import MapFileError
+from grainloop.model.maps.orientation_map import MapPhase, OrientationMap
 
 __all__ = ["MapFileError", "MapPhase", "OrientationMap", "read_map", "write_ang", "write_ctf"]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from model.maps.orientation_map import OrientationMap
+from grainloop.model.maps.orientation_map import OrientationMap
 
 _MARK = "grainloop: "
 

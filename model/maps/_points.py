@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from model.crystal.quaternions import quaternion_from_euler
-from model.maps.errors import MapFileError
-from model.maps.orientation_map import MapPhase, OrientationMap
+from grainloop.model.crystal.quaternions import quaternion_from_euler
+from grainloop.model.maps.errors import MapFileError
+from grainloop.model.maps.orientation_map import MapPhase, OrientationMap
 
 Column = NDArray[np.float64]
 MIN_FILLED = 0.05

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from model.maps.errors import MapFileError
+from grainloop.model.maps.errors import MapFileError
 
 
 def read_lines(path: Path) -> list[str]:

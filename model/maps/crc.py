@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from model.crystal.errors import UnknownPointGroup
-from model.crystal.symmetry import laue_group_from_ctf
-from model.maps._points import DeclaredGrid, PointList, to_map
-from model.maps._text import read_bytes, read_lines, to_count, to_number
-from model.maps.ctf import confidence_from_mad
-from model.maps.errors import MapFileError
-from model.maps.orientation_map import MapPhase, OrientationMap
+from grainloop.model.crystal.errors import UnknownPointGroup
+from grainloop.model.crystal.symmetry import laue_group_from_ctf
+from grainloop.model.maps._points import DeclaredGrid, PointList, to_map
+from grainloop.model.maps._text import read_bytes, read_lines, to_count, to_number
+from grainloop.model.maps.ctf import confidence_from_mad
+from grainloop.model.maps.errors import MapFileError
+from grainloop.model.maps.orientation_map import MapPhase, OrientationMap
 
 _FIELDS = ("x", "y", "euler1", "euler2", "euler3", "mad", "bc", "bs", "unknown", "bands", "error", "reliability")
 FIELD_NAMES = dict(enumerate(_FIELDS, 1))

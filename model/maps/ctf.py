@@ -14,15 +14,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from model.crystal.errors import UnknownPointGroup
-from model.crystal.quaternions import euler_from_quaternion
-from model.crystal.symmetry import laue_group_from_ctf
-from model.maps._note import note_of, read_note
-from model.maps._points import DeclaredGrid, PointList, check_phase_column, to_map
-from model.maps._text import read_lines, read_table, to_count, to_number
-from model.maps.ang import save_text
-from model.maps.errors import MapFileError
-from model.maps.orientation_map import HEXAGONAL_AXES, MapPhase, OrientationMap
+from grainloop.model.crystal.errors import UnknownPointGroup
+from grainloop.model.crystal.quaternions import euler_from_quaternion
+from grainloop.model.crystal.symmetry import laue_group_from_ctf
+from grainloop.model.maps._note import note_of, read_note
+from grainloop.model.maps._points import DeclaredGrid, PointList, check_phase_column, to_map
+from grainloop.model.maps._text import read_lines, read_table, to_count, to_number
+from grainloop.model.maps.ang import save_text
+from grainloop.model.maps.errors import MapFileError
+from grainloop.model.maps.orientation_map import HEXAGONAL_AXES, MapPhase, OrientationMap
 
 NEEDED = ("phase", "x", "y", "euler1", "euler2", "euler3")
 MAD_OF_NO_CONFIDENCE_DEG = 2.0

@@ -3,12 +3,12 @@
 Needs numpy, scipy, numba and `model.crystal`; knows nothing of networks, services or the simulated instrument.
 """
 
-from model.microstructure.ebsd import EbsdMap, EbsdNuisances, measure
-from model.microstructure.errors import MicrostructureError
-from model.microstructure.example import Example, draw_example, observe
-from model.microstructure.light import Light, LightNuisances, polynomial_light
-from model.microstructure.recipe import RECIPES, TRAINING_WEIGHTS, Recipe, mixture, recipe_named
-from model.microstructure.specimen import Specimen, make_specimen, make_stack
+from grainloop.model.microstructure.ebsd import EbsdMap, EbsdNuisances, measure
+from grainloop.model.microstructure.errors import MicrostructureError
+from grainloop.model.microstructure.example import Example, draw_example, observe
+from grainloop.model.microstructure.light import Light, LightNuisances, polynomial_light
+from grainloop.model.microstructure.recipe import RECIPES, TRAINING_WEIGHTS, Recipe, mixture, recipe_named
+from grainloop.model.microstructure.specimen import Specimen, make_specimen, make_stack
 
 __all__ = [
     "RECIPES",

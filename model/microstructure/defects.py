@@ -10,8 +10,8 @@ from numba import njit
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from model.microstructure.fields import SmoothField, smooth_field
-from model.microstructure.recipe import Defects, Range, draw, draw_log
+from grainloop.model.microstructure.fields import SmoothField, smooth_field
+from grainloop.model.microstructure.recipe import Defects, Range, draw, draw_log
 
 Floats = NDArray[np.float64]
 

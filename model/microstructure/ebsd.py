@@ -12,9 +12,9 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from model.crystal import multiply, quaternion_from_axis_angle, random_quaternions
-from model.microstructure.recipe import Range, draw, draw_log
-from model.microstructure.specimen import Specimen
+from grainloop.model.crystal import multiply, quaternion_from_axis_angle, random_quaternions
+from grainloop.model.microstructure.recipe import Range, draw, draw_log
+from grainloop.model.microstructure.specimen import Specimen
 
 Bools = NDArray[np.bool_]
 

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from model.microstructure.ebsd import EBSD_NUISANCES, EbsdNuisances, measure
-from model.microstructure.light import LIGHT_NUISANCES, LightNuisances, polynomial_light
-from model.microstructure.recipe import TRAINING_WEIGHTS, mixture
-from model.microstructure.specimen import Specimen, make_specimen
+from grainloop.model.microstructure.ebsd import EBSD_NUISANCES, EbsdNuisances, measure
+from grainloop.model.microstructure.light import LIGHT_NUISANCES, LightNuisances, polynomial_light
+from grainloop.model.microstructure.recipe import TRAINING_WEIGHTS, mixture
+from grainloop.model.microstructure.specimen import Specimen, make_specimen
 
 
 @dataclass(frozen=True)

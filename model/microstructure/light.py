@@ -14,11 +14,11 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from model.microstructure.fields import smooth_image
-from model.microstructure.light_flaws import Blemishes, draw_blemishes, tile_steps
-from model.microstructure.recipe import Range, draw, draw_log
-from model.microstructure.specimen import Specimen
-from model.microstructure.volume import MAIN_PHASE
+from grainloop.model.microstructure.fields import smooth_image
+from grainloop.model.microstructure.light_flaws import Blemishes, draw_blemishes, tile_steps
+from grainloop.model.microstructure.recipe import Range, draw, draw_log
+from grainloop.model.microstructure.specimen import Specimen
+from grainloop.model.microstructure.volume import MAIN_PHASE
 
 Floats = NDArray[np.float32]
 

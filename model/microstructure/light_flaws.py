@@ -12,8 +12,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from model.microstructure.fields import smooth_image
-from model.microstructure.recipe import draw, draw_log
+from grainloop.model.microstructure.fields import smooth_image
+from grainloop.model.microstructure.recipe import draw, draw_log
 
 Floats = NDArray[np.float32]
 

@@ -13,7 +13,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-from model.microstructure.errors import MicrostructureError
+from grainloop.model.microstructure.errors import MicrostructureError
 
 Range = tuple[float, float]
 

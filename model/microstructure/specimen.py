@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from model.crystal import laue_group
-from model.microstructure.errors import MicrostructureError
-from model.microstructure.recipe import Recipe
-from model.microstructure.volume import Section, draw_volume
+from grainloop.model.crystal import laue_group
+from grainloop.model.microstructure.errors import MicrostructureError
+from grainloop.model.microstructure.recipe import Recipe
+from grainloop.model.microstructure.volume import Section, draw_volume
 
 POINT_GROUPS = ("6/mmm", "m-3m")
 

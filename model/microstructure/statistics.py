@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from model.crystal import c_axis, neighbour_disorientation_deg, segment_grains, tilt_deg
-from model.microstructure.ebsd import EbsdNuisances, measure
-from model.microstructure.recipe import Recipe
-from model.microstructure.specimen import make_specimen
+from grainloop.model.crystal import c_axis, neighbour_disorientation_deg, segment_grains, tilt_deg
+from grainloop.model.microstructure.ebsd import EbsdNuisances, measure
+from grainloop.model.microstructure.recipe import Recipe
+from grainloop.model.microstructure.specimen import make_specimen
 
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]

@@ -13,11 +13,17 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from model.crystal import multiply, rotate_vectors
-from model.microstructure.recipe import Laths, Twins, draw, draw_log, pick
-from model.microstructure.rotations import scatter, unit
-from model.microstructure.tessellation import Cells, pack_cells
-from model.microstructure.variants import Variants, burgers_variants, cubic_twins, hcp_twins, kurdjumov_sachs_variants
+from grainloop.model.crystal import multiply, rotate_vectors
+from grainloop.model.microstructure.recipe import Laths, Twins, draw, draw_log, pick
+from grainloop.model.microstructure.rotations import scatter, unit
+from grainloop.model.microstructure.tessellation import Cells, pack_cells
+from grainloop.model.microstructure.variants import (
+    Variants,
+    burgers_variants,
+    cubic_twins,
+    hcp_twins,
+    kurdjumov_sachs_variants,
+)
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int32]

@@ -9,10 +9,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from model.crystal import multiply, quaternion_from_axis_angle, random_quaternions
-from model.microstructure.recipe import Texture, draw, draw_log, draw_logs
-from model.microstructure.rotations import from_vector, onto, unit
-from model.microstructure.tessellation import random_axes
+from grainloop.model.crystal import multiply, quaternion_from_axis_angle, random_quaternions
+from grainloop.model.microstructure.recipe import Texture, draw, draw_log, draw_logs
+from grainloop.model.microstructure.rotations import from_vector, onto, unit
+from grainloop.model.microstructure.tessellation import random_axes
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

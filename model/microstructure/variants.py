@@ -14,9 +14,9 @@ from itertools import permutations, product
 import numpy as np
 from numpy.typing import NDArray
 
-from model.crystal import quaternion_from_axis_angle
-from model.microstructure.errors import MicrostructureError
-from model.microstructure.rotations import unit
+from grainloop.model.crystal import quaternion_from_axis_angle
+from grainloop.model.microstructure.errors import MicrostructureError
+from grainloop.model.microstructure.rotations import unit
 
 Floats = NDArray[np.float64]
 

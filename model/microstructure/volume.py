@@ -15,12 +15,19 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from model.microstructure.defects import Flaws, draw_flaws
-from model.microstructure.fields import SmoothField, smooth_field
-from model.microstructure.recipe import Recipe, Strain, Twins, draw, draw_log, pick
-from model.microstructure.substructure import Lamellae, Plates, draw_lamellae, draw_plates, transformation, twin_system
-from model.microstructure.tessellation import Cells, pack_cells, pack_plane, random_axes, stretch_matrix
-from model.microstructure.texture import grain_orientations
+from grainloop.model.microstructure.defects import Flaws, draw_flaws
+from grainloop.model.microstructure.fields import SmoothField, smooth_field
+from grainloop.model.microstructure.recipe import Recipe, Strain, Twins, draw, draw_log, pick
+from grainloop.model.microstructure.substructure import (
+    Lamellae,
+    Plates,
+    draw_lamellae,
+    draw_plates,
+    transformation,
+    twin_system,
+)
+from grainloop.model.microstructure.tessellation import Cells, pack_cells, pack_plane, random_axes, stretch_matrix
+from grainloop.model.microstructure.texture import grain_orientations
 
 Floats = NDArray[np.float64]
 Shape = tuple[int, int]

@@ -3,8 +3,8 @@
 `METHODS` holds them by name. Services, sections of several phases and acquisition build on this.
 """
 
-from model.reconstruct.methods import NearestNeighbour, PLCandidates
-from model.reconstruct.problem import (
+from grainloop.model.reconstruct.methods import NearestNeighbour, PLCandidates
+from grainloop.model.reconstruct.problem import (
     WRONG_DEG,
     Candidates,
     IsCancelled,
@@ -19,7 +19,7 @@ from model.reconstruct.problem import (
     never,
     no_report,
 )
-from model.reconstruct.watershed import PLWatershed
+from grainloop.model.reconstruct.watershed import PLWatershed
 
 METHODS: dict[str, Reconstructor] = {
     method.name: method for method in (PLCandidates(), PLWatershed(), NearestNeighbour())

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from model.crystal._jit import inlined, kernel
+from grainloop.model.jit import inlined, kernel
 
 Ints = NDArray[np.int32]
 Longs = NDArray[np.int64]

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from model.crystal._jit import inlined, kernel
+from grainloop.model.jit import inlined, kernel
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int32]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from model.crystal._jit import kernel
+from grainloop.model.jit import kernel
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int32]

@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
-from model.crystal import disorientation_deg
-from model.reconstruct.seeds import Seeds
-from model.reconstruct.within import SAME_GRAIN_DEG, turned_to
+from grainloop.model.crystal import disorientation_deg
+from grainloop.model.reconstruct.seeds import Seeds
+from grainloop.model.reconstruct.within import SAME_GRAIN_DEG, turned_to
 
 NEIGHBOURS: Final = 24
 """Two rings of a square grid."""

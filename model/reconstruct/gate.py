@@ -18,19 +18,16 @@ Reading a map off the weights is the business of `readout`.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from model.light.predict import predict_light
-from model.reconstruct.bands import in_bands
-from model.reconstruct.problem import RegisteredLight
-from model.reconstruct.seeds import Seeds
-from model.reconstruct.smooth import mean_field
-
-if TYPE_CHECKING:
-    from model.reconstruct.prior import PriorBelief
+from grainloop.model.light.predict import predict_light
+from grainloop.model.reconstruct.bands import in_bands
+from grainloop.model.reconstruct.problem import RegisteredLight
+from grainloop.model.reconstruct.seeds import Seeds
+from grainloop.model.reconstruct.smooth import mean_field
 
 GROUPS = 10
 """Candidates of a pixel, at most."""
@@ -54,6 +51,14 @@ REFERENCE_SEEDS = 128
 """Seeds that stand for the section when the PL of an unknown grain is judged."""
 
 
+class Belief(Protocol):
+    """What else is known of the section, such as a neighbouring one."""
+
+    def log_likelihood(self, seeds: Seeds, seed: NDArray[np.int32]) -> NDArray[np.float32]:
+        """(h, w, K + 1) of what is known under each candidate (h, w, K) and, last, a grain never hit."""
+        ...
+
+
 @dataclass(frozen=True, eq=False)
 class Gate:
     """Candidates of each pixel of an (h, w) grid.
@@ -74,7 +79,7 @@ def open_gate(
     seeds: Seeds,
     light: RegisteredLight | None,
     trust: float = 0.0,
-    prior: PriorBelief | None = None,
+    prior: Belief | None = None,
 ) -> Gate:
     """The candidates of each pixel and their posterior weights, from at least one seed; `trust` weighs the misfit."""
     seed, _, log_odds = weighed_candidates(shape, seeds, light, trust, prior)
@@ -83,7 +88,7 @@ def open_gate(
 
 
 def weighed_candidates(
-    shape: tuple[int, int], seeds: Seeds, light: RegisteredLight | None, trust: float, prior: PriorBelief | None
+    shape: tuple[int, int], seeds: Seeds, light: RegisteredLight | None, trust: float, prior: Belief | None
 ) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.float32]]:
     """Candidates and distances as `nearest_of_each_group`, and (h, w, K + 1) log-odds before smoothing."""
     seed, distance = nearest_of_each_group(shape, seeds)
@@ -108,7 +113,7 @@ def nearest_of_each_group(
 
     Of seeds equally far away the first counts as nearer.
     """
-    from model.reconstruct import _near_kernels as kernels
+    from grainloop.model.reconstruct import _near_kernels as kernels
 
     grid, near = _buckets(shape, seeds), min(NEAR_SEEDS, len(seeds))
     seed = np.empty((*shape, groups), np.int32)
@@ -123,7 +128,7 @@ def nearest_of_each_group(
 
 def _groups_at_seeds(shape: tuple[int, int], seeds: Seeds) -> NDArray[np.int32]:
     """(N, K) `nearest_of_each_group` where the seeds are."""
-    from model.reconstruct import _near_kernels as kernels
+    from grainloop.model.reconstruct import _near_kernels as kernels
 
     seed = np.empty((len(seeds), GROUPS), np.int32)
     distance = np.empty(seed.shape, np.float32)
@@ -133,7 +138,7 @@ def _groups_at_seeds(shape: tuple[int, int], seeds: Seeds) -> NDArray[np.int32]:
 
 
 def _buckets(shape: tuple[int, int], seeds: Seeds) -> Any:
-    from model.reconstruct import _near_kernels as kernels
+    from grainloop.model.reconstruct import _near_kernels as kernels
 
     spacing = np.sqrt(shape[0] * shape[1] / len(seeds))
     side = round(float(np.clip(TILE_SPACINGS * spacing, SMALLEST_TILE_PX, LARGEST_TILE_PX)))
@@ -152,7 +157,7 @@ def light_log_likelihood(
     light: RegisteredLight, seeds: Seeds, seed: NDArray[np.int32], trust: float
 ) -> NDArray[np.float32]:
     """(h, w, K + 1) log-likelihood of the PL seen under each candidate and, last, under a grain never hit."""
-    from model.reconstruct import _weight_kernels as kernels
+    from grainloop.model.reconstruct import _weight_kernels as kernels
 
     expected = predict_light(seeds.orientation).astype(np.float32)
     reference = expected[np.linspace(0, len(seeds) - 1, min(len(seeds), REFERENCE_SEEDS)).astype(np.intp)]
@@ -176,7 +181,7 @@ def light_trust(shape: tuple[int, int], seeds: Seeds, light: RegisteredLight) ->
     Maximum likelihood of the groups that were measured, over `TRUST`, and 0 unless each group bears it out. PL of
     another section gets 0; PL that is 3 px off half of what registered PL gets.
     """
-    from model.reconstruct import _weight_kernels as kernels
+    from grainloop.model.reconstruct import _weight_kernels as kernels
 
     candidates = _groups_at_seeds(shape, seeds)
     rows, columns = seeds.position.T

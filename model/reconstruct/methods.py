@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from model.crystal import laue_group
-from model.reconstruct.gate import light_trust, open_gate
-from model.reconstruct.placing import where_placed
-from model.reconstruct.prior import usable_prior
-from model.reconstruct.problem import (
+from grainloop.model.crystal import laue_group
+from grainloop.model.reconstruct.gate import light_trust, open_gate
+from grainloop.model.reconstruct.placing import where_placed
+from grainloop.model.reconstruct.prior import usable_prior
+from grainloop.model.reconstruct.problem import (
     IsCancelled,
     Options,
     Posterior,
@@ -24,9 +24,9 @@ from model.reconstruct.problem import (
     checkpoint,
     nothing_known,
 )
-from model.reconstruct.readout import read_out
-from model.reconstruct.seeds import Seeds, find_seeds
-from model.reconstruct.within import find_partners
+from grainloop.model.reconstruct.readout import read_out
+from grainloop.model.reconstruct.seeds import Seeds, find_seeds
+from grainloop.model.reconstruct.within import find_partners
 
 WITHOUT = "EBSD alone is used."
 

@@ -13,9 +13,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from model.light import predict_light
-from model.reconstruct.problem import RegisteredLight
-from model.reconstruct.seeds import Seeds
+from grainloop.model.light import predict_light
+from grainloop.model.reconstruct.problem import RegisteredLight
+from grainloop.model.reconstruct.seeds import Seeds
 
 SHIFTS_PX: Final = np.array([(2, 0), (2, 1), (1, 2), (0, 2), (-1, 2), (-2, 1), (4, 0), (3, 3), (0, 4), (-3, 3)])
 """Half of the shifts that are tried: two and four pixels; the others are opposite."""

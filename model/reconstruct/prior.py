@@ -25,11 +25,11 @@ from scipy.ndimage import distance_transform_edt
 from scipy.spatial import KDTree
 from scipy.special import logsumexp
 
-from model.crystal import boundaries_between, disorientation_deg
-from model.reconstruct.bands import in_bands
-from model.reconstruct.gate import CHUNK_PIXELS, GROUPS, NEAR_SEEDS, distance_log_odds
-from model.reconstruct.problem import WRONG_DEG, PriorSection, Problem
-from model.reconstruct.seeds import Seeds
+from grainloop.model.crystal import boundaries_between, disorientation_deg
+from grainloop.model.reconstruct.bands import in_bands
+from grainloop.model.reconstruct.gate import CHUNK_PIXELS, GROUPS, NEAR_SEEDS, distance_log_odds
+from grainloop.model.reconstruct.problem import WRONG_DEG, PriorSection, Problem
+from grainloop.model.reconstruct.seeds import Seeds
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]

@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from protocols.errors import BadInput, Cancelled
+from grainloop.protocols.errors import BadInput, Cancelled
 
 WRONG_DEG = 5.0
 """A pixel further than this from the truth is wrong; grains are told apart by the same angle."""

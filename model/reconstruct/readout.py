@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaincinv
 
-from model.crystal import disorientation_deg, segment_grains
-from model.reconstruct.problem import WRONG_DEG, Candidates, Posterior, Problem
-from model.reconstruct.seeds import Seeds
-from model.reconstruct.within import Partners, bent_map, scatter_at
+from grainloop.model.crystal import disorientation_deg, segment_grains
+from grainloop.model.reconstruct.problem import WRONG_DEG, Candidates, Posterior, Problem
+from grainloop.model.reconstruct.seeds import Seeds
+from grainloop.model.reconstruct.within import Partners, bent_map, scatter_at
 
 KEPT = 4
 """Candidates kept per pixel; the weight of the others counts as that of a grain never hit."""
@@ -36,7 +36,7 @@ class PairAngles:
     """Disorientations between seeds, computed once per pair that occurs."""
 
     def __init__(self, seeds: Seeds, laue_group: str) -> None:
-        from model.reconstruct import _readout_kernels as kernels
+        from grainloop.model.reconstruct import _readout_kernels as kernels
 
         self._kernels = kernels
         self._orientation = seeds.orientation
@@ -123,7 +123,7 @@ def read_out(
 
 def heaviest(seed: NDArray[np.int32], weight: NDArray[np.float32]) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
     """The `KEPT` candidates (h, w, k) of most weight, heaviest first and of equals the first; `read_out` drops more."""
-    from model.reconstruct import _readout_kernels as kernels
+    from grainloop.model.reconstruct import _readout_kernels as kernels
 
     shape = (*seed.shape[:2], min(KEPT, seed.shape[2]))
     kept_seed, kept = np.empty(shape, np.int32), np.empty(shape, np.float32)
@@ -148,7 +148,7 @@ def error_bound_deg(
 
     The error is `angle` (h, w, K) with probability `weight`; in a grain never hit it is distributed as `unlike` (n,).
     """
-    from model.reconstruct import _readout_kernels as kernels
+    from grainloop.model.reconstruct import _readout_kernels as kernels
 
     quantiles = np.quantile(unlike, np.linspace(0, 1, QUANTILES)).astype(np.float32)
     out = np.empty(angle.shape[:2], np.float32)

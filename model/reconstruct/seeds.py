@@ -14,8 +14,8 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import KDTree
 
-from model.crystal import disorientation_deg, disorientation_of_pairs_deg
-from model.reconstruct.problem import WRONG_DEG, Problem
+from grainloop.model.crystal import disorientation_deg, disorientation_of_pairs_deg
+from grainloop.model.reconstruct.problem import WRONG_DEG, Problem
 
 NEIGHBOURS = 8
 """Seeds that a seed is compared with to find its group: about one ring around it."""

@@ -21,7 +21,7 @@ def mean_field(
         coupling: log-odds that an edge neighbour of the same label adds; a corner neighbour adds 1/√2 of it.
         sweeps: passes over the image.
     """
-    from model.reconstruct import _weight_kernels as kernels
+    from grainloop.model.reconstruct import _weight_kernels as kernels
 
     prior, label = np.ascontiguousarray(log_prior), np.ascontiguousarray(label)
     belief = probabilities(prior)
@@ -31,7 +31,7 @@ def mean_field(
 
 def probabilities(log_prior: NDArray[np.float32]) -> NDArray[np.float32]:
     """(h, w, K) normalised along the last axis: the softmax of unnormalised log-probabilities."""
-    from model.reconstruct import _weight_kernels as kernels
+    from grainloop.model.reconstruct import _weight_kernels as kernels
 
     out = np.empty(log_prior.shape, np.float32)
     kernels.softmax(np.ascontiguousarray(log_prior), out)

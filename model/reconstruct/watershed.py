@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.segmentation import watershed
 
-from model.reconstruct.gate import distance_log_odds, nearest_of_each_group
-from model.reconstruct.methods import NearestNeighbour, usable_light
-from model.reconstruct.problem import (
+from grainloop.model.reconstruct.gate import distance_log_odds, nearest_of_each_group
+from grainloop.model.reconstruct.methods import NearestNeighbour, usable_light
+from grainloop.model.reconstruct.problem import (
     IsCancelled,
     Options,
     Posterior,
@@ -28,8 +28,8 @@ from model.reconstruct.problem import (
     checkpoint,
     nothing_known,
 )
-from model.reconstruct.readout import read_out
-from model.reconstruct.seeds import Seeds, find_seeds
+from grainloop.model.reconstruct.readout import read_out
+from grainloop.model.reconstruct.seeds import Seeds, find_seeds
 
 MEMBERS = 8
 """Of the ensemble, where the options name no number."""

@@ -13,8 +13,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from model.crystal import blocks, conjugate, disorientation_of_pairs_deg, multiply, reduce_to_fundamental_zone
-from model.reconstruct.seeds import Seeds
+from grainloop.model.crystal import (
+    blocks,
+    conjugate,
+    disorientation_of_pairs_deg,
+    multiply,
+    reduce_to_fundamental_zone,
+)
+from grainloop.model.reconstruct.seeds import Seeds
 
 SAME_GRAIN_DEG = 8.0
 """Neighbours that differ by more are not averaged, even if a chain of small steps joins them to one group."""
@@ -123,7 +129,7 @@ def orientation_at(
     seeds: Seeds, partners: Partners, chosen: NDArray[np.int32], place: NDArray[np.integer]
 ) -> NDArray[np.float32]:
     """(M, 4) orientations of pixels `place` (M, 2) that belong to the grains of the seeds `chosen` (M,)."""
-    from model.reconstruct._within_kernels import interpolate
+    from grainloop.model.reconstruct._within_kernels import interpolate
 
     return interpolate(
         np.ascontiguousarray(place, np.int32),

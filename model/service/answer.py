@@ -9,14 +9,14 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from model.crystal import to_euler_frame
-from model.light import Alignment
-from model.reconstruct import Posterior, Reconstructor
-from model.reconstruct.problem import bound_of
-from model.service.methods import weights_sha256
-from model.service.prior import why_not_used
-from model.service.sections import Section
-from protocols.messages import LightDiagnostics, Proposals, Reconstruction, ReconstructRequest
+from grainloop.model.crystal import to_euler_frame
+from grainloop.model.light import Alignment
+from grainloop.model.reconstruct import Posterior, Reconstructor
+from grainloop.model.reconstruct.problem import bound_of
+from grainloop.model.service.methods import weights_sha256
+from grainloop.model.service.prior import why_not_used
+from grainloop.model.service.sections import Section
+from grainloop.protocols.messages import LightDiagnostics, Proposals, Reconstruction, ReconstructRequest
 
 
 @dataclass(frozen=True, eq=False)

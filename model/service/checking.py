@@ -12,13 +12,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from model.crystal import disorientation_deg
-from model.estimate.share import Checked, Circumstances, lost_share
-from model.reconstruct import WRONG_DEG, Reconstructor
-from model.service.answer import Found
-from model.service.methods import share_correction
-from model.service.sections import Said, Section
-from protocols.values import PointBlock
+from grainloop.model.crystal import disorientation_deg
+from grainloop.model.estimate.share import Checked, Circumstances, lost_share
+from grainloop.model.reconstruct import WRONG_DEG, Reconstructor
+from grainloop.model.service.answer import Found
+from grainloop.model.service.methods import share_correction
+from grainloop.model.service.sections import Said, Section
+from grainloop.protocols.values import PointBlock
 
 Mask = NDArray[np.bool_]
 

@@ -10,8 +10,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from model.reconstruct import Report
-from protocols.errors import DeadlineExceeded
+from grainloop.model.reconstruct import Report
+from grainloop.protocols.errors import DeadlineExceeded
 
 
 class Deadline:

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol, runtime_checkable
 
-from model import reconstruct
-from model.crystal import laue_group
-from model.estimate.share import ShareCorrection
-from model.reconstruct import PLCandidates, Reconstructor
-from model.weights import WeightsIndexError, weights_files
+from grainloop.model import reconstruct
+from grainloop.model.crystal import laue_group
+from grainloop.model.estimate.share import ShareCorrection
+from grainloop.model.reconstruct import PLCandidates, Reconstructor
+from grainloop.model.weights import WeightsIndexError, weights_files
 
 
 @runtime_checkable
@@ -29,8 +29,8 @@ def _trained() -> tuple[Reconstructor, ...]:
             return ()
     except WeightsIndexError:
         pass
-    from model.diffusion.method import JointGate
-    from model.diffusion.shipped import load_shipped
+    from grainloop.model.diffusion.checkpoints.shipped import load_shipped
+    from grainloop.model.diffusion.inference.method import JointGate
 
     return (JointGate(load_shipped, PLCandidates()),)
 

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from model.reconstruct import WRONG_DEG, Candidates, Posterior
-from model.reconstruct.gate import open_gate
-from model.reconstruct.problem import LARGEST_ERROR_DEG, bound_of
-from model.reconstruct.readout import LEVEL
-from model.reconstruct.seeds import MAX_LENGTH_PX, Seeds, correlation_length_px, neighbour_pairs
-from protocols.values import PointBlock
+from grainloop.model.reconstruct import WRONG_DEG, Candidates, Posterior
+from grainloop.model.reconstruct.gate import open_gate
+from grainloop.model.reconstruct.problem import LARGEST_ERROR_DEG, bound_of
+from grainloop.model.reconstruct.readout import LEVEL
+from grainloop.model.reconstruct.seeds import MAX_LENGTH_PX, Seeds, correlation_length_px, neighbour_pairs
+from grainloop.protocols.values import PointBlock
 
 NO_PHASE = 0
 SURE_OF_PHASE = 0.99

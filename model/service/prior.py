@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from model.crystal import to_map_frame
-from model.reconstruct import Posterior, PriorSection
-from model.reconstruct.prior import NOT_USED, NOTHING_MEASURED, known_or_identity
-from model.reconstruct.problem import check_orientations
-from model.service.sections import Section
-from protocols.errors import BadInput
-from protocols.messages import PriorMap
+from grainloop.model.crystal import to_map_frame
+from grainloop.model.reconstruct import Posterior, PriorSection
+from grainloop.model.reconstruct.prior import NOT_USED, NOTHING_MEASURED, known_or_identity
+from grainloop.model.reconstruct.problem import check_orientations
+from grainloop.model.service.sections import Section
+from grainloop.protocols.errors import BadInput
+from grainloop.protocols.messages import PriorMap
 
 SAYS_NOTHING = "The prior map is not used: none of its pixels has a phase."
 OTHER_PHASES = "The prior map is not used: it shows none of the phases that are measured here."

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from model.acquire import (
+from grainloop.model.acquire import (
     DEFAULT_POLICY,
     POLICIES,
     POLICY_FAULTS,
@@ -17,12 +17,12 @@ from model.acquire import (
     Scene,
     with_evidence,
 )
-from model.acquire.shape_proposals import asks_for_shapes, shape_proposals
-from model.reconstruct import Posterior
-from model.reconstruct.problem import check_positions
-from protocols.errors import BadInput
-from protocols.messages import ProposalRequest, Proposals
-from protocols.values import PointBlock
+from grainloop.model.acquire.shape_proposals import asks_for_shapes, shape_proposals
+from grainloop.model.reconstruct import Posterior
+from grainloop.model.reconstruct.problem import check_positions
+from grainloop.protocols.errors import BadInput
+from grainloop.protocols.messages import ProposalRequest, Proposals
+from grainloop.protocols.values import PointBlock
 
 EVEN_POLICIES = frozenset({GridFill().name, BlueNoise().name, RandomPoints().name})
 """Policies that do not look at the posterior: shapes then fill the section evenly."""

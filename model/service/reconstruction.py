@@ -13,9 +13,9 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from model.crystal import laue_group, to_map_frame
-from model.light import Alignment, LightFeatures, align, frame_note
-from model.reconstruct import (
+from grainloop.model.crystal import laue_group, to_map_frame
+from grainloop.model.light import Alignment, LightFeatures, align, frame_note
+from grainloop.model.reconstruct import (
     IsCancelled,
     Options,
     Posterior,
@@ -25,18 +25,18 @@ from model.reconstruct import (
     Report,
     SparsePoints,
 )
-from model.reconstruct.problem import check_orientations, check_positions, checkpoint, nothing_known
-from model.service.answer import Aligned, Found, answer
-from model.service.checking import Given, corrected
-from model.service.deadline import Deadline, Watched
-from model.service.methods import DEFAULT_METHOD, METHODS
-from model.service.phases import compose, find_phases
-from model.service.prior import check_prior, prior_section
-from model.service.proposing import policy_named, propose, scene_of
-from model.service.sections import Section
-from protocols.errors import BadInput
-from protocols.messages import Proposals, Reconstruction, ReconstructRequest
-from protocols.values import PointBlock
+from grainloop.model.reconstruct.problem import check_orientations, check_positions, checkpoint, nothing_known
+from grainloop.model.service.answer import Aligned, Found, answer
+from grainloop.model.service.checking import Given, corrected
+from grainloop.model.service.deadline import Deadline, Watched
+from grainloop.model.service.methods import DEFAULT_METHOD, METHODS
+from grainloop.model.service.phases import compose, find_phases
+from grainloop.model.service.prior import check_prior, prior_section
+from grainloop.model.service.proposing import policy_named, propose, scene_of
+from grainloop.model.service.sections import Section
+from grainloop.protocols.errors import BadInput
+from grainloop.protocols.messages import Proposals, Reconstruction, ReconstructRequest
+from grainloop.protocols.values import PointBlock
 
 T = TypeVar("T")
 

@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from model.crystal import laue_group
-from model.estimate.share import Checked
-from model.light import Alignment, LightFeatures, features_from_rgb, fit_stack
-from protocols.errors import BadInput, OutOfLimits, UnknownSection
-from protocols.messages import OpenSection
-from protocols.values import Grid, LightImages, LightKind, Phase
+from grainloop.model.crystal import laue_group
+from grainloop.model.estimate.share import Checked
+from grainloop.model.light import Alignment, LightFeatures, features_from_rgb, fit_stack
+from grainloop.protocols.errors import BadInput, OutOfLimits, UnknownSection
+from grainloop.protocols.messages import OpenSection
+from grainloop.protocols.values import Grid, LightImages, LightKind, Phase
 
 MEMORY_BYTES = 2 * 1024**3
 BYTES_PER_PIXEL = 600

@@ -10,25 +10,19 @@ from collections.abc import Callable
 
 import numpy as np
 
-from model.acquire import DEFAULT_POLICY, POLICIES
-from model.crystal import LAUE_GROUP_NAMES
-from model.reconstruct import (
-    Options,
-    Problem,
-    SparsePoints,
-    never,
-    no_report,
-)
-from model.service.methods import DEFAULT_METHOD, METHODS, shipped_weights
-from model.service.reconstruction import reconstruct
-from model.service.sections import MEMORY_BYTES, Sections, prepare
-from model.service.turns import Turns
-from model.service.warming import warm_up
-from protocols.aio import Call, Service
-from protocols.endpoints import MODEL_ENDPOINT
-from protocols.errors import Cancelled
-from protocols.memory import give_back_memory
-from protocols.messages import (
+from grainloop.model.acquire import DEFAULT_POLICY, POLICIES
+from grainloop.model.crystal import LAUE_GROUP_NAMES
+from grainloop.model.reconstruct import Options, Problem, SparsePoints, never, no_report
+from grainloop.model.service.methods import DEFAULT_METHOD, METHODS, shipped_weights
+from grainloop.model.service.reconstruction import reconstruct
+from grainloop.model.service.sections import MEMORY_BYTES, Sections, prepare
+from grainloop.model.service.turns import Turns
+from grainloop.model.service.warming import warm_up
+from grainloop.protocols.aio import Call, Service
+from grainloop.protocols.endpoints import MODEL_ENDPOINT
+from grainloop.protocols.errors import Cancelled
+from grainloop.protocols.memory import give_back_memory
+from grainloop.protocols.messages import (
     CheckHealth,
     CloseSection,
     DescribeModel,
@@ -42,10 +36,10 @@ from protocols.messages import (
     SectionClosed,
     SectionOpened,
 )
-from protocols.observability import NO_METRICS, Metrics, bind, get_logger
-from protocols.observability.metrics import MODEL
-from protocols.security import Access
-from protocols.version import grainloop_version
+from grainloop.protocols.observability import NO_METRICS, Metrics, bind, get_logger
+from grainloop.protocols.observability.metrics import MODEL
+from grainloop.protocols.security import Access
+from grainloop.protocols.version import grainloop_version
 
 SERVICE = "model"
 

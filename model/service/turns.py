@@ -11,7 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple, TypeVar
 
-from protocols.observability import in_context
+from grainloop.protocols.observability import in_context
 
 T = TypeVar("T")
 

@@ -9,16 +9,16 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from model.crystal import random_quaternions
-from model.light import predict_light
-from model.light.features import FULL_NAMES, LightFeatures
-from model.reconstruct import never, no_report
-from model.service.reconstruction import reconstruct
-from model.service.sections import Section
-from protocols.errors import GrainloopError
-from protocols.messages import Expected, OpenSection, ProposalRequest, ReconstructRequest
-from protocols.observability import get_logger
-from protocols.values import Grid, PointBlock, PointStatus
+from grainloop.model.crystal import random_quaternions
+from grainloop.model.light import predict_light
+from grainloop.model.light.features import FULL_NAMES, LightFeatures
+from grainloop.model.reconstruct import never, no_report
+from grainloop.model.service.reconstruction import reconstruct
+from grainloop.model.service.sections import Section
+from grainloop.protocols.errors import GrainloopError
+from grainloop.protocols.messages import Expected, OpenSection, ProposalRequest, ReconstructRequest
+from grainloop.protocols.observability import get_logger
+from grainloop.protocols.values import Grid, PointBlock, PointStatus
 
 EDGE_PX = 64
 _GRAINS, _NOISE, _COUNT = 30, 0.03, 40

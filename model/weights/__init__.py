@@ -1,7 +1,7 @@
 """Which trained weights ship with the package: one file per Laue group, named with its SHA-256 in `index.json`.
 
 Beside each lie the card, the metrics and the curves of its training. Reading weights is the business of
-`model.diffusion.shipped`; this module needs no torch.
+`model.diffusion.checkpoints.shipped`; this module needs no torch.
 """
 
 from __future__ import annotations

@@ -12,12 +12,12 @@ from typing import Final
 import zmq
 from zmq.utils import z85
 
-from protocols.aio.port import Port
-from protocols.errors import Unavailable
-from protocols.frames import Frame
-from protocols.observability import NO_METRICS, Metrics, Seldom, get_logger
-from protocols.observability.metrics import REFUSED
-from protocols.security.access import ZAP_DOMAIN, Access
+from grainloop.protocols.aio.port import Port
+from grainloop.protocols.errors import Unavailable
+from grainloop.protocols.frames import Frame
+from grainloop.protocols.observability import NO_METRICS, Metrics, Seldom, get_logger
+from grainloop.protocols.observability.metrics import REFUSED
+from grainloop.protocols.security.access import ZAP_DOMAIN, Access
 
 ADDRESS: Final = "inproc://zeromq.zap.01"
 VERSION: Final = b"1.0"

@@ -7,8 +7,8 @@ import math
 import threading
 from collections.abc import Awaitable, Callable
 
-from protocols.security.roles import LOCAL, Caller
-from protocols.values import Value
+from grainloop.protocols.security.roles import LOCAL, Caller
+from grainloop.protocols.values import Value
 
 
 class Flag(threading.Event):

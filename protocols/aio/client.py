@@ -12,17 +12,17 @@ from typing import Any, Self
 
 import zmq
 
-from protocols.aio.connection import Connection, monitored
-from protocols.aio.port import Port
-from protocols.aio.telling import AskingLog
-from protocols.aio.timer import Timer
-from protocols.endpoints import require_near
-from protocols.errors import GrainloopError, Unavailable
-from protocols.frames import Frame
-from protocols.rpc.client import ClientAction, ClientCore, Failed, Progressed, Replied, Send
-from protocols.rpc.heartbeat import CLIENT_HEARTBEAT, Heartbeat
-from protocols.security.access import Credentials
-from protocols.values import Value
+from grainloop.protocols.aio.connection import Connection, monitored
+from grainloop.protocols.aio.port import Port
+from grainloop.protocols.aio.telling import AskingLog
+from grainloop.protocols.aio.timer import Timer
+from grainloop.protocols.endpoints import require_near
+from grainloop.protocols.errors import GrainloopError, Unavailable
+from grainloop.protocols.frames import Frame
+from grainloop.protocols.rpc.client import ClientAction, ClientCore, Failed, Progressed, Replied, Send
+from grainloop.protocols.rpc.heartbeat import CLIENT_HEARTBEAT, Heartbeat
+from grainloop.protocols.security.access import Credentials
+from grainloop.protocols.values import Value
 
 OnProgress = Callable[[Any], None]
 

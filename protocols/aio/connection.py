@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import zmq
 
-from protocols.errors import GrainloopError, NotPermitted, Unavailable
-from protocols.frames import Frame
-from protocols.security.access import Credentials
+from grainloop.protocols.errors import GrainloopError, NotPermitted, Unavailable
+from grainloop.protocols.frames import Frame
+from grainloop.protocols.security.access import Credentials
 
 EVENTS = (
     zmq.EVENT_DISCONNECTED

@@ -14,7 +14,7 @@ from typing import cast
 
 import zmq
 
-from protocols.frames import LIMITS, Frame
+from grainloop.protocols.frames import LIMITS, Frame
 
 HIGH_WATER = 256
 """Messages that libzmq holds per direction and peer."""

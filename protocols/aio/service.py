@@ -15,21 +15,21 @@ from uuid import uuid4
 
 import zmq
 
-from protocols.aio.authenticator import Authenticator
-from protocols.aio.call import Call
-from protocols.aio.port import Port
-from protocols.aio.telling import Telling, kind_of
-from protocols.aio.timer import Timer
-from protocols.endpoints import answers_on_ipc, port_of, require_endpoint, require_local
-from protocols.errors import Cancelled, ErrorCode, GrainloopError, Unavailable, UnknownKind
-from protocols.frames import LIMITS, Frame, Limits
-from protocols.observability import NO_METRICS, Metrics, about
-from protocols.rpc.heartbeat import SERVER_HEARTBEAT, Heartbeat
-from protocols.rpc.rate import Rate
-from protocols.rpc.server import ServerCore, permit_all
-from protocols.rpc.server_actions import RequestKey, SendTo, Serve, ServerAction, Withdraw
-from protocols.security.access import ZAP_DOMAIN, Access
-from protocols.values import Value
+from grainloop.protocols.aio.authenticator import Authenticator
+from grainloop.protocols.aio.call import Call
+from grainloop.protocols.aio.port import Port
+from grainloop.protocols.aio.telling import Telling, kind_of
+from grainloop.protocols.aio.timer import Timer
+from grainloop.protocols.endpoints import answers_on_ipc, port_of, require_endpoint, require_local
+from grainloop.protocols.errors import Cancelled, ErrorCode, GrainloopError, Unavailable, UnknownKind
+from grainloop.protocols.frames import LIMITS, Frame, Limits
+from grainloop.protocols.observability import NO_METRICS, Metrics, about
+from grainloop.protocols.rpc.heartbeat import SERVER_HEARTBEAT, Heartbeat
+from grainloop.protocols.rpc.rate import Rate
+from grainloop.protocols.rpc.server import ServerCore, permit_all
+from grainloop.protocols.rpc.server_actions import RequestKey, SendTo, Serve, ServerAction, Withdraw
+from grainloop.protocols.security.access import ZAP_DOMAIN, Access
+from grainloop.protocols.values import Value
 
 Handler = Callable[[Any, Call], Awaitable[Value]]
 """`async (request, call) -> reply`."""

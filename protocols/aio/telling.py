@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Final
 
-from protocols.errors import DeadlineExceeded, ErrorCode, GrainloopError
-from protocols.messages import PROTOCOL_VERSION
-from protocols.observability import Metrics, Seldom, get_logger
-from protocols.observability.metrics import FAILED, OPEN, REFUSED
-from protocols.rpc.server_actions import Serve, Withdraw
-from protocols.version import grainloop_version
+from grainloop.protocols.errors import DeadlineExceeded, ErrorCode, GrainloopError
+from grainloop.protocols.messages import PROTOCOL_VERSION
+from grainloop.protocols.observability import Metrics, Seldom, get_logger
+from grainloop.protocols.observability.metrics import FAILED, OPEN, REFUSED
+from grainloop.protocols.rpc.server_actions import Serve, Withdraw
+from grainloop.protocols.version import grainloop_version
 
 REMEMBERED: Final = 1024
 """Connections that are not told of again."""

@@ -1,6 +1,6 @@
 """One batch: what was asked for, what came of it, what may have been exposed; and how to know that again from a spool.
 
-Which batches there are is the business of `protocols.hosting.ledger`, exposing them that of
+Which batches there are is the business of `protocols.hosting.store`, exposing them that of
 `protocols.hosting.measuring`.
 """
 
@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from protocols.errors import DeviceFailed
-from protocols.hosting.spool import RunSpool
-from protocols.hosting.spool_entries import Begun, Entry, Finished, Step
-from protocols.messages import PointsMeasured, ScanDone, ScanRequest
-from protocols.shapes import rest_of
-from protocols.values import PointBlock, PointStatus
+from grainloop.protocols.errors import DeviceFailed
+from grainloop.protocols.hosting.spool import RunSpool
+from grainloop.protocols.hosting.spool_entries import Begun, Entry, Finished, Step
+from grainloop.protocols.messages import PointsMeasured, ScanDone, ScanRequest
+from grainloop.protocols.shapes import rest_of
+from grainloop.protocols.values import PointBlock, PointStatus
 
 Key = tuple[int, int]
 """Section and number of a batch in its run."""
@@ -25,7 +25,7 @@ LOST = "exposed, result lost"
 
 
 @dataclass(eq=False)
-class Batch:
+class HeldBatch:
     """One batch.
 
     Attributes:

@@ -10,11 +10,11 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from protocols.capabilities import Capabilities, LightCapabilities
-from protocols.errors import DeviceFailed, OutOfLimits
-from protocols.hosting.shape_limits import check_pieces
-from protocols.messages import LightRequest, ScanRequest
-from protocols.values import LightImages, LightKind, PointBlock, PointStatus
+from grainloop.protocols.capabilities import Capabilities, LightCapabilities
+from grainloop.protocols.errors import DeviceFailed, OutOfLimits
+from grainloop.protocols.hosting.shape_limits import check_pieces
+from grainloop.protocols.messages import LightRequest, ScanRequest
+from grainloop.protocols.values import LightImages, LightKind, PointBlock, PointStatus
 
 UNIT_TOLERANCE = 1e-3
 """How far the norm of a quaternion may be from 1."""

@@ -8,9 +8,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, cast
 
-from protocols.capabilities import Capabilities
-from protocols.driver import InstrumentDriver
-from protocols.errors import BadInput
+from grainloop.protocols.capabilities import Capabilities
+from grainloop.protocols.driver import InstrumentDriver
+from grainloop.protocols.errors import BadInput
 
 METHODS = ("scan", "light", "park")
 

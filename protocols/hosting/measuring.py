@@ -15,16 +15,16 @@ from typing import Final, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from protocols.capabilities import Capabilities
-from protocols.driver import InstrumentDriver
-from protocols.errors import DeviceFailed, GrainloopError
-from protocols.hosting.batches import Batch
-from protocols.hosting.limits import check_block, malformed
-from protocols.hosting.spool_entries import Begun
-from protocols.messages import ScanDone
-from protocols.observability import get_logger
-from protocols.shapes import decode_pieces
-from protocols.values import PointBlock
+from grainloop.protocols.capabilities import Capabilities
+from grainloop.protocols.driver import InstrumentDriver
+from grainloop.protocols.errors import DeviceFailed, GrainloopError
+from grainloop.protocols.hosting.batches import HeldBatch
+from grainloop.protocols.hosting.limits import check_block, malformed
+from grainloop.protocols.hosting.spool_entries import Begun
+from grainloop.protocols.messages import ScanDone
+from grainloop.protocols.observability import get_logger
+from grainloop.protocols.shapes import decode_pieces
+from grainloop.protocols.values import PointBlock
 
 T = TypeVar("T")
 
@@ -49,24 +49,26 @@ class Measuring:
     def _name(self) -> str:
         return self._driver.capabilities.name
 
-    def measure(self, batch: Batch, go_on: Callable[[], object], tell: Callable[[], object]) -> ScanDone:
+    def measure(
+        self, batch: HeldBatch, raise_if_unwanted: Callable[[], object], tell: Callable[[], object]
+    ) -> ScanDone:
         """Expose what is left of a batch.
 
         Args:
             batch: any that is not complete, or is.
-            go_on: called between blocks; raises where the scan is to stop.
+            raise_if_unwanted: called between blocks; raises where the scan is to stop.
             tell: called when `batch.told` has grown.
 
         Raises:
             DeviceFailed: the driver failed, or broke its word.
             SpoolLost: what is exposed could not be recorded.
-            GrainloopError: what `go_on` raised.
+            GrainloopError: what `raise_if_unwanted` raised.
         """
         if batch.done is not None:
             return batch.done
         last, light_s = self._last, self.light_s
         if batch.pending().any():
-            self._expose(batch, go_on, tell)
+            self._expose(batch, raise_if_unwanted, tell)
         if last is None:
             return batch.finish(self._name, None, 0.0)
         request = batch.request
@@ -75,14 +77,14 @@ class Measuring:
         busy_s = light_s + self._driver.capabilities.timing.approach_s(way_px, first.shape)
         return batch.finish(self._name, float(last.time_s[-1]), busy_s)
 
-    def _expose(self, batch: Batch, go_on: Callable[[], object], tell: Callable[[], object]) -> None:
+    def _expose(self, batch: HeldBatch, raise_if_unwanted: Callable[[], object], tell: Callable[[], object]) -> None:
         record = _Record(batch, self._driver.capabilities, tell)
         record.announce()
         blocks = self.guard("scan", lambda: iter(self._driver.scan(batch.remaining())))
         try:
             while (block := self.guard("scan", lambda: _block(next(blocks, None)))) is not None:
                 self._keep(record, block)
-                go_on()
+                raise_if_unwanted()
                 record.announce()
             record.end()
         except GrainloopError:
@@ -143,7 +145,7 @@ class Measuring:
 class _Record:
     """What was exposed of a batch, on its way to the spool and to whoever asked."""
 
-    def __init__(self, batch: Batch, capabilities: Capabilities, tell: Callable[[], object]) -> None:
+    def __init__(self, batch: HeldBatch, capabilities: Capabilities, tell: Callable[[], object]) -> None:
         self._batch, self._name, self._tell = batch, capabilities.name, tell
         self._left: NDArray[np.int64] = batch.request.point_id[batch.pending()]
         declared_s = batch.request.dwell_s + capabilities.timing.point_overhead_s

@@ -2,7 +2,7 @@
 
 A scan goes on while anybody wants it. A caller that cancels does not; one that only vanished has not said so: its scan
 goes on until the dead-man timer ends it, and whoever asks for the same batch again is attached to it. Exposing is the
-business of `protocols.hosting.measuring`, what is kept that of `protocols.hosting.ledger`.
+business of `protocols.hosting.measuring`, what is kept that of `protocols.hosting.store`.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ import asyncio
 from collections.abc import Callable, Iterable
 from functools import partial
 
-from protocols.aio import Call
-from protocols.errors import Cancelled
-from protocols.hosting.batches import Batch
-from protocols.hosting.dead_man import DeadMan
-from protocols.hosting.worker import Worker
-from protocols.messages import ScanDone
-from protocols.observability import get_logger
+from grainloop.protocols.aio import Call
+from grainloop.protocols.errors import Cancelled
+from grainloop.protocols.hosting.batches import HeldBatch
+from grainloop.protocols.hosting.dead_man import DeadMan
+from grainloop.protocols.hosting.worker import Worker
+from grainloop.protocols.messages import ScanDone
+from grainloop.protocols.observability import get_logger
 
-Measure = Callable[[Batch, Callable[[], object], Callable[[], object]], ScanDone]
-"""`measure(batch, go_on, tell) -> done`, as `Measuring.measure`; runs in the worker thread."""
+Measure = Callable[[HeldBatch, Callable[[], object], Callable[[], object]], ScanDone]
+"""`measure(batch, raise_if_unwanted, tell) -> done`, as `Measuring.measure`; runs in the worker thread."""
 
 
 class NotWanted(Cancelled):
@@ -42,7 +42,7 @@ class Scan:
         withdrawn: it was taken back before it began.
     """
 
-    def __init__(self, batch: Batch) -> None:
+    def __init__(self, batch: HeldBatch) -> None:
         self.batch = batch
         self.callers: list[Call] = []
         self.done: asyncio.Future[ScanDone]
@@ -54,7 +54,7 @@ class Scan:
         """Whether a caller still waits for the answer."""
         return any(not call.cancelled for call in self.callers)
 
-    def go_on(self) -> None:
+    def raise_if_unwanted(self) -> None:
         """Called between blocks.
 
         Raises:
@@ -102,15 +102,15 @@ class Scans:
     def __init__(self, measure: Measure, dead_man: DeadMan) -> None:
         self.worker: Worker
         self._measure, self._dead_man = measure, dead_man
-        self._going: dict[Batch, Scan] = {}
-        self._waiting: dict[Batch, Scan] = {}
+        self._going: dict[HeldBatch, Scan] = {}
+        self._waiting: dict[HeldBatch, Scan] = {}
 
     @property
-    def batches(self) -> Iterable[Batch]:
+    def batches(self) -> Iterable[HeldBatch]:
         """Those that wait or run."""
         return self._going.keys()
 
-    async def serve(self, batch: Batch, call: Call) -> ScanDone:
+    async def serve(self, batch: HeldBatch, call: Call) -> ScanDone:
         """Tell what is there of a batch, have the rest exposed, and return its end.
 
         Raises:
@@ -131,7 +131,7 @@ class Scans:
         await pass_on(batch, call, sent)
         return batch.done
 
-    def withdraw(self, wanted: Callable[[Batch], bool]) -> bool:
+    def withdraw(self, wanted: Callable[[HeldBatch], bool]) -> bool:
         """Take back scans that have not begun; whether there was one.
 
         Removing a scan from those that wait decides, whichever thread does it first.
@@ -142,7 +142,7 @@ class Scans:
             scan.withdrawn = True
         return bool(taken)
 
-    def _start(self, batch: Batch) -> Scan:
+    def _start(self, batch: HeldBatch) -> Scan:
         loop = asyncio.get_running_loop()
         self._going[batch] = self._waiting[batch] = scan = Scan(batch)
         tell = partial(loop.call_soon_threadsafe, scan.wake)
@@ -156,7 +156,7 @@ class Scans:
         number = scan.batch.request.batch
         if self._waiting.pop(scan.batch, None) is None or not scan.has_listener:
             raise NotWanted(f"Batch {number} was withdrawn before it began; nothing of it was exposed.")
-        return self._measure(scan.batch, scan.go_on, tell)
+        return self._measure(scan.batch, scan.raise_if_unwanted, tell)
 
     def _over(self, scan: Scan, done: asyncio.Future[ScanDone], watch: asyncio.Task[None]) -> None:
         if not done.cancelled():
@@ -175,7 +175,7 @@ class Scans:
         get_logger(service="instrument").warning("dead-man timer ran out", silence_s=round(silence_s, 3))
 
 
-async def pass_on(batch: Batch, call: Call, sent: int) -> int:
+async def pass_on(batch: HeldBatch, call: Call, sent: int) -> int:
     """Send what there is of a batch behind the first `sent` messages; returns how many are sent then."""
     while sent < len(batch.told):
         await call.progress(batch.told[sent])

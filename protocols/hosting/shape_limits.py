@@ -11,10 +11,10 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from protocols.capabilities import Capabilities, ShapeLimits
-from protocols.errors import OutOfLimits
-from protocols.messages import ScanRequest
-from protocols.shapes import Piece, ScanShape, decode_pieces, parts
+from grainloop.protocols.capabilities import Capabilities, ShapeLimits
+from grainloop.protocols.errors import OutOfLimits
+from grainloop.protocols.messages import ScanRequest
+from grainloop.protocols.shapes import Piece, ScanShape, decode_pieces, parts
 
 _FIELD = "pieces"
 

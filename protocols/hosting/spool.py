@@ -15,11 +15,11 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from protocols.errors import BadInput, BadMessage, ErrorCode, GrainloopError
-from protocols.hosting.spool_entries import Entry, Opened, as_entry
-from protocols.payloads import to_payload, tree_of
-from protocols.record_file import RecordFile, cut, sync_folder
-from protocols.records import (
+from grainloop.protocols.errors import BadInput, BadMessage, ErrorCode, GrainloopError
+from grainloop.protocols.hosting.spool_entries import Entry, Opened, as_entry
+from grainloop.protocols.payloads import to_payload, tree_of
+from grainloop.protocols.record_file import RecordFile, cut, sync_folder
+from grainloop.protocols.records import (
     HEADER_BYTES,
     Damage,
     NoJournal,

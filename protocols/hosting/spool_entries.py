@@ -11,10 +11,10 @@ from typing import Annotated, Literal, cast
 
 from pydantic import Field
 
-from protocols.arrays import IdList
-from protocols.codec import validator
-from protocols.messages import ScanDone, ScanRequest
-from protocols.values import PointBlock, Value
+from grainloop.protocols.arrays import IdList
+from grainloop.protocols.codec import validator
+from grainloop.protocols.messages import ScanDone, ScanRequest
+from grainloop.protocols.values import PointBlock, Value
 
 
 class Opened(Value):

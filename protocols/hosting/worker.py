@@ -12,7 +12,7 @@ from concurrent.futures import Future
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
-from protocols.observability import get_logger, in_context
+from grainloop.protocols.observability import get_logger, in_context
 
 T = TypeVar("T")
 Job = tuple[Future[Any], Callable[[], Any]]

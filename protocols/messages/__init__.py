@@ -5,8 +5,8 @@ progress messages and then exactly one reply or one error envelope. Envelopes, i
 `protocols.rpc`, bytes to `protocols.codec`; nothing here knows of either.
 """
 
-from protocols.messages.common import PROTOCOL_VERSION, CheckHealth, Fraction, Health, Name, Seconds, Seed
-from protocols.messages.control import (
+from grainloop.protocols.messages.common import PROTOCOL_VERSION, CheckHealth, Fraction, Health, Name, Seconds, Seed
+from grainloop.protocols.messages.control import (
     Accepted,
     Command,
     ControlReply,
@@ -21,7 +21,7 @@ from protocols.messages.control import (
     RunStatus,
     Sync,
 )
-from protocols.messages.instrument import (
+from grainloop.protocols.messages.instrument import (
     Describe,
     Description,
     Forgotten,
@@ -38,7 +38,7 @@ from protocols.messages.instrument import (
     Withdraw,
     Withdrawn,
 )
-from protocols.messages.model import (
+from grainloop.protocols.messages.model import (
     REASON_CODES,
     CloseSection,
     DescribeModel,

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from protocols.values import Value
+from grainloop.protocols.values import Value
 
 PROTOCOL_VERSION = 4
 """Raised whenever a message changes its meaning or its fields."""

@@ -7,10 +7,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from protocols.messages.common import CheckHealth, Fraction, Health, Name, Seconds
-from protocols.plan import RunPlan
-from protocols.states import FinishReason, RunState
-from protocols.values import Value
+from grainloop.protocols.messages.common import CheckHealth, Fraction, Health, Name, Seconds
+from grainloop.protocols.plan import RunPlan
+from grainloop.protocols.states import FinishReason, RunState
+from grainloop.protocols.values import Value
 
 
 class RunRequest(Value):

@@ -6,10 +6,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from protocols.arrays import IdList, PieceList, PixelList
-from protocols.capabilities import Capabilities
-from protocols.messages.common import CheckHealth, Health, Seconds
-from protocols.values import LightImages, PointBlock, Value
+from grainloop.protocols.arrays import IdList, PieceList, PixelList
+from grainloop.protocols.capabilities import Capabilities
+from grainloop.protocols.messages.common import CheckHealth, Health, Seconds
+from grainloop.protocols.values import LightImages, PointBlock, Value
 
 
 class Describe(Value):

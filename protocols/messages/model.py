@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from protocols.arrays import (
+from grainloop.protocols.arrays import (
     ByteList,
     ByteMap,
     FloatList,
@@ -18,9 +18,9 @@ from protocols.arrays import (
     PixelList,
     QuaternionMap,
 )
-from protocols.capabilities import ScanMeans
-from protocols.messages.common import CheckHealth, Fraction, Health, Name, Seconds, Seed
-from protocols.values import FramePreset, Grid, LightImages, Phase, PointBlock, Value
+from grainloop.protocols.capabilities import ScanMeans
+from grainloop.protocols.messages.common import CheckHealth, Fraction, Health, Name, Seconds, Seed
+from grainloop.protocols.values import FramePreset, Grid, LightImages, Phase, PointBlock, Value
 
 
 class DescribeModel(Value):

@@ -4,7 +4,7 @@ Services use the two seams here, `get_logger` and `Metrics`. Where lines go is s
 page for Prometheus is served by `prometheus`.
 """
 
-from protocols.observability.logs import Seldom, about, bind, get_logger, in_context
-from protocols.observability.metrics import NO_METRICS, Metric, Metrics
+from grainloop.protocols.observability.logs import Seldom, about, bind, get_logger, in_context
+from grainloop.protocols.observability.metrics import NO_METRICS, Metric, Metrics
 
 __all__ = ["NO_METRICS", "Metric", "Metrics", "Seldom", "about", "bind", "get_logger", "in_context"]

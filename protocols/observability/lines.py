@@ -20,7 +20,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from protocols.sentences import short
+from grainloop.protocols.sentences import short
 
 MAX_TEXT: Final = 2000
 MAX_TRACEBACK: Final = 20_000

@@ -22,7 +22,7 @@ from structlog.contextvars import bound_contextvars as about
 from structlog.contextvars import merge_contextvars
 from structlog.stdlib import BoundLogger, filter_by_level
 
-from protocols.observability.lines import Line
+from grainloop.protocols.observability.lines import Line
 
 __all__ = ["NAME", "BoundLogger", "Seldom", "about", "bind", "get_logger", "in_context"]
 

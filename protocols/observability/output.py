@@ -19,9 +19,9 @@ from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import Final, TextIO
 
-from protocols.errors import BadInput
-from protocols.observability.lines import Line, fields_of, readable, to_json
-from protocols.observability.logs import NAME
+from grainloop.protocols.errors import BadInput
+from grainloop.protocols.observability.lines import Line, fields_of, readable, to_json
+from grainloop.protocols.observability.logs import NAME
 
 LOG_NAME: Final = "service.log.jsonl"
 """The log in the folder of a session."""

@@ -10,10 +10,10 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from protocols.endpoints import LAST_PORT, is_loopback
-from protocols.errors import BadInput, NotPermitted, Unavailable
-from protocols.observability.metrics import ALL, Metric, Shape
-from protocols.version import grainloop_version
+from grainloop.protocols.endpoints import LAST_PORT, is_loopback
+from grainloop.protocols.errors import BadInput, NotPermitted, Unavailable
+from grainloop.protocols.observability.metrics import ALL, Metric, Shape
+from grainloop.protocols.version import grainloop_version
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry

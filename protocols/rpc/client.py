@@ -15,8 +15,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from protocols.codec import validator
-from protocols.errors import (
+from grainloop.protocols.codec import validator
+from grainloop.protocols.errors import (
     BadMessage,
     DeadlineExceeded,
     ErrorCode,
@@ -25,10 +25,10 @@ from protocols.errors import (
     RemoteError,
     Unavailable,
 )
-from protocols.frames import Frame
-from protocols.rpc.envelope import Envelope, EnvelopeKind, from_frames, salvage_id, to_frames
-from protocols.rpc.heartbeat import CLIENT_HEARTBEAT, Heartbeat, Listening
-from protocols.values import Value
+from grainloop.protocols.frames import Frame
+from grainloop.protocols.rpc.envelope import Envelope, EnvelopeKind, from_frames, salvage_id, to_frames
+from grainloop.protocols.rpc.heartbeat import CLIENT_HEARTBEAT, Heartbeat, Listening
+from grainloop.protocols.values import Value
 
 
 @dataclass(frozen=True, slots=True)

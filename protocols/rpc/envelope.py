@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from protocols.codec import require_version
-from protocols.errors import BadMessage
-from protocols.frames import LIMITS, Frame, Limits, pack, peek, unpack
-from protocols.messages import PROTOCOL_VERSION
-from protocols.sentences import short
+from grainloop.protocols.codec import require_version
+from grainloop.protocols.errors import BadMessage
+from grainloop.protocols.frames import LIMITS, Frame, Limits, pack, peek, unpack
+from grainloop.protocols.messages import PROTOCOL_VERSION
+from grainloop.protocols.sentences import short
 
 MAX_ID_LENGTH = 64
 _FIELDS = frozenset({"version", "kind", "id", "deadline_s", "body"})

@@ -13,15 +13,23 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from protocols.codec import validator
-from protocols.errors import BadMessage, Busy, Cancelled, DeadlineExceeded, GrainloopError, NotPermitted, Unavailable
-from protocols.frames import LIMITS, Frame, Limits
-from protocols.rpc.envelope import Envelope, EnvelopeKind, from_frames, salvage_id, to_frames
-from protocols.rpc.heartbeat import SERVER_HEARTBEAT, Heartbeat, Listening
-from protocols.rpc.rate import Buckets, Rate, Verdict
-from protocols.rpc.server_actions import RequestKey, SendTo, Serve, ServerAction, Withdraw
-from protocols.security.roles import LOCAL, Caller
-from protocols.values import Value
+from grainloop.protocols.codec import validator
+from grainloop.protocols.errors import (
+    BadMessage,
+    Busy,
+    Cancelled,
+    DeadlineExceeded,
+    GrainloopError,
+    NotPermitted,
+    Unavailable,
+)
+from grainloop.protocols.frames import LIMITS, Frame, Limits
+from grainloop.protocols.rpc.envelope import Envelope, EnvelopeKind, from_frames, salvage_id, to_frames
+from grainloop.protocols.rpc.heartbeat import SERVER_HEARTBEAT, Heartbeat, Listening
+from grainloop.protocols.rpc.rate import Buckets, Rate, Verdict
+from grainloop.protocols.rpc.server_actions import RequestKey, SendTo, Serve, ServerAction, Withdraw
+from grainloop.protocols.security.roles import LOCAL, Caller
+from grainloop.protocols.values import Value
 
 UNKNOWN_ID = "?"
 """Id of an error that answers a message without a readable id."""

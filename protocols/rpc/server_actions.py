@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from protocols.errors import GrainloopError
-from protocols.frames import Frame
-from protocols.security.roles import LOCAL, Caller
-from protocols.values import Value
+from grainloop.protocols.errors import GrainloopError
+from grainloop.protocols.frames import Frame
+from grainloop.protocols.security.roles import LOCAL, Caller
+from grainloop.protocols.values import Value
 
 
 class RequestKey(NamedTuple):

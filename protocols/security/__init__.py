@@ -1,10 +1,10 @@
 """Who may ask for what: key pairs, the list of allowed keys, roles. Sockets belong to `protocols.aio`."""
 
-from protocols.security.access import Access, Credentials
-from protocols.security.allow_list import AllowedKey, AllowList
-from protocols.security.folder import KeyFolder
-from protocols.security.keys import KeyPair
-from protocols.security.roles import LEAST_ROLE, LOCAL, Caller, Role
+from grainloop.protocols.security.access import Access, Credentials
+from grainloop.protocols.security.allow_list import AllowedKey, AllowList
+from grainloop.protocols.security.folder import KeyFolder
+from grainloop.protocols.security.keys import KeyPair
+from grainloop.protocols.security.roles import LEAST_ROLE, LOCAL, Caller, Role
 
 __all__ = [
     "LEAST_ROLE",

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from protocols.errors import Unavailable
-from protocols.security.allow_list import AllowList
-from protocols.security.keys import KeyPair
-from protocols.security.roles import Caller, require_role
-from protocols.values import Value
+from grainloop.protocols.errors import Unavailable
+from grainloop.protocols.security.allow_list import AllowList
+from grainloop.protocols.security.keys import KeyPair
+from grainloop.protocols.security.roles import Caller, require_role
+from grainloop.protocols.values import Value
 
 ZAP_DOMAIN: Final = b"grainloop"
 """Without a domain that is enforced, libzmq lets every key in when nobody answers its questions about keys."""

@@ -10,12 +10,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from protocols.errors import BadInput, GrainloopError
-from protocols.observability import get_logger
-from protocols.security.keys import is_key
-from protocols.security.private_files import read_private, replace_private
-from protocols.security.roles import Caller, Role
-from protocols.sentences import short
+from grainloop.protocols.errors import BadInput, GrainloopError
+from grainloop.protocols.observability import get_logger
+from grainloop.protocols.security.keys import is_key
+from grainloop.protocols.security.private_files import read_private, replace_private
+from grainloop.protocols.security.roles import Caller, Role
+from grainloop.protocols.sentences import short
 
 HEADER = "# role key name: who may ask the services that use this list; change it with `grainloop keys`\n"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")

@@ -9,10 +9,16 @@ import os
 from pathlib import Path
 from typing import Final
 
-from protocols.errors import BadInput
-from protocols.security.access import Access, Credentials
-from protocols.security.allow_list import AllowedKey, AllowList, read_allow_list, require_name, write_allow_list
-from protocols.security.keys import (
+from grainloop.protocols.errors import BadInput
+from grainloop.protocols.security.access import Access, Credentials
+from grainloop.protocols.security.allow_list import (
+    AllowedKey,
+    AllowList,
+    read_allow_list,
+    require_name,
+    write_allow_list,
+)
+from grainloop.protocols.security.keys import (
     PUBLIC_SUFFIX,
     SECRET_SUFFIX,
     KeyPair,
@@ -22,8 +28,8 @@ from protocols.security.keys import (
     make_key,
     save_key,
 )
-from protocols.security.private_files import make_private_folder, require_private_folder
-from protocols.security.roles import Role
+from grainloop.protocols.security.private_files import make_private_folder, require_private_folder
+from grainloop.protocols.security.roles import Role
 
 VARIABLE: Final = "GRAINLOOP_KEYS"
 """Environment variable that names another folder."""

@@ -12,8 +12,8 @@ from pathlib import Path
 import zmq
 from zmq.utils import z85
 
-from protocols.errors import BadInput
-from protocols.security.private_files import read_private, replace_private, write_private
+from grainloop.protocols.errors import BadInput
+from grainloop.protocols.security.private_files import read_private, replace_private, write_private
 
 KEY_LENGTH = 40
 """Characters of a key in Z85."""

@@ -10,7 +10,7 @@ import secrets
 import stat
 from pathlib import Path
 
-from protocols.errors import BadInput, NotPermitted
+from grainloop.protocols.errors import BadInput, NotPermitted
 
 FILE_MODE = 0o600
 FOLDER_MODE = 0o700

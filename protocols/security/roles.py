@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from protocols.errors import NotPermitted
+from grainloop.protocols.errors import NotPermitted
 
 
 class Role(StrEnum):

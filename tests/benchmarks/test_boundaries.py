@@ -21,11 +21,11 @@ from benchmarks.tasks.boundaries import (
 )
 from benchmarks.tasks.materials import Material
 from benchmarks.tasks.task import Level, Trial
-from controller.cli.bench.cases import Case
-from controller.cli.bench.scenes import Setting
-from model.crystal import multiply, quaternion_from_axis_angle
-from model.maps import OrientationMap
-from tests.controller.small_maps import chessboard, with_hole
+from grainloop.evaluate.cases import Case
+from grainloop.evaluate.sections.scenes import Setting
+from grainloop.model.crystal import multiply, quaternion_from_axis_angle
+from grainloop.model.maps import OrientationMap
+from tests.grainloop.small_maps import chessboard, with_hole
 
 LEVEL = Level("some", 0.1, Setting(share=0.1))
 ROWS, COLUMNS, EDGE = 3, 3, 11

@@ -9,8 +9,8 @@ import pytest
 from safetensors.numpy import save_file
 
 from benchmarks.fingerprint import gate_sha256, tensors_sha256
-from model.diffusion.averaged import FREE_BRANCH
-from model.weights import weights_files
+from grainloop.model.diffusion.checkpoints.averaged import FREE_BRANCH
+from grainloop.model.weights import weights_files
 
 HEAD, FREE = "head.weight", f"{FREE_BRANCH}enter.weight"
 

@@ -20,14 +20,14 @@ from benchmarks.tasks.materials import Material
 from benchmarks.tasks.modalities import ALONE, CASES, INVERTED, ONE_POINT, split_errors, told, what_pl_saves
 from benchmarks.tasks.results import Cell, Results, keys_of
 from benchmarks.tasks.task import Level, Measured, Trial
-from controller.cli.bench.cases import OURS, WITHOUT
-from controller.cli.bench.runs import Row
-from controller.cli.bench.scenes import Setting
-from model.crystal import multiply, quaternion_from_axis_angle
-from model.diffusion.shipped import load_shipped
-from model.light.predict import predict_from_axis
-from model.reconstruct import RegisteredLight
-from tests.controller.small_maps import chessboard
+from grainloop.evaluate.cases import OURS, WITHOUT
+from grainloop.evaluate.runs import Row
+from grainloop.evaluate.sections.scenes import Setting
+from grainloop.model.crystal import multiply, quaternion_from_axis_angle
+from grainloop.model.diffusion.checkpoints.shipped import load_shipped
+from grainloop.model.light.predict import predict_from_axis
+from grainloop.model.reconstruct import RegisteredLight
+from tests.grainloop.small_maps import chessboard
 
 LEVEL = Level("some", 10, Setting(share=0.1))
 SHAPE = (33, 33)

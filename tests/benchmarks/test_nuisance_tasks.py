@@ -14,10 +14,10 @@ from benchmarks.tasks.registration import Shifted, moved, where_pl_harms
 from benchmarks.tasks.registration_turned import Turned
 from benchmarks.tasks.results import Results
 from benchmarks.tasks.task import Level, Measured, Task, Trial
-from controller.cli.bench.cases import OURS, WITHOUT
-from controller.cli.bench.scenes import Setting
-from model.reconstruct import RegisteredLight
-from tests.controller.small_maps import chessboard
+from grainloop.evaluate.cases import OURS, WITHOUT
+from grainloop.evaluate.sections.scenes import Setting
+from grainloop.model.reconstruct import RegisteredLight
+from tests.grainloop.small_maps import chessboard
 
 pytestmark = pytest.mark.usefixtures("fonts_are_open")
 

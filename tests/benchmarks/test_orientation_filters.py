@@ -6,8 +6,14 @@ import numpy as np
 import pytest
 
 from benchmarks.tasks.orientation_filters import half_quadratic, kuwahara, mean_of_grain, on_grid
-from model.crystal import disorientation_deg, laue_group, multiply, quaternion_from_axis_angle, random_quaternions
-from model.reconstruct import SparsePoints
+from grainloop.model.crystal import (
+    disorientation_deg,
+    laue_group,
+    multiply,
+    quaternion_from_axis_angle,
+    random_quaternions,
+)
+from grainloop.model.reconstruct import SparsePoints
 
 SHAPE = (20, 24)
 FILTERS = {

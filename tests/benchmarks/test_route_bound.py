@@ -5,8 +5,8 @@ from itertools import permutations
 import numpy as np
 import pytest
 
-from benchmarks.route import shortest_possible
-from controller.route import path_length, short_path
+from benchmarks.computing.route import shortest_possible
+from grainloop.controller.geometry.route import path_length, short_path
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from benchmarks.tasks.materials import Material
 from benchmarks.tasks.super_resolution import TASK, super_resolved
 from benchmarks.tasks.task import Trial, reconstructed
-from controller.cli.bench.cases import Case
-from tests.controller.small_maps import chessboard
+from grainloop.evaluate.cases import Case
+from tests.grainloop.small_maps import chessboard
 
 BOARD = Material("board", "Chessboard", lambda seed: chessboard(3, 3, 11))
 

@@ -19,14 +19,14 @@ from benchmarks.tasks.measuring import measure
 from benchmarks.tasks.page import to_markdown, write_page
 from benchmarks.tasks.results import Results, keys_of, load
 from benchmarks.tasks.task import AUROC, MEAN_ERROR, WRONG_PIXELS, Level, Measured, Task, Trial, reconstructed
-from controller.cli.bench.cases import Case
-from controller.cli.bench.figures_of_merit import figures_of_merit
-from controller.cli.bench.given import solve
-from controller.cli.bench.methods import method_named
-from controller.cli.bench.runs import Row
-from controller.cli.bench.scenes import Setting, make_scene
-from instrument_sim.synthetic import TITANIUM
-from tests.controller.small_maps import chessboard
+from grainloop.evaluate.cases import Case
+from grainloop.evaluate.figures_of_merit import figures_of_merit
+from grainloop.evaluate.methods import method_named
+from grainloop.evaluate.runs import Row
+from grainloop.evaluate.sections.given import solve
+from grainloop.evaluate.sections.scenes import Setting, make_scene
+from grainloop.instrument_sim.synthetic import TITANIUM
+from tests.grainloop.small_maps import chessboard
 
 pytestmark = pytest.mark.usefixtures("fonts_are_open")
 

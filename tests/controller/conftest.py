@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from controller.figures.panels import ipf_key_image
-from tests.controller.small_maps import chessboard, written
+from grainloop.controller.figures.panels import ipf_key_image
+from tests.grainloop.small_maps import chessboard, written
 
 
 @pytest.fixture(scope="session")

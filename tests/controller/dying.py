@@ -5,9 +5,9 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from controller.journal.reading import journal_files
-from controller.recording import JOURNAL_NAME
-from protocols.records import Record, read_records
+from grainloop.controller.journal.reading import journal_files
+from grainloop.controller.record.recording import JOURNAL_NAME
+from grainloop.protocols.records import Record, read_records
 
 
 def record_ends(folder: Path) -> list[int]:

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from controller.route import path_length
-from protocols.capabilities import Capabilities, LightCapabilities, ScanTiming
-from protocols.errors import DeviceFailed, GrainloopError, UnknownSection
-from protocols.messages import (
+from grainloop.controller.geometry.route import path_length
+from grainloop.protocols.capabilities import Capabilities, LightCapabilities, ScanTiming
+from grainloop.protocols.errors import DeviceFailed, GrainloopError, UnknownSection
+from grainloop.protocols.messages import (
     REASON_CODES,
     CheckHealth,
     CloseSection,
@@ -38,7 +38,7 @@ from protocols.messages import (
     SectionOpened,
     Stored,
 )
-from protocols.values import Grid, LightImages, LightKind, Phase, PointBlock, PointStatus
+from grainloop.protocols.values import Grid, LightImages, LightKind, Phase, PointBlock, PointStatus
 
 DWELL_S = 0.01
 TIMING = ScanTiming(travel_s_per_px=0.001, settle_s=0.002, batch_overhead_s=0.1)

@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from protocols.capabilities import Capabilities
-from protocols.errors import Cancelled, DeadlineExceeded, GrainloopError, Unavailable, UnknownSection
-from protocols.messages import (
+from grainloop.protocols.capabilities import Capabilities
+from grainloop.protocols.errors import Cancelled, DeadlineExceeded, GrainloopError, Unavailable, UnknownSection
+from grainloop.protocols.messages import (
     Describe,
     Description,
     Forgotten,
@@ -34,7 +34,7 @@ from protocols.messages import (
     Withdraw,
     Withdrawn,
 )
-from protocols.values import PointBlock
+from grainloop.protocols.values import PointBlock
 from tests.controller.fakes import FakeInstrument, FakeModel, block_of, broken, reconstruction
 
 Tell = Callable[[Any], None]

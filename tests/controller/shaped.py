@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from instrument_sim.presets import MAP_QUEUE
-from protocols.capabilities import Capabilities, ScanTiming
-from protocols.hosting.shape_limits import check_pieces
-from protocols.messages import (
+from grainloop.instrument_sim.presets import MAP_QUEUE
+from grainloop.protocols.capabilities import Capabilities, ScanTiming
+from grainloop.protocols.hosting.shape_limits import check_pieces
+from grainloop.protocols.messages import (
     Describe,
     Description,
     PointsMeasured,
@@ -21,8 +21,8 @@ from protocols.messages import (
     ScanDone,
     ScanRequest,
 )
-from protocols.shapes import Piece, ScanShape, decode_pieces, encode_pieces, exposure_ends_s, parts
-from protocols.values import PointBlock
+from grainloop.protocols.shapes import Piece, ScanShape, decode_pieces, encode_pieces, exposure_ends_s, parts
+from grainloop.protocols.values import PointBlock
 from tests.controller.fakes import capabilities, reconstruction
 from tests.controller.timed import BLOCK, TimedInstrument, TimedModel
 

@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from controller.plans import check_model, check_plan, light_angles, load_plan, why_no_light
-from instrument_sim.presets import EXTERNAL_CONTROL, MAP_QUEUE
-from protocols.capabilities import Capabilities, LightCapabilities
-from protocols.errors import BadInput, OutOfLimits
-from protocols.plan import Budget, RunPlan
-from protocols.values import LightKind
+from grainloop.controller.plans import check_model, check_plan, light_angles, load_plan, why_no_light
+from grainloop.instrument_sim.presets import EXTERNAL_CONTROL, MAP_QUEUE
+from grainloop.protocols.capabilities import Capabilities, LightCapabilities
+from grainloop.protocols.errors import BadInput, OutOfLimits
+from grainloop.protocols.plan import Budget, RunPlan
+from grainloop.protocols.values import LightKind
 from tests.controller.fakes import capabilities, description
 
 

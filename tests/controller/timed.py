@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from protocols.capabilities import Capabilities
-from protocols.errors import Cancelled, GrainloopError, UnknownKind
-from protocols.messages import (
+from grainloop.protocols.capabilities import Capabilities
+from grainloop.protocols.errors import Cancelled, GrainloopError, UnknownKind
+from grainloop.protocols.messages import (
     PointsMeasured,
     Reconstruction,
     ReconstructRequest,
@@ -18,7 +18,7 @@ from protocols.messages import (
     Withdraw,
     Withdrawn,
 )
-from protocols.values import PointBlock, PointStatus
+from grainloop.protocols.values import PointBlock, PointStatus
 from tests.controller.fakes import FakeInstrument, FakeModel
 
 BLOCK = 7

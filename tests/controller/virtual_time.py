@@ -1,4 +1,4 @@
-"""Tests in virtual time: see `controller.virtual_time`; tasks that are left behind are found."""
+"""Tests in virtual time: see `controller.recorded.virtual_time`; tasks that are left behind are found."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import functools
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
-from controller import virtual_time
-from controller.virtual_time import VirtualLoop
+from grainloop.controller.recorded import virtual_time
+from grainloop.controller.recorded.virtual_time import VirtualLoop
 
 __all__ = ["VirtualLoop", "in_virtual_time", "run"]
 

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from model.crystal import random_quaternions
-from model.maps import MapPhase, OrientationMap
-from protocols.messages import ScanRequest
+from grainloop.model.crystal import random_quaternions
+from grainloop.model.maps import MapPhase, OrientationMap
+from grainloop.protocols.messages import ScanRequest
 
 TITANIUM = MapPhase(1, "Titanium", "6/mmm", (2.95, 2.95, 4.686), (90.0, 90.0, 120.0))
 NICKEL = MapPhase(1, "Nickel", "m-3m", (3.52, 3.52, 3.52))

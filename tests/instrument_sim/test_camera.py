@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from instrument_sim import camera
-from instrument_sim.camera import Camera, LightNuisances, take_images
-from instrument_sim.optics import ISOTROPIC, Optics, render_light, render_rgb
-from instrument_sim.warp import Warp, aligned
+from grainloop.instrument_sim import camera
+from grainloop.instrument_sim.camera import Camera, LightNuisances, take_images
+from grainloop.instrument_sim.optics import ISOTROPIC, Optics, render_light, render_rgb
+from grainloop.instrument_sim.warp import Warp, aligned
 
 ANGLES = np.arange(0.0, 180.0, 10.0)
 SHAPE = (60, 80)

@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from instrument_sim.config import DetectorConfig, DriftConfig
-from instrument_sim.detector import PSEUDO_SYMMETRY, Drift, measure
-from instrument_sim.section import Section
-from model.crystal import disorientation_deg, quaternion_from_axis_angle
-from protocols.values import PointStatus
+from grainloop.instrument_sim.config import DetectorConfig, DriftConfig
+from grainloop.instrument_sim.detector import PSEUDO_SYMMETRY, Drift, measure
+from grainloop.instrument_sim.section import Section
+from grainloop.model.crystal import disorientation_deg, quaternion_from_axis_angle
+from grainloop.protocols.values import PointStatus
 from tests.instrument_sim.conftest import all_pixels, blocks_map
 
 SHAPE = (200, 250)

@@ -4,15 +4,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from instrument_sim.camera import LightNuisances
-from instrument_sim.config import DetectorConfig, DriftConfig, SimConfig
-from instrument_sim.driver import SimulatedInstrument, repeats
-from model.crystal import disorientation_deg
-from model.crystal.frames import to_euler_frame, to_map_frame
-from protocols.capabilities import ScanTiming
-from protocols.driver import InstrumentDriver
-from protocols.errors import OutOfLimits
-from protocols.values import FramePreset, LightKind, PointBlock, PointStatus
+from grainloop.instrument_sim.camera import LightNuisances
+from grainloop.instrument_sim.config import DetectorConfig, DriftConfig, SimConfig
+from grainloop.instrument_sim.driver import SimulatedInstrument, repeats
+from grainloop.model.crystal import disorientation_deg
+from grainloop.model.crystal.frames import to_euler_frame, to_map_frame
+from grainloop.protocols.capabilities import ScanTiming
+from grainloop.protocols.driver import InstrumentDriver
+from grainloop.protocols.errors import OutOfLimits
+from grainloop.protocols.values import FramePreset, LightKind, PointBlock, PointStatus
 from tests.instrument_sim.conftest import all_pixels, blocks_map, scan_request
 
 ANGLES = tuple(float(a) for a in range(0, 180, 10))

@@ -3,11 +3,11 @@ import threading
 import numpy as np
 import pytest
 
-from instrument_sim.driver import SimulatedInstrument
-from instrument_sim.faults import Faults, FaultyDriver
-from protocols.driver import InstrumentDriver
-from protocols.errors import DeviceFailed
-from protocols.values import PointBlock, PointStatus
+from grainloop.instrument_sim.driver import SimulatedInstrument
+from grainloop.instrument_sim.faults import Faults, FaultyDriver
+from grainloop.protocols.driver import InstrumentDriver
+from grainloop.protocols.errors import DeviceFailed
+from grainloop.protocols.values import PointBlock, PointStatus
 from tests.instrument_sim.conftest import all_pixels, scan_request
 
 

@@ -3,9 +3,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from instrument_sim import optics
-from instrument_sim.optics import ALPHA_TITANIUM, ISOTROPIC, MAGNESIUM, ZIRCONIUM, Dielectric, Optics
-from model.crystal import quaternion_from_euler
+from grainloop.instrument_sim import optics
+from grainloop.instrument_sim.optics import ALPHA_TITANIUM, ISOTROPIC, MAGNESIUM, ZIRCONIUM, Dielectric, Optics
+from grainloop.model.crystal import quaternion_from_euler
 
 ANGLES = np.arange(0.0, 180.0, 10.0)
 

@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from instrument_sim.config import SimConfig
-from instrument_sim.driver import SimulatedInstrument
-from instrument_sim.presets import EXTERNAL_CONTROL, MAP_QUEUE, PRESETS
-from protocols.errors import OutOfLimits
-from protocols.hosting.limits import check_scan
-from protocols.messages import ScanRequest
-from protocols.shapes import Piece, ScanShape, encode_pieces
-from protocols.values import PointBlock
+from grainloop.instrument_sim.config import SimConfig
+from grainloop.instrument_sim.driver import SimulatedInstrument
+from grainloop.instrument_sim.presets import EXTERNAL_CONTROL, MAP_QUEUE, PRESETS
+from grainloop.protocols.errors import OutOfLimits
+from grainloop.protocols.hosting.limits import check_scan
+from grainloop.protocols.messages import ScanRequest
+from grainloop.protocols.shapes import Piece, ScanShape, encode_pieces
+from grainloop.protocols.values import PointBlock
 
 DWELL_S = 0.02
 RECTANGLE = Piece(ScanShape.RECTANGLES, 80, (3, 2), 8, 10, (1, 0), (0, 1))

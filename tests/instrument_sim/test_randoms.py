@@ -1,7 +1,7 @@
 import numpy as np
 from scipy import stats
 
-from instrument_sim.randoms import keys, normals, uniforms
+from grainloop.instrument_sim.randoms import keys, normals, uniforms
 
 ROW, COL = (a.ravel() for a in np.mgrid[:200, :200])
 

@@ -3,8 +3,8 @@ import hashlib
 import numpy as np
 import pytest
 
-from instrument_sim import specimens
-from model.crystal import disorientation_deg, neighbour_disorientation_deg, segment_grains, tilt_deg
+from grainloop.instrument_sim import specimens
+from grainloop.model.crystal import disorientation_deg, neighbour_disorientation_deg, segment_grains, tilt_deg
 
 
 @pytest.mark.parametrize("name", specimens.ALL)

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from instrument_sim.config import SimConfig
-from instrument_sim.driver import SimulatedInstrument
-from instrument_sim.synthetic import PHASES, draw_specimen
+from grainloop.instrument_sim.config import SimConfig
+from grainloop.instrument_sim.driver import SimulatedInstrument
+from grainloop.instrument_sim.synthetic import PHASES, draw_specimen
 
 
 @pytest.mark.parametrize("group", list(PHASES))

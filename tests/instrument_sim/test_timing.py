@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from instrument_sim.timing import SimulatedClock
+from grainloop.instrument_sim.timing import SimulatedClock
 
 
 class FakeWall:

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from instrument_sim import warp
+from grainloop.instrument_sim import warp
 
 
 @given(st.integers(0, 2**32 - 1), st.tuples(st.integers(20, 90), st.integers(20, 90)), st.floats(0.1, 4.0))

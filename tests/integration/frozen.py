@@ -8,10 +8,10 @@ from typing import Any, Self
 import zmq
 import zmq.asyncio
 
-from protocols.frames import Frame
-from protocols.messages import FollowRun
-from protocols.rpc import Envelope, EnvelopeKind
-from protocols.rpc.envelope import from_frames, to_frames
+from grainloop.protocols.frames import Frame
+from grainloop.protocols.messages import FollowRun
+from grainloop.protocols.rpc import Envelope, EnvelopeKind
+from grainloop.protocols.rpc.envelope import from_frames, to_frames
 
 STREAMS = 16
 """As many as one caller may have open."""

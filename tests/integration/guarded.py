@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from controller.cli.processes import free_endpoints
-from protocols.aio import Client
-from protocols.messages import CheckHealth, ControlReply, InstrumentReply, ModelReply
-from protocols.security import Credentials, KeyFolder, Role
+from grainloop.cli.serve.processes import free_endpoints
+from grainloop.protocols.aio import Client
+from grainloop.protocols.messages import CheckHealth, ControlReply, InstrumentReply, ModelReply
+from grainloop.protocols.security import Credentials, KeyFolder, Role
 from tests.integration.junk import throw_junk
 from tests.integration.processes import WORD_S, Grainloop, cropped, written
 from tests.memory import resident_mb

@@ -72,7 +72,7 @@ def throw_junk(endpoints: Sequence[str], seconds: float, rng: random.Random) -> 
 
 def main() -> None:
     """The long form: three services with keys and three without, for `--seconds`."""
-    from protocols.aio import run
+    from grainloop.protocols.aio import run
     from tests.integration import guarded
 
     parser = argparse.ArgumentParser(description=__doc__)

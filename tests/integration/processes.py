@@ -14,9 +14,9 @@ from uuid import uuid4
 
 import numpy as np
 
-from controller.cli.processes import free_endpoints
-from instrument_sim import specimens
-from model.maps import OrientationMap, write_ang
+from grainloop.cli.serve.processes import free_endpoints
+from grainloop.instrument_sim import specimens
+from grainloop.model.maps import OrientationMap, write_ang
 
 MARK = "GRAINLOOP_TEST_MARK"
 WORD_S = 110
@@ -28,7 +28,7 @@ class Grainloop:
     def __init__(self, *arguments: str, cwd: Path) -> None:
         self.mark = uuid4().hex
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "controller.cli", *arguments],
+            [sys.executable, "-m", "grainloop", *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -25,16 +25,16 @@ from urllib.request import urlopen
 
 import numpy as np
 
-from controller.cli.processes import free_endpoints
-from controller.journal.entries import PointsStored
-from controller.journal.reading import read_journal
-from controller.recording import JOURNAL_NAME
-from instrument_sim import specimens
-from model.maps import OrientationMap
-from protocols.aio import Client, run
-from protocols.messages import ControlReply, FollowRun, RunEvent, RunFinished, RunRequest
-from protocols.observability.metrics import EVENTS_DROPPED, FOLLOWERS_DROPPED
-from protocols.plan import Budget, RunPlan
+from grainloop.cli.serve.processes import free_endpoints
+from grainloop.controller.journal.entries import PointsStored
+from grainloop.controller.journal.reading import read_journal
+from grainloop.controller.record.recording import JOURNAL_NAME
+from grainloop.instrument_sim import specimens
+from grainloop.model.maps import OrientationMap
+from grainloop.protocols.aio import Client, run
+from grainloop.protocols.messages import ControlReply, FollowRun, RunEvent, RunFinished, RunRequest
+from grainloop.protocols.observability.metrics import EVENTS_DROPPED, FOLLOWERS_DROPPED
+from grainloop.protocols.plan import Budget, RunPlan
 from tests.integration.frozen import STREAMS, FrozenFollower
 from tests.integration.processes import written
 from tests.memory import peak_mb, resident_mb
@@ -49,7 +49,7 @@ WARM_UP = 0.3
 LOOK_AGAIN_S = 0.2
 TROUBLE = frozenset({"batch_failed", "sent_again", "model_failed"})
 _DEADLINE_S = 3600.0
-_PATIENT = "import controller.followers as f; f.PATIENCE_S = {}; from controller.cli import main; main()"
+_PATIENT = "import grainloop.controller.serve.followers as f; f.PATIENCE_S = {}; from grainloop.cli import main; main()"
 
 
 @dataclass(frozen=True)
@@ -197,7 +197,7 @@ async def soak(load: Load, folder: Path) -> Found:
 @contextmanager
 def process(name: str, endpoint: str, words: list[str], folder: Path, patience_s: float | None) -> Generator[int]:
     """A service as a process, ready; gives its process id. What it logs goes to a file, so that it never waits."""
-    start = ["-m", "controller.cli"]
+    start = ["-m", "grainloop"]
     if name == "controller" and patience_s is not None:
         start = ["-c", _PATIENT.format(patience_s)]
     command = [sys.executable, *start, "serve", name, "--endpoint", endpoint, *words]
@@ -218,7 +218,7 @@ def process(name: str, endpoint: str, words: list[str], folder: Path, patience_s
 @contextmanager
 def standing_still(endpoint: str) -> Generator[None]:
     """`grainloop watch` in a process that is stopped as soon as it has heard something."""
-    command = [sys.executable, "-m", "controller.cli", "watch", "--controller", endpoint]
+    command = [sys.executable, "-m", "grainloop", "watch", "--controller", endpoint]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as watch:
         try:
             assert watch.stderr is not None

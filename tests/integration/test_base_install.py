@@ -14,7 +14,7 @@ LIMIT_MB = 135  # of which 18 are the weights of two trained models and 6 real m
 HEAVY = ["scipy", "torch", "numba", "h5py", "matplotlib", "orix", "skimage", "SimpleITK"]
 
 # Each imports what an instrument PC runs, then reports which heavy packages came along.
-IMPORTS = ["import protocols", "import protocols.driver_service", "import controller.cli"]
+IMPORTS = ["import grainloop.protocols", "import grainloop.protocols.driver_service", "import grainloop.cli"]
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from controller.session_reader import Session, load_session
+from grainloop.controller.session.reader import Session, load_session
 from tests.integration.processes import cropped, cubic, grainloop, written
 
 SUMMARY = {

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from controller.cli.processes import free_endpoints
-from controller.session_reader import load_session
-from protocols.endpoints import port_of
+from grainloop.cli.serve.processes import free_endpoints
+from grainloop.controller.session.reader import load_session
+from grainloop.protocols.endpoints import port_of
 from tests.integration.processes import Grainloop, cropped, grainloop, written
 
 PLAN = "batches = 2\nfill_in = false\n[budget]\nfraction = 0.15\n"

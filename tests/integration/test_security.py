@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from protocols.aio import Client
-from protocols.errors import ErrorCode, NotPermitted, RemoteError
-from protocols.messages import (
+from grainloop.protocols.aio import Client
+from grainloop.protocols.errors import ErrorCode, NotPermitted, RemoteError
+from grainloop.protocols.messages import (
     CheckHealth,
     Command,
     ControlReply,
@@ -27,9 +27,9 @@ from protocols.messages import (
     RunRequest,
     ScanRequest,
 )
-from protocols.plan import Budget, RunPlan
-from protocols.security import Role
-from protocols.states import FinishReason
+from grainloop.protocols.plan import Budget, RunPlan
+from grainloop.protocols.security import Role
+from grainloop.protocols.states import FinishReason
 from tests.integration.guarded import NAMES, Guarded, guarded
 from tests.integration.junk import throw_junk
 from tests.integration.processes import grainloop

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from controller.cli.processes import Children, free_endpoints, healthy
-from controller.session_reader import load_session
-from protocols.aio import Client
-from protocols.errors import Unavailable
-from protocols.messages import ControlReply, InstrumentReply, RunEvent, RunRequest
-from protocols.plan import Budget, RunPlan
-from protocols.states import FinishReason
+from grainloop.cli.serve.processes import Children, free_endpoints, healthy
+from grainloop.controller.session.reader import load_session
+from grainloop.protocols.aio import Client
+from grainloop.protocols.errors import Unavailable
+from grainloop.protocols.messages import ControlReply, InstrumentReply, RunEvent, RunRequest
+from grainloop.protocols.plan import Budget, RunPlan
+from grainloop.protocols.states import FinishReason
 from tests.integration.processes import cropped, grainloop, services, written
 
 PLAN = "batches = 2\n[budget]\nfraction = 0.04\n"

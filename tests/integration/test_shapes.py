@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from controller.session_reader import load_session
+from grainloop.controller.session.reader import load_session
 from tests.integration.processes import cropped, grainloop, written
 
 

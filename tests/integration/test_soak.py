@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from protocols.observability.metrics import FOLLOWERS_DROPPED
-from protocols.states import FinishReason
+from grainloop.protocols.observability.metrics import FOLLOWERS_DROPPED
+from grainloop.protocols.states import FinishReason
 from tests.integration.frozen import STREAMS
 from tests.integration.soak import SHORT, soak
 

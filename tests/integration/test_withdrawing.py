@@ -6,19 +6,19 @@ from pathlib import Path
 
 import numpy as np
 
-from controller.loop import Run
-from controller.session_reader import load_session
-from instrument_sim.config import SimConfig
-from instrument_sim.driver import SimulatedInstrument
-from protocols.aio import Client
-from protocols.capabilities import ScanTiming
-from protocols.driver_service import DriverService
-from protocols.messages import InstrumentReply
-from protocols.plan import Budget, RunPlan
-from protocols.states import FinishReason
+from grainloop.controller.run.run import Run
+from grainloop.controller.session.reader import load_session
+from grainloop.instrument_sim.config import SimConfig
+from grainloop.instrument_sim.driver import SimulatedInstrument
+from grainloop.protocols.aio import Client
+from grainloop.protocols.capabilities import ScanTiming
+from grainloop.protocols.driver_service import DriverService
+from grainloop.protocols.messages import InstrumentReply
+from grainloop.protocols.plan import Budget, RunPlan
+from grainloop.protocols.states import FinishReason
 from tests.controller.fakes import FakeModel
 from tests.integration.processes import cropped
-from tests.protocols.test_service import running
+from tests.protocols.aio.test_service import running
 
 
 async def test_stop_gaps_are_withdrawn_from_a_real_queue_and_never_exposed(tmp_path: Path) -> None:

@@ -16,9 +16,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from protocols.codec import decode
-from protocols.errors import BadMessage
-from protocols.messages import (
+from grainloop.protocols.codec import decode
+from grainloop.protocols.errors import BadMessage
+from grainloop.protocols.messages import (
     CheckHealth,
     ControlReply,
     ControlRequest,
@@ -27,9 +27,9 @@ from protocols.messages import (
     ModelReply,
     ModelRequest,
 )
-from protocols.rpc import ClientCore, Failed, Replied, SendTo, Serve, ServerCore
-from protocols.rpc.rate import Rate
-from protocols.values import Value
+from grainloop.protocols.rpc import ClientCore, Failed, Replied, SendTo, Serve, ServerCore
+from grainloop.protocols.rpc.rate import Rate
+from grainloop.protocols.values import Value
 from tests.memory import resident_mb
 from tests.protocols.malformed import Message, malformed
 

@@ -12,9 +12,9 @@ from collections.abc import Callable, Sequence
 import msgpack
 import numpy as np
 
-from protocols.codec import encode
-from protocols.frames import ARRAY_EXTENSION
-from protocols.messages import (
+from grainloop.protocols.codec import encode
+from grainloop.protocols.frames import ARRAY_EXTENSION
+from grainloop.protocols.messages import (
     PROTOCOL_VERSION,
     CheckHealth,
     Command,
@@ -25,9 +25,9 @@ from protocols.messages import (
     ScanDone,
     ScanRequest,
 )
-from protocols.plan import RunPlan
-from protocols.rpc.envelope import Envelope, EnvelopeKind, to_frames
-from protocols.values import PointBlock
+from grainloop.protocols.plan import RunPlan
+from grainloop.protocols.rpc.envelope import Envelope, EnvelopeKind, to_frames
+from grainloop.protocols.values import PointBlock
 
 Message = list[bytes]
 

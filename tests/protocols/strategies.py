@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from pydantic.fields import FieldInfo
 
-from protocols.arrays import ArraySpec
-from protocols.capabilities import Capabilities
-from protocols.messages import (
+from grainloop.protocols.arrays import ArraySpec
+from grainloop.protocols.capabilities import Capabilities
+from grainloop.protocols.messages import (
     ControlReply,
     ControlRequest,
     InstrumentReply,
@@ -26,8 +26,8 @@ from protocols.messages import (
     ModelRequest,
     PriorMap,
 )
-from protocols.plan import RunPlan
-from protocols.values import LightImages, LightKind, PointBlock, Value
+from grainloop.protocols.plan import RunPlan
+from grainloop.protocols.values import LightImages, LightKind, PointBlock, Value
 
 UNIONS = {
     "instrument request": InstrumentRequest,

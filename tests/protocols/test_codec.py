@@ -10,12 +10,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from protocols import messages
-from protocols.arrays import ALLOWED_DTYPES
-from protocols.codec import decode, encode, validator
-from protocols.errors import BadMessage, TooLarge, UnknownKind, VersionMismatch
-from protocols.frames import ARRAY_EXTENSION, Limits, pack, unpack
-from protocols.messages import (
+from grainloop.protocols import messages
+from grainloop.protocols.arrays import ALLOWED_DTYPES
+from grainloop.protocols.codec import decode, encode, validator
+from grainloop.protocols.errors import BadMessage, TooLarge, UnknownKind, VersionMismatch
+from grainloop.protocols.frames import ARRAY_EXTENSION, Limits, pack, unpack
+from grainloop.protocols.messages import (
     PROTOCOL_VERSION,
     CheckHealth,
     InstrumentReply,
@@ -23,7 +23,7 @@ from protocols.messages import (
     PointsMeasured,
     ScanRequest,
 )
-from protocols.values import PointBlock, Value
+from grainloop.protocols.values import PointBlock, Value
 from tests.protocols.strategies import UNIONS, members, point_blocks, values
 
 SLOW = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)

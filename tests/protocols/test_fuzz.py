@@ -7,7 +7,7 @@ import random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from protocols.rpc.envelope import EnvelopeKind, from_frames
+from grainloop.protocols.rpc.envelope import EnvelopeKind, from_frames
 from tests.protocols.fuzz import LONGEST_S, Target, fuzz
 from tests.protocols.malformed import BARE, ENVELOPES, VALID, malformed
 

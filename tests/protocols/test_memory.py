@@ -6,7 +6,7 @@ import platform
 
 import numpy as np
 
-from protocols.memory import give_back_memory
+from grainloop.protocols.memory import give_back_memory
 from tests.memory import resident_mb
 
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocols import records
-from protocols.records import (
+from grainloop.protocols import records
+from grainloop.protocols.records import (
     FORMAT_VERSION,
     FRAME_BYTES,
     HEADER_BYTES,

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from protocols.schemas import STATES_FILE, main, schema_texts, states_text
-from protocols.states import MOVES
+from grainloop.protocols.schemas import STATES_FILE, main, schema_texts, states_text
+from grainloop.protocols.states import MOVES
 from tests.protocols.strategies import UNIONS, members
 
 DOCS = Path(__file__).parents[2] / "docs"
-HINT = "run: python -m protocols.schemas docs/schemas"
+HINT = "run: python -m grainloop.protocols.schemas docs/schemas"
 
 
 @pytest.mark.parametrize("name", sorted(schema_texts()))

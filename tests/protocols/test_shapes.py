@@ -5,13 +5,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocols.capabilities import Capabilities, ScanTiming, ShapeLimits
-from protocols.errors import OutOfLimits
-from protocols.hosting.ledger import Batch
-from protocols.hosting.shape_limits import check_pieces
-from protocols.messages import ScanRequest
-from protocols.shapes import Piece, ScanShape, decode_pieces, encode_pieces, exposure_ends_s, parts, rest_of
-from protocols.values import Grid, Phase, PointBlock
+from grainloop.protocols.capabilities import Capabilities, ScanTiming, ShapeLimits
+from grainloop.protocols.errors import OutOfLimits
+from grainloop.protocols.hosting.batches import HeldBatch
+from grainloop.protocols.hosting.shape_limits import check_pieces
+from grainloop.protocols.messages import ScanRequest
+from grainloop.protocols.shapes import Piece, ScanShape, decode_pieces, encode_pieces, exposure_ends_s, parts, rest_of
+from grainloop.protocols.values import Grid, Phase, PointBlock
 
 TIMING = ScanTiming(
     travel_s_per_px=0.1,
@@ -183,7 +183,7 @@ def test_points_are_left_out_only_where_the_instrument_skips():
 # --- interruptions ---------------------------------------------------------------------------------------------------
 def test_the_rest_of_an_interrupted_batch_keeps_the_geometry_of_its_shapes():
     asked = request(LINE, RECTANGLE, free=[(0, 0), (9, 9)])
-    batch = Batch(asked)
+    batch = HeldBatch(asked)
     assert batch.claim(PointBlock.concatenate([one(asked, i) for i in range(7)])).all()
     rest = batch.remaining()
     assert rest.point_id.tolist() == [7, 8, 9, 10]

@@ -10,16 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-import protocols
-from protocols import errors
-from protocols.arrays import ArraySpec
-from protocols.errors import ErrorCode, ErrorEnvelope, GrainloopError, IllegalState, RemoteError
-from protocols.messages import Health, PriorMap, ReconstructRequest, ScanRequest
-from protocols.plan import Budget, RunPlan
-from protocols.sentences import describe, short
-from protocols.states import MOVES, RunState, Trigger, move
-from protocols.values import Grid, LightImages, LightKind, PointBlock, PointStatus
-from protocols.version import grainloop_version
+from grainloop import protocols
+from grainloop.protocols import errors
+from grainloop.protocols.arrays import ArraySpec
+from grainloop.protocols.errors import ErrorCode, ErrorEnvelope, GrainloopError, IllegalState, RemoteError
+from grainloop.protocols.messages import Health, PriorMap, ReconstructRequest, ScanRequest
+from grainloop.protocols.plan import Budget, RunPlan
+from grainloop.protocols.sentences import describe, short
+from grainloop.protocols.states import MOVES, RunState, Trigger, move
+from grainloop.protocols.values import Grid, LightImages, LightKind, PointBlock, PointStatus
+from grainloop.protocols.version import grainloop_version
 from tests.protocols.strategies import point_blocks
 
 SPEC = ArraySpec("float32", ("n", 4))

@@ -11,32 +11,32 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.core import Core
-from controller.journal.entries import (
-    Answered,
-    Asked,
+from grainloop.controller.decide.decider import Decider
+from grainloop.controller.journal.entries import (
     BatchClosed,
     Began,
     Corrected,
     Decided,
     Ended,
-    Enough,
     EventTold,
     LightStored,
     PointsStored,
+    QuestionAnswered,
+    QuestionAsked,
     Reconstructed,
     Resumed,
     SoftwareTold,
     Started,
+    Stopped,
     entry_bytes,
     read_entry,
 )
-from protocols.errors import BadMessage, UnknownKind
-from protocols.frames import pack
-from protocols.messages import RunEvent, ScanDone
-from protocols.plan import Budget, RunPlan
-from protocols.states import FinishReason, RunState
-from protocols.values import LightImages, LightKind, Value
+from grainloop.protocols.errors import BadMessage, UnknownKind
+from grainloop.protocols.frames import pack
+from grainloop.protocols.messages import RunEvent, ScanDone
+from grainloop.protocols.plan import Budget, RunPlan
+from grainloop.protocols.states import FinishReason, RunState
+from grainloop.protocols.values import LightImages, LightKind, Value
 from tests.controller.fakes import block_of, capabilities, reconstruction
 
 PLAN = RunPlan(budget=Budget(fraction=0.3), seed=4)
@@ -45,19 +45,19 @@ DONE = ScanDone(batch=0, points=5, started_s=1, finished_s=2)
 
 def entries() -> list[Any]:
     """One of each kind."""
-    core = Core(PLAN, capabilities(), "run")
-    core.begin(0.0)
-    batch = core.next_planned()
+    decider = Decider(PLAN, capabilities(), "run")
+    decider.begin(0.0)
+    batch = decider.next_planned()
     assert batch is not None
     points = block_of(batch.request, 3.0)
-    core.ledger.receive(0, points)
-    core.ledger.close(0, None)
-    answer = reconstruction(core.final_question(), (24, 20))
+    decider.ledger.receive(0, points)
+    decider.ledger.close(0, None)
+    answer = reconstruction(decider.final_question(), (24, 20))
     images = np.random.default_rng(0).random((2, 5, 4)).astype(np.float32)
     light = LightImages(kind=LightKind.ROTATION_STACK, angles_deg=(0.0, 90.0), images=images, pixel_um=0.7)
     event = RunEvent(sequence=1, state=RunState.RUNNING, event="x", text="ü", points_measured=1, points_budget=2)
     return [
-        Began(run="a", created="now", plan=PLAN, capabilities=core.capabilities, software={"python": "3"}),
+        Began(run="a", created="now", plan=PLAN, capabilities=decider.capabilities, software={"python": "3"}),
         SoftwareTold(software={"model": "1"}),
         LightStored(light=light, seconds=2.5),
         Decided(
@@ -75,9 +75,9 @@ def entries() -> list[Any]:
         ),
         BatchClosed(batch=1, asked=5, points=0, done=None, error=None, withdrawn=True),
         Started(light_s=2.5),
-        Asked(question=1, points=5),
-        Answered(question=1, predicted_wrong=0.2, method="joint", seconds=0.5, proposals=answer.proposals),
-        Answered(question=2, error="The model is gone."),
+        QuestionAsked(question=1, points=5),
+        QuestionAnswered(question=1, predicted_wrong=0.2, method="joint", seconds=0.5, proposals=answer.proposals),
+        QuestionAnswered(question=2, error="The model is gone."),
         Corrected(
             question=2,
             rows_px=3,
@@ -93,7 +93,7 @@ def entries() -> list[Any]:
             found_px=(2.9, -2.2),
         ),
         Resumed(created="later", software={"python": "4"}),
-        Enough(question=2, why="it is enough"),
+        Stopped(question=2, why="it is enough"),
         Reconstructed(points=5, answer=answer),
         EventTold(event=event),
         Ended(reason=FinishReason.COMPLETED, detail="done"),

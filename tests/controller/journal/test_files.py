@@ -10,19 +10,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from controller.journal.entries import SoftwareTold
-from controller.journal.reading import journal_files, read_journal
-from controller.journal.writing import Journal, JournalLost, Sync
-from protocols.errors import BadInput
-from protocols.records import HEADER_BYTES
+from grainloop.controller.journal.entries import SoftwareTold
+from grainloop.controller.journal.reading import journal_files, read_journal
+from grainloop.controller.journal.writing import Journal, JournalLost, Sync
+from grainloop.protocols.errors import BadInput
+from grainloop.protocols.records import HEADER_BYTES
 
 KILLS = 5
 SEED = 20261128
 WRITER = """
 import sys
 from pathlib import Path
-from controller.journal.entries import SoftwareTold
-from controller.journal.writing import Journal
+from grainloop.controller.journal.entries import SoftwareTold
+from grainloop.controller.journal.writing import Journal
 journal = Journal(Path(sys.argv[1]))
 while True:
     number = journal.append(SoftwareTold(software={"text": "x" * 5000}))
@@ -134,8 +134,8 @@ def test_a_full_disk_ends_the_journal_and_costs_no_record(tmp_path: Path) -> Non
     code = """
 import resource, signal, sys
 from pathlib import Path
-from controller.journal.entries import SoftwareTold
-from controller.journal.writing import Journal, JournalLost
+from grainloop.controller.journal.entries import SoftwareTold
+from grainloop.controller.journal.writing import Journal, JournalLost
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 journal, stored = Journal(Path(sys.argv[1])), 0
 resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))
@@ -164,7 +164,7 @@ def test_a_failed_fsync_ends_the_journal(tmp_path: Path, monkeypatch: pytest.Mon
         raise OSError(5, "Input/output error")
 
     journal = Journal(tmp_path)
-    monkeypatch.setattr("protocols.record_file.sync_data", fails)
+    monkeypatch.setattr("grainloop.protocols.record_file.sync_data", fails)
     with pytest.raises(JournalLost, match="Input/output error"):
         journal.append(entry(0))
     monkeypatch.undo()
@@ -177,7 +177,7 @@ def test_records_are_synced_before_append_returns_unless_told_otherwise(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     synced = list[int]()
-    monkeypatch.setattr("protocols.record_file.sync_data", synced.append)
+    monkeypatch.setattr("grainloop.protocols.record_file.sync_data", synced.append)
     for name, sync, expected in (("a", Sync.ALWAYS, 2), ("b", Sync.NEVER, 0)):
         synced.clear()
         journal = Journal(tmp_path / name, sync)

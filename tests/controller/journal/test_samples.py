@@ -22,27 +22,27 @@ import h5py
 import numpy as np
 import pytest
 
-from controller.journal.entries import (
+from grainloop.controller.journal.entries import (
     VERSION,
-    Answered,
     BatchClosed,
     Decided,
     Ended,
     PointsStored,
+    QuestionAnswered,
     entry_bytes,
     read_entry,
 )
-from controller.journal.reading import journal_files, read_journal
-from controller.journal.view import repair
-from controller.journal.writing import Journal
-from controller.recording import JOURNAL_NAME, SESSION_NAME
-from controller.replay import replay
-from controller.session_reader import load_session
-from protocols.errors import BadInput
-from protocols.plan import RunPlan
-from protocols.records import SIGNATURE, Record, read_header, read_records
-from protocols.shapes import ScanShape, decode_pieces
-from protocols.states import FinishReason
+from grainloop.controller.journal.reading import journal_files, read_journal
+from grainloop.controller.journal.replay import replay
+from grainloop.controller.journal.writing import Journal
+from grainloop.controller.record.recording import JOURNAL_NAME, SESSION_NAME
+from grainloop.controller.session.reader import load_session
+from grainloop.controller.session.view import repair
+from grainloop.protocols.errors import BadInput
+from grainloop.protocols.plan import RunPlan
+from grainloop.protocols.records import SIGNATURE, Record, read_header, read_records
+from grainloop.protocols.shapes import ScanShape, decode_pieces
+from grainloop.protocols.states import FinishReason
 
 SAMPLES = Path(__file__).parent / "samples"
 VERSIONS = sorted(int(folder.name[1:]) for folder in SAMPLES.iterdir())
@@ -165,7 +165,7 @@ def test_a_sample_is_decided_again_byte_for_byte(sample: Path, facts: Facts) -> 
     found = replay(read.entries)
     assert found.difference is None, str(found.difference)
     assert found.decisions == sum(isinstance(entry, Decided) for entry in read.entries) == facts.decisions
-    assert sum(isinstance(entry, Answered) for entry in read.entries) == facts.answers
+    assert sum(isinstance(entry, QuestionAnswered) for entry in read.entries) == facts.answers
     assert not found.notes
     assert isinstance(found.ended, Ended)
     assert found.ended.reason is FinishReason.COMPLETED
@@ -183,7 +183,7 @@ def test_the_session_file_of_a_sample_is_made_again(sample: Path, facts: Facts) 
 
 def test_the_session_file_of_a_sample_can_be_read(sample: Path, facts: Facts) -> None:
     session = load_session(sample / SESSION_NAME)
-    ledger = replay(read_journal(sample / JOURNAL_NAME).entries).core.ledger
+    ledger = replay(read_journal(sample / JOURNAL_NAME).entries).decider.ledger
     assert session.points == ledger.points.block()
     assert session.final is not None
     assert session.final.points == len(session.points) == facts.points - facts.outside
@@ -196,7 +196,7 @@ def test_the_session_file_of_a_sample_can_be_read(sample: Path, facts: Facts) ->
 
 def test_a_drift_that_was_corrected_in_a_sample_places_its_points(sample: Path, facts: Facts) -> None:
     session = load_session(sample / SESSION_NAME)
-    ledger = replay(read_journal(sample / JOURNAL_NAME).entries).core.ledger
+    ledger = replay(read_journal(sample / JOURNAL_NAME).entries).decider.ledger
     told = [one.correction for one in session.corrections]
     assert told == ledger.aim.corrections
     assert tuple((one.rows_px, one.columns_px, one.from_point) for one in told) == facts.corrections
@@ -246,9 +246,10 @@ def test_a_newer_journal_is_refused_by_name(sample: Path) -> None:
 
 WITHOUT = """
 import sys
-for name in ("torch", "model.service", "model.reconstruct", "model.weights", "model.acquire", "instrument_sim"):
+rooms = ("model.service", "model.reconstruct", "model.weights", "model.acquire", "instrument_sim")
+for name in ("torch", *(f"grainloop.{room}" for room in rooms)):
     sys.modules[name] = None
-from controller.cli import main
+from grainloop.cli import main
 for command in (["replay", sys.argv[1]], ["diff", sys.argv[1], sys.argv[1]], ["repair", sys.argv[1]]):
     assert main(command) == 0, command
 """

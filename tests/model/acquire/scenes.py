@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from model.acquire import Scene
-from model.reconstruct import METHODS, Options, Posterior, Problem, never, no_report
+from grainloop.model.acquire import Scene
+from grainloop.model.reconstruct import METHODS, Options, Posterior, Problem, never, no_report
 from tests.model.reconstruct.problems import grid_pixels, measured, perfect_light, voronoi
 from tests.model.service.runs import block
 

@@ -6,14 +6,14 @@ from functools import cache
 import numpy as np
 import pytest
 
-from instrument_sim.presets import PRESETS
-from model.acquire import POLICIES, Scene, with_evidence
-from model.acquire.shape_proposals import shape_proposals
-from model.reconstruct import never, no_report
-from model.reconstruct.problem import nothing_known
-from model.service.reconstruction import reconstruct
-from model.service.sections import prepare
-from protocols.messages import ProposalRequest
+from grainloop.instrument_sim.presets import PRESETS
+from grainloop.model.acquire import POLICIES, Scene, with_evidence
+from grainloop.model.acquire.shape_proposals import shape_proposals
+from grainloop.model.reconstruct import never, no_report
+from grainloop.model.reconstruct.problem import nothing_known
+from grainloop.model.service.reconstruction import reconstruct
+from grainloop.model.service.sections import prepare
+from grainloop.protocols.messages import ProposalRequest
 from tests.model.acquire.scenes import posterior_of, real_scene
 from tests.model.service.runs import asking, block, opening, section
 

@@ -5,12 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from model.acquire import POLICIES, with_evidence
-from model.acquire.rivals import find_rivals
-from model.acquire.scene import proposals
-from model.crystal import disorientation_deg
-from model.reconstruct import Candidates
-from protocols.messages import REASON_CODES, ProposalReason
+from grainloop.model.acquire import POLICIES, with_evidence
+from grainloop.model.acquire.rivals import find_rivals
+from grainloop.model.acquire.scene import proposals
+from grainloop.model.crystal import disorientation_deg
+from grainloop.model.reconstruct import Candidates
+from grainloop.protocols.messages import REASON_CODES, ProposalReason
 from tests.model.acquire.scenes import posterior_of, random_scene, real_scene
 from tests.model.service.runs import block
 

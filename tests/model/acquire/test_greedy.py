@@ -7,8 +7,8 @@ import pytest
 from scipy import ndimage
 from scipy.spatial import KDTree
 
-from model.acquire.filling import fill
-from model.acquire.spread import expected_gain, greedy
+from grainloop.model.acquire.filling import fill
+from grainloop.model.acquire.spread import expected_gain, greedy
 
 
 def brute_force(value, free, kernel, count):

@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from model.acquire import Lookahead
-from model.acquire import _lookahead_kernels as kernels
-from model.acquire.lookahead import bond_lengths_px, influence, predicted_gain
-from model.crystal import disorientation_deg
-from model.reconstruct import METHODS, Options, Problem, never, no_report
+from grainloop.model.acquire import Lookahead
+from grainloop.model.acquire import _lookahead_kernels as kernels
+from grainloop.model.acquire.lookahead import bond_lengths_px, influence, predicted_gain
+from grainloop.model.crystal import disorientation_deg
+from grainloop.model.reconstruct import METHODS, Options, Problem, never, no_report
 from tests.model.acquire.scenes import posterior_of, random_scene, real_scene
 from tests.model.reconstruct.problems import measured, voronoi
 

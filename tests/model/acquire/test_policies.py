@@ -6,10 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial import KDTree
 
-from model.acquire import POLICIES, Scene, Spread
-from model.acquire.scene import repeat_chance
-from model.acquire.valued import both_sides
-from protocols.messages import REASON_CODES, ProposalReason, Proposals
+from grainloop.model.acquire import POLICIES, Scene, Spread
+from grainloop.model.acquire.scene import repeat_chance
+from grainloop.model.acquire.valued import both_sides
+from grainloop.protocols.messages import REASON_CODES, ProposalReason, Proposals
 from tests.model.acquire.scenes import adjacent_share, posterior_of, random_scene, real_scene
 from tests.model.service.runs import block
 

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model.acquire.registry import GROUP, SHIPPED, collect, find_policies
+from grainloop.model.acquire.registry import GROUP, SHIPPED, collect, find_policies
 from tests.model.acquire.scenes import real_scene
 
 CODE = """
 import numpy as np
-from model.acquire.scene import proposals
+from grainloop.model.acquire.scene import proposals
 
 class Corner:
     name = "corner"
@@ -90,7 +90,7 @@ def test_of_two_of_one_name_the_first_counts(installed):
 def test_the_service_offers_it_and_says_why_it_does_not(installed):
     """In a process of its own: what is installed is looked up when the service starts."""
     folder = installed(corner="fake_policies:Corner", broken="fake_policies:failing")
-    ask = "from model.acquire import POLICIES; from model.service.proposing import policy_named; "
+    ask = "from grainloop.model.acquire import POLICIES; from grainloop.model.service.proposing import policy_named; "
     ask += "print(list(POLICIES)[-1]); policy_named('broken')"
     path = {"PYTHONPATH": f"{folder}:."}
     told = subprocess.run([sys.executable, "-c", ask], check=False, capture_output=True, text=True, env=path)

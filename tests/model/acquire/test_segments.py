@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from model.acquire.segments import PER_SEGMENT, Segments, allot, place_in, segments_of
+from grainloop.model.acquire.segments import PER_SEGMENT, Segments, allot, place_in, segments_of
 from tests.model.acquire.scenes import posterior_of, random_scene, real_scene
 from tests.model.reconstruct.problems import voronoi
 

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from instrument_sim.presets import EXTERNAL_CONTROL, MAP_QUEUE
-from model.acquire.shape_proposals import asks_for_shapes, shape_proposals
-from model.acquire.shaped import propose_shapes, stake_of
-from protocols.capabilities import ScanMeans
-from protocols.messages import REASON_CODES, ProposalReason
-from protocols.shapes import decode_pieces, parts
+from grainloop.instrument_sim.presets import EXTERNAL_CONTROL, MAP_QUEUE
+from grainloop.model.acquire.shape_proposals import asks_for_shapes, shape_proposals
+from grainloop.model.acquire.shaped import propose_shapes, stake_of
+from grainloop.protocols.capabilities import ScanMeans
+from grainloop.protocols.messages import REASON_CODES, ProposalReason
+from grainloop.protocols.shapes import decode_pieces, parts
 from tests.model.acquire.scenes import real_scene
 
 MEANS = MAP_QUEUE.means(0.2)

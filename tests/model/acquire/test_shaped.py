@@ -5,15 +5,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from instrument_sim.presets import EXTERNAL_CONTROL, MAP_QUEUE
-from model.acquire.shaped import Stake, gain_maps, propose_shapes, stake_of
-from model.acquire.spread import expected_gain, explain, greedy
-from model.acquire.templates import coverage_of, line, make_template, place, rectangle
-from protocols.capabilities import Capabilities, ScanMeans, ScanTiming, ShapeLimits
-from protocols.hosting.shape_limits import check_pieces
-from protocols.messages import ScanRequest
-from protocols.shapes import ScanShape, encode_pieces, exposure_ends_s
-from protocols.values import Grid, Phase
+from grainloop.instrument_sim.presets import EXTERNAL_CONTROL, MAP_QUEUE
+from grainloop.model.acquire.shaped import Stake, gain_maps, propose_shapes, stake_of
+from grainloop.model.acquire.spread import expected_gain, explain, greedy
+from grainloop.model.acquire.templates import coverage_of, line, make_template, place, rectangle
+from grainloop.protocols.capabilities import Capabilities, ScanMeans, ScanTiming, ShapeLimits
+from grainloop.protocols.hosting.shape_limits import check_pieces
+from grainloop.protocols.messages import ScanRequest
+from grainloop.protocols.shapes import ScanShape, encode_pieces, exposure_ends_s
+from grainloop.protocols.values import Grid, Phase
 from tests.model.acquire.scenes import adjacent_share, real_scene
 
 WINDOW_PX = 1.2

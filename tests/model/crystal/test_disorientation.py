@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from orix.quaternion import Orientation
 from orix.quaternion import symmetry as orix_symmetry
 
-from model.crystal import (
+from grainloop.model.crystal import (
     LAUE_GROUP_NAMES,
     BadOrientation,
     ShapeMismatch,
@@ -23,7 +23,7 @@ from model.crystal import (
     reduce_to_fundamental_zone,
     rotation_about_c_error_deg,
 )
-from model.crystal.disorientation import BLOCK
+from grainloop.model.crystal.disorientation import BLOCK
 
 ORIX = {
     "-1": orix_symmetry.Ci,

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model.crystal import (
+from grainloop.model.crystal import (
     LAUE_GROUP_NAMES,
     BadOrientation,
     ShapeMismatch,

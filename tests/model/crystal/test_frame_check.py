@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from model.crystal import (
+from grainloop.model.crystal import (
     CANDIDATE_FRAMES,
     AmbiguousFrame,
     Refusal,
@@ -13,7 +13,7 @@ from model.crystal import (
     quaternion_from_axis_angle,
     random_quaternions,
 )
-from model.crystal.frame_check import distinguishable_rows
+from grainloop.model.crystal.frame_check import distinguishable_rows
 
 
 def observe(c, frame, rng, noise=0.1, gain=(0.5, 0.08)):

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.crystal import (
+from grainloop.model.crystal import (
     CANDIDATE_FRAMES,
     FRAME_PRESETS,
     AzimuthFrame,
@@ -22,8 +22,8 @@ from model.crystal import (
     to_euler_frame,
     to_map_frame,
 )
-from model.crystal.frames import azimuth_effect, euler_to_map_rotation
-from protocols.values import FramePreset, HexagonalAxis
+from grainloop.model.crystal.frames import azimuth_effect, euler_to_map_rotation
+from grainloop.protocols.values import FramePreset, HexagonalAxis
 
 AXES = {"edax-1": (1, 1, 0), "edax-2": (1, -1, 0), "edax-3": (1, 0, 0), "edax-4": (0, 1, 0)}
 AXES |= {"oxford": (1, 0, 0), "bruker": (1, 0, 0)}

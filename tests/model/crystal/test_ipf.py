@@ -6,7 +6,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from model.crystal import (
+from grainloop.model.crystal import (
     LAUE_GROUP_NAMES,
     BadOrientation,
     UnknownFrame,

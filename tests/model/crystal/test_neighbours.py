@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from model.crystal import (
+from grainloop.model.crystal import (
     BadOrientation,
     ShapeMismatch,
     boundaries_between,

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from orix.quaternion import Orientation
 
-from model.crystal import (
+from grainloop.model.crystal import (
     BadOrientation,
     ShapeMismatch,
     azimuth_deg,

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from model.crystal import (
+from grainloop.model.crystal import (
     BadOrientation,
     NothingToScore,
     ShapeMismatch,
@@ -18,7 +18,7 @@ from model.crystal import (
     score_map,
     split_boundaries,
 )
-from model.crystal.score import distance_px
+from grainloop.model.crystal.score import distance_px
 
 
 def two_grains(column, angle_deg=40, axis=(1, 0, 0), shape=(20, 30)):

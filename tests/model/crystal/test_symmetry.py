@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from orix.quaternion import symmetry as orix_symmetry
 
-from model.crystal import (
+from grainloop.model.crystal import (
     LAUE_GROUP_NAMES,
     LaueGroup,
     UnknownPointGroup,

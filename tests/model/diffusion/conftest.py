@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from model.diffusion.examples import ExampleConfig
-from model.diffusion.state import StateSpace, state_space
+from grainloop.model.diffusion.network.state import StateSpace, state_space
+from grainloop.model.diffusion.training.examples import ExampleConfig
 
 SEED = 5
 """Fixed: these tests draw few examples, and every draw has to pass."""

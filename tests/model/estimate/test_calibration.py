@@ -5,9 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from model.estimate.calibration import Calibration, CalibrationError, Claims, fit_correction, read_calibration
-from model.estimate.scores import coverage
-from model.reconstruct.problem import Posterior, nothing_known
+from grainloop.model.estimate.calibration import (
+    Calibration,
+    CalibrationError,
+    Claims,
+    fit_correction,
+    read_calibration,
+)
+from grainloop.model.estimate.scores import coverage
+from grainloop.model.reconstruct.problem import Posterior, nothing_known
 
 WRONG_BY_DEG = 40.0
 

@@ -7,7 +7,7 @@ from itertools import islice
 import numpy as np
 import pytest
 
-from model.estimate.samples import Weighted, never_hit_orientations, sample_slots
+from grainloop.model.estimate.samples import Weighted, never_hit_orientations, sample_slots
 
 SHARES = (0.5, 0.25, 0.1, 0.05)
 NEVER_HIT = 0.1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from model.estimate.scores import auroc, ause, coverage, energy_score, pair_brier, patches
+from grainloop.model.estimate.scores import auroc, ause, coverage, energy_score, pair_brier, patches
 
 
 def test_auroc() -> None:

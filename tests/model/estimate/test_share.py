@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import expit, logit
 
-from model.estimate.share import (
+from grainloop.model.estimate.share import (
     FADE,
     MOST_LOST,
     Checked,
@@ -19,7 +19,7 @@ from model.estimate.share import (
     lost_share,
     read_share_correction,
 )
-from model.estimate.share_lessons import learn, lesson
+from grainloop.model.estimate.share_lessons import learn, lesson
 
 HASH = "0" * 64
 TRUE = ShareCorrection(Line((-0.5, -0.2, 0.4, 1.0, 0.3), 1.3), Line((-1.0, 0.0, 0.0, 0.5, 1.5), 1.1))

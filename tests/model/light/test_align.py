@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from benchmarks.light_scenes import make_scene, section
-from controller.cli.bench.scenes import Setting
-from controller.cli.bench.scenes import make_scene as small_scene
-from instrument_sim.camera import LightNuisances
-from instrument_sim.warp import similarity
-from model.crystal import disorientation_deg, random_quaternions
-from model.light import (
+from grainloop.evaluate.sections.scenes import Setting
+from grainloop.evaluate.sections.scenes import make_scene as small_scene
+from grainloop.instrument_sim.camera import LightNuisances
+from grainloop.instrument_sim.warp import similarity
+from grainloop.model.crystal import disorientation_deg, random_quaternions
+from grainloop.model.light import (
     LightFeatures,
     UnfitPoints,
     Warp,
@@ -22,8 +22,8 @@ from model.light import (
     fit_affine,
     predict_light,
 )
-from model.light.warp import BILINEAR
-from tests.controller.small_maps import chessboard
+from grainloop.model.light.warp import BILINEAR
+from tests.grainloop.small_maps import chessboard
 
 scene = cache(make_scene)
 

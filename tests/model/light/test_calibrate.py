@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from model.light.calibrate import calibrate
-from model.light.explain import MIN_POINTS, explained_variance
-from model.light.inverse import UNSEEN, fit_inverse
-from model.light.noise import DISTRUST, disagreement, edge_noise
-from model.light.refine import PointTargets
-from model.light.shading import Shading
-from model.light.sharpen import noise_sd, sharpen
-from model.light.warp import Warp
+from grainloop.model.light.calibrate import calibrate
+from grainloop.model.light.explain import MIN_POINTS, explained_variance
+from grainloop.model.light.inverse import UNSEEN, fit_inverse
+from grainloop.model.light.noise import DISTRUST, disagreement, edge_noise
+from grainloop.model.light.refine import PointTargets
+from grainloop.model.light.shading import Shading
+from grainloop.model.light.sharpen import noise_sd, sharpen
+from grainloop.model.light.warp import Warp
 
 SHAPE = (100, 120)
 MIXING = np.array([[1.0, 0.2, -0.1], [0.1, -0.8, 0.3], [0.0, 0.4, 0.9], [0.5, 0.5, 0.0]])

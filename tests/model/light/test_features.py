@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from instrument_sim.optics import Optics, render_light
-from model.crystal import c_axis, random_quaternions
-from model.light import LightSizeMismatch, UnfitAngles, features_from_rgb, fit_stack, predict_light
-from model.light.features import RGB_NAMES
-from model.light.shading import Shading, detrended, tile_positions
+from grainloop.instrument_sim.optics import Optics, render_light
+from grainloop.model.crystal import c_axis, random_quaternions
+from grainloop.model.light import LightSizeMismatch, UnfitAngles, features_from_rgb, fit_stack, predict_light
+from grainloop.model.light.features import RGB_NAMES
+from grainloop.model.light.shading import Shading, detrended, tile_positions
 
 EVENLY = tuple(range(0, 180, 20))
 SHAPE = (6, 5)

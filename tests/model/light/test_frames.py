@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from instrument_sim import SimulatedInstrument, specimens
-from instrument_sim.config import SimConfig
-from model.crystal import to_map_frame
-from model.crystal.errors import ShapeMismatch
-from model.crystal.frame_check import AmbiguousFrame, Refusal
-from model.light import check_light_frame, features_from_rgb, fit_stack, frame_note
-from model.light.warp import Warp
-from protocols.messages import ScanRequest
-from protocols.values import PointBlock
+from grainloop.instrument_sim import SimulatedInstrument, specimens
+from grainloop.instrument_sim.config import SimConfig
+from grainloop.model.crystal import to_map_frame
+from grainloop.model.crystal.errors import ShapeMismatch
+from grainloop.model.crystal.frame_check import AmbiguousFrame, Refusal
+from grainloop.model.light import check_light_frame, features_from_rgb, fit_stack, frame_note
+from grainloop.model.light.warp import Warp
+from grainloop.protocols.messages import ScanRequest
+from grainloop.protocols.values import PointBlock
 
 ANGLES = tuple(float(a) for a in range(0, 180, 20))
 

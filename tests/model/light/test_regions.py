@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from instrument_sim.warp import misregistration, similarity
-from model.light import UnfitPoints, Warp, label_regions, match_regions, mutual_information_warp
-from model.light.warp import grid_positions
-from model.microstructure import RECIPES, make_specimen
+from grainloop.instrument_sim.warp import misregistration, similarity
+from grainloop.model.light import UnfitPoints, Warp, label_regions, match_regions, mutual_information_warp
+from grainloop.model.light.warp import grid_positions
+from grainloop.model.microstructure import RECIPES, make_specimen
 
 SHAPE = (150, 150)
 NOMINAL = Warp.nominal(SHAPE, SHAPE, 1.0)

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from instrument_sim.warp import misregistration, similarity
-from model.light import UnfitPoints, Warp, fit_affine
-from model.light.sample import blur, fill_gaps, sample, sample_with_gradient
-from model.light.warp import BILINEAR, grid_positions
+from grainloop.instrument_sim.warp import misregistration, similarity
+from grainloop.model.light import UnfitPoints, Warp, fit_affine
+from grainloop.model.light.sample import blur, fill_gaps, sample, sample_with_gradient
+from grainloop.model.light.warp import BILINEAR, grid_positions
 
 GRID, LIGHT = (40, 50), (80, 100)
 WARP = Warp.nominal(GRID, LIGHT, 2.0)

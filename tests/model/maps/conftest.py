@@ -1,7 +1,7 @@
 import numpy as np
 
-from model.crystal import random_quaternions
-from model.maps import MapPhase, OrientationMap
+from grainloop.model.crystal import random_quaternions
+from grainloop.model.maps import MapPhase, OrientationMap
 
 TITANIUM = MapPhase(1, "Titanium", "6/mmm", (2.95, 2.95, 4.686), (90.0, 90.0, 120.0))
 BETA = MapPhase(2, "Titanium beta", "m-3m", (3.192, 3.192, 3.192))

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from instrument_sim import specimens
-from model.crystal import euler_from_quaternion
-from model.maps import MapFileError, read_map
+from grainloop.instrument_sim import specimens
+from grainloop.model.crystal import euler_from_quaternion
+from grainloop.model.maps import MapFileError, read_map
 
 HEADER = """# TEM_PIXperUM 1.0
 #

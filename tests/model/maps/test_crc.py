@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from instrument_sim import specimens
-from model.crystal import euler_from_quaternion
-from model.maps import MapFileError, read_map
+from grainloop.instrument_sim import specimens
+from grainloop.model.crystal import euler_from_quaternion
+from grainloop.model.maps import MapFileError, read_map
 
 LAYOUT = [("phase", "u1"), ("e1", "<f4"), ("e2", "<f4"), ("e3", "<f4"), ("mad", "<f4")]
 LAYOUT += [("bc", "u1"), ("bs", "u1"), ("bands", "u1"), ("error", "u1"), ("ri", "<f4")]
@@ -151,8 +151,8 @@ def test_the_other_file_is_missing(pair):
 
 
 def test_real_pair_survives_conversion_to_the_text_formats(tmp_path):
-    from model.crystal import disorientation_deg
-    from model.maps import write_ang, write_ctf
+    from grainloop.model.crystal import disorientation_deg
+    from grainloop.model.maps import write_ang, write_ctf
 
     original = specimens.load("mg-twins")
     for suffix, write in {".ang": write_ang, ".ctf": write_ctf}.items():

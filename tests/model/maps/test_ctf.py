@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from model.crystal import euler_from_quaternion
-from model.maps import MapFileError, read_map
+from grainloop.model.crystal import euler_from_quaternion
+from grainloop.model.maps import MapFileError, read_map
 
 HEADER = [
     "Channel Text File",

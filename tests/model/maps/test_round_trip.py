@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from orix import io
 
-from instrument_sim import specimens
-from model.crystal import conjugate, disorientation_deg
-from model.maps import MapFileError, MapPhase, read_map, write_ang, write_ctf
+from grainloop.instrument_sim import specimens
+from grainloop.model.crystal import conjugate, disorientation_deg
+from grainloop.model.maps import MapFileError, MapPhase, read_map, write_ang, write_ctf
 from tests.model.maps.conftest import BETA, TITANIUM, random_map
 
 WRITERS = {".ang": write_ang, ".ctf": write_ctf}

@@ -5,9 +5,9 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
-from model.crystal import disorientation_deg
-from model.microstructure import RECIPES, EbsdNuisances, Specimen, make_specimen, measure
-from model.microstructure.ebsd import PSEUDO_SYMMETRY, label_boundary
+from grainloop.model.crystal import disorientation_deg
+from grainloop.model.microstructure import RECIPES, EbsdNuisances, Specimen, make_specimen, measure
+from grainloop.model.microstructure.ebsd import PSEUDO_SYMMETRY, label_boundary
 
 NONE = EbsdNuisances(**{f.name: (0.0, 0.0) for f in fields(EbsdNuisances)})
 NONE = replace(NONE, noise_deg=(1e-4, 1e-4), wrong_boundary=(1.0, 1.0))

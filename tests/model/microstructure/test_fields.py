@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from model.microstructure.fields import smooth_field, smooth_image
+from grainloop.model.microstructure.fields import smooth_field, smooth_image
 
 
 @pytest.mark.parametrize("depth_px", [0.0, 30.0])

@@ -7,11 +7,18 @@ import pytest
 from scipy.ndimage import binary_dilation, gaussian_filter
 from scipy.ndimage import label as connected
 
-from model.light import predict_light
-from model.microstructure import RECIPES, LightNuisances, Specimen, draw_example, make_specimen, polynomial_light
-from model.microstructure.ebsd import label_boundary
-from model.microstructure.light import SIGMA_ABSENT, _blurred, _drift_field
-from model.microstructure.light_flaws import draw_blemishes
+from grainloop.model.light import predict_light
+from grainloop.model.microstructure import (
+    RECIPES,
+    LightNuisances,
+    Specimen,
+    draw_example,
+    make_specimen,
+    polynomial_light,
+)
+from grainloop.model.microstructure.ebsd import label_boundary
+from grainloop.model.microstructure.light import SIGMA_ABSENT, _blurred, _drift_field
+from grainloop.model.microstructure.light_flaws import draw_blemishes
 
 SILENT = LightNuisances(
     noise=(1e-6, 1e-6),

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from model.crystal import rotate_vectors
-from model.microstructure.rotations import from_vector, onto, scatter, unit
+from grainloop.model.crystal import rotate_vectors
+from grainloop.model.microstructure.rotations import from_vector, onto, scatter, unit
 
 
 def test_onto_takes_the_source_to_every_target_by_the_shortest_way() -> None:

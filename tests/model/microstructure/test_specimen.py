@@ -7,8 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model.crystal import UnknownPointGroup, disorientation_deg, neighbour_disorientation_deg, rotate_vectors
-from model.microstructure import (
+from grainloop.model.crystal import (
+    UnknownPointGroup,
+    disorientation_deg,
+    neighbour_disorientation_deg,
+    rotate_vectors,
+)
+from grainloop.model.microstructure import (
     RECIPES,
     TRAINING_WEIGHTS,
     MicrostructureError,
@@ -17,9 +22,20 @@ from model.microstructure import (
     make_stack,
     mixture,
 )
-from model.microstructure.recipe import BASAL, DEFORMED, EQUIAXED, LATH, RANDOM, Defects, Grains, Recipe, Strain, Twins
-from model.microstructure.variants import hcp_twins
-from model.microstructure.volume import MAIN_PHASE, PORE
+from grainloop.model.microstructure.recipe import (
+    BASAL,
+    DEFORMED,
+    EQUIAXED,
+    LATH,
+    RANDOM,
+    Defects,
+    Grains,
+    Recipe,
+    Strain,
+    Twins,
+)
+from grainloop.model.microstructure.variants import hcp_twins
+from grainloop.model.microstructure.volume import MAIN_PHASE, PORE
 
 UNSTRAINED = Strain(gradient_deg=(1e-6, 1e-6), subgrains=0.0)
 FLAWLESS = Defects(present=0.0)

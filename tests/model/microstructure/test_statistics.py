@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model.crystal import quaternion_from_axis_angle
-from model.maps import read_map
-from model.microstructure import RECIPES
-from model.microstructure.statistics import SUMMARY, bracket, map_statistics, recipe_statistics
+from grainloop.model.crystal import quaternion_from_axis_angle
+from grainloop.model.maps import read_map
+from grainloop.model.microstructure import RECIPES
+from grainloop.model.microstructure.statistics import SUMMARY, bracket, map_statistics, recipe_statistics
 
 SPECIMENS = Path(__file__).parents[3] / "instrument_sim" / "specimens"
 

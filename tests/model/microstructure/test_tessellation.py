@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model.microstructure.tessellation import Cells, pack_cells, pack_plane, random_axes, stretch_matrix
+from grainloop.model.microstructure.tessellation import Cells, pack_cells, pack_plane, random_axes, stretch_matrix
 
 
 def pixels(shape: tuple[int, int]) -> np.ndarray:

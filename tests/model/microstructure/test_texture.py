@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from model.crystal import c_axis, rotate_vectors, tilt_deg
-from model.microstructure.recipe import BASAL, COMPONENT, FIBRE, MACROZONE, RANDOM, Texture
-from model.microstructure.texture import grain_orientations
+from grainloop.model.crystal import c_axis, rotate_vectors, tilt_deg
+from grainloop.model.microstructure.recipe import BASAL, COMPONENT, FIBRE, MACROZONE, RANDOM, Texture
+from grainloop.model.microstructure.texture import grain_orientations
 
 CENTRES = np.random.default_rng(0).uniform(0, 400, (1500, 3))
 PURE = {"outsiders": (0.0, 0.0), "random_zones": 0.0}

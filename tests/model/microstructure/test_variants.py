@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from model.crystal import conjugate, disorientation_deg, multiply, rotate_vectors
-from model.microstructure import MicrostructureError
-from model.microstructure.variants import (
+from grainloop.model.crystal import conjugate, disorientation_deg, multiply, rotate_vectors
+from grainloop.model.microstructure import MicrostructureError
+from grainloop.model.microstructure.variants import (
     HCP_TWINS,
     burgers_variants,
     cubic_twins,

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from model.crystal import random_quaternions
-from model.light import predict_light
-from model.reconstruct import Problem, RegisteredLight, SparsePoints
+from grainloop.model.crystal import random_quaternions
+from grainloop.model.light import predict_light
+from grainloop.model.reconstruct import Problem, RegisteredLight, SparsePoints
 
 
 def voronoi(shape, grains, seed):

@@ -3,7 +3,7 @@ import threading
 import numpy as np
 import pytest
 
-from model.reconstruct.bands import in_bands
+from grainloop.model.reconstruct.bands import in_bands
 
 
 @pytest.mark.parametrize("pixels", [1, 30, 60, 10_000])

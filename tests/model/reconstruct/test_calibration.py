@@ -5,13 +5,13 @@ from functools import cache
 import numpy as np
 import pytest
 
-from instrument_sim import specimens
-from instrument_sim.config import DetectorConfig, DriftConfig, SimConfig
-from instrument_sim.driver import SimulatedInstrument
-from model.crystal import boundary_map, disorientation_deg
-from model.estimate.scores import auroc
-from model.light import align, fit_stack
-from model.reconstruct import METHODS, Options, Problem, RegisteredLight, SparsePoints, never, no_report
+from grainloop.instrument_sim import specimens
+from grainloop.instrument_sim.config import DetectorConfig, DriftConfig, SimConfig
+from grainloop.instrument_sim.driver import SimulatedInstrument
+from grainloop.model.crystal import boundary_map, disorientation_deg
+from grainloop.model.estimate.scores import auroc
+from grainloop.model.light import align, fit_stack
+from grainloop.model.reconstruct import METHODS, Options, Problem, RegisteredLight, SparsePoints, never, no_report
 from tests.model.reconstruct.problems import grid_pixels
 
 ANGLES = tuple(float(a) for a in range(0, 180, 10))

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from model.crystal import disorientation_deg, multiply, quaternion_from_axis_angle, random_quaternions
-from model.reconstruct import Problem, SparsePoints
-from model.reconstruct.denoise import noise_in, ring_of, without_noise
-from model.reconstruct.seeds import Seeds, find_seeds
+from grainloop.model.crystal import disorientation_deg, multiply, quaternion_from_axis_angle, random_quaternions
+from grainloop.model.reconstruct import Problem, SparsePoints
+from grainloop.model.reconstruct.denoise import noise_in, ring_of, without_noise
+from grainloop.model.reconstruct.seeds import Seeds, find_seeds
 from tests.model.reconstruct.problems import some_pixels, voronoi
 
 SHAPE = (40, 40)

@@ -2,18 +2,18 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from model.crystal import random_quaternions
-from model.light import predict_light
-from model.reconstruct import RegisteredLight
-from model.reconstruct import gate as module
-from model.reconstruct.gate import (
+from grainloop.model.crystal import random_quaternions
+from grainloop.model.light import predict_light
+from grainloop.model.reconstruct import RegisteredLight
+from grainloop.model.reconstruct import gate as module
+from grainloop.model.reconstruct.gate import (
     distance_log_odds,
     light_log_likelihood,
     light_trust,
     nearest_of_each_group,
     open_gate,
 )
-from model.reconstruct.seeds import Seeds, find_seeds
+from grainloop.model.reconstruct.seeds import Seeds, find_seeds
 from tests.model.reconstruct.problems import grid_pixels, perfect_light, problem, voronoi
 
 

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from model.crystal import disorientation_deg, multiply, random_quaternions
-from model.reconstruct import METHODS, Options, RegisteredLight, SparsePoints, never, no_report
+from grainloop.model.crystal import disorientation_deg, multiply, random_quaternions
+from grainloop.model.reconstruct import METHODS, Options, RegisteredLight, SparsePoints, never, no_report
 from tests.model.reconstruct.problems import grid_pixels, measured, perfect_light, problem, some_pixels, voronoi
 
 NAMES = list(METHODS)

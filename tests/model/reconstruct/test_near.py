@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from model.reconstruct import gate as module
-from model.reconstruct.gate import GROUPS, NEAR_SEEDS, nearest_of_each_group
-from model.reconstruct.seeds import Seeds
+from grainloop.model.reconstruct import gate as module
+from grainloop.model.reconstruct.gate import GROUPS, NEAR_SEEDS, nearest_of_each_group
+from grainloop.model.reconstruct.seeds import Seeds
 from tests.model.reconstruct.problems import grid_pixels, some_pixels
 
 

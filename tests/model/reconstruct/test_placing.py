@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from model.reconstruct import METHODS, Options, RegisteredLight, never, no_report
-from model.reconstruct.placing import OFF, linear_fields, where_placed
-from model.reconstruct.seeds import find_seeds
+from grainloop.model.reconstruct import METHODS, Options, RegisteredLight, never, no_report
+from grainloop.model.reconstruct.placing import OFF, linear_fields, where_placed
+from grainloop.model.reconstruct.seeds import find_seeds
 from tests.model.reconstruct.problems import grid_pixels, perfect_light, problem, voronoi
 
 SHAPE = (90, 96)

@@ -6,19 +6,19 @@ import numpy as np
 import pytest
 from scipy.integrate import quad
 
-from model.crystal import disorientation_deg
-from model.microstructure import make_stack, recipe_named
-from model.reconstruct import METHODS, Options, PriorSection, SparsePoints, never, no_report
-from model.reconstruct import prior as module
-from model.reconstruct.gate import nearest_of_each_group
-from model.reconstruct.prior import (
+from grainloop.model.crystal import disorientation_deg
+from grainloop.model.microstructure import make_stack, recipe_named
+from grainloop.model.reconstruct import METHODS, Options, PriorSection, SparsePoints, never, no_report
+from grainloop.model.reconstruct import prior as module
+from grainloop.model.reconstruct.gate import nearest_of_each_group
+from grainloop.model.reconstruct.prior import (
     NOTHING_MEASURED,
     PriorBelief,
     boundary_distance_px,
     unmoved,
     usable_prior,
 )
-from model.reconstruct.seeds import Seeds, find_seeds
+from grainloop.model.reconstruct.seeds import Seeds, find_seeds
 from tests.model.reconstruct.problems import grid_pixels, problem, voronoi
 
 SHAPE = (64, 64)

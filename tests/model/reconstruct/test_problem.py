@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from model.reconstruct import METHODS, Options, Problem, RegisteredLight, SparsePoints, never, no_report
-from protocols.errors import BadInput, Cancelled
+from grainloop.model.reconstruct import METHODS, Options, Problem, RegisteredLight, SparsePoints, never, no_report
+from grainloop.protocols.errors import BadInput, Cancelled
 from tests.model.reconstruct.problems import problem, some_pixels, voronoi
 
 

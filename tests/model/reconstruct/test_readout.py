@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 
-from model.crystal import disorientation_deg, multiply, quaternion_from_axis_angle, random_quaternions
-from model.reconstruct import Problem, SparsePoints
-from model.reconstruct import readout as module
-from model.reconstruct.problem import WRONG_DEG
-from model.reconstruct.readout import (
+from grainloop.model.crystal import disorientation_deg, multiply, quaternion_from_axis_angle, random_quaternions
+from grainloop.model.reconstruct import Problem, SparsePoints
+from grainloop.model.reconstruct import readout as module
+from grainloop.model.reconstruct.problem import WRONG_DEG
+from grainloop.model.reconstruct.readout import (
     KEPT,
     NEGLIGIBLE,
     SHARED,
@@ -15,7 +15,7 @@ from model.reconstruct.readout import (
     read_out,
     unlike_angles_deg,
 )
-from model.reconstruct.seeds import Seeds, find_seeds
+from grainloop.model.reconstruct.seeds import Seeds, find_seeds
 from tests.model.reconstruct.problems import some_pixels
 
 

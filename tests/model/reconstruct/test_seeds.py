@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from model.crystal import multiply, quaternion_from_axis_angle
-from model.reconstruct import Problem, SparsePoints
-from model.reconstruct.seeds import MAX_LENGTH_PX, correlation_length_px, find_seeds
+from grainloop.model.crystal import multiply, quaternion_from_axis_angle
+from grainloop.model.reconstruct import Problem, SparsePoints
+from grainloop.model.reconstruct.seeds import MAX_LENGTH_PX, correlation_length_px, find_seeds
 from tests.model.reconstruct.problems import problem, some_pixels, voronoi
 
 

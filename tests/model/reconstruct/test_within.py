@@ -5,10 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from model.crystal import disorientation_deg, laue_group, multiply, quaternion_from_axis_angle, random_quaternions
-from model.reconstruct import Problem, SparsePoints
-from model.reconstruct.seeds import Seeds, find_seeds
-from model.reconstruct.within import LONELY_DEG, bent_map, find_partners, orientation_at, scatter_at
+from grainloop.model.crystal import (
+    disorientation_deg,
+    laue_group,
+    multiply,
+    quaternion_from_axis_angle,
+    random_quaternions,
+)
+from grainloop.model.reconstruct import Problem, SparsePoints
+from grainloop.model.reconstruct.seeds import Seeds, find_seeds
+from grainloop.model.reconstruct.within import LONELY_DEG, bent_map, find_partners, orientation_at, scatter_at
 from tests.model.reconstruct.problems import grid_pixels
 
 SHAPE = (48, 48)

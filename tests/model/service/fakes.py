@@ -7,8 +7,8 @@ from queue import SimpleQueue
 
 import numpy as np
 
-from model.reconstruct import NearestNeighbour, never, no_report
-from model.reconstruct.problem import checkpoint
+from grainloop.model.reconstruct import NearestNeighbour, never, no_report
+from grainloop.model.reconstruct.problem import checkpoint
 
 SOON_S = 60.0
 

@@ -5,10 +5,10 @@ from contextlib import asynccontextmanager
 
 import numpy as np
 
-from model.service import ModelService
-from protocols.aio import Client
-from protocols.messages import ModelReply, OpenSection, ProposalRequest, ReconstructRequest
-from protocols.values import Grid, Phase, PointBlock, PointStatus
+from grainloop.model.service import ModelService
+from grainloop.protocols.aio import Client
+from grainloop.protocols.messages import ModelReply, OpenSection, ProposalRequest, ReconstructRequest
+from grainloop.protocols.values import Grid, Phase, PointBlock, PointStatus
 from tests.model.reconstruct.problems import grid_pixels, voronoi
 
 ALPHA = Phase(phase_id=1, name="Ti alpha", point_group="6/mmm")

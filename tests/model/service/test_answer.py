@@ -5,13 +5,13 @@ from functools import partial
 import numpy as np
 import pytest
 
-from model.crystal import multiply, to_euler_frame
-from model.reconstruct import never, no_report
-from model.service.methods import METHODS
-from model.service.reconstruction import reconstruct
-from model.service.sections import prepare
-from protocols.messages import PriorMap
-from protocols.values import FramePreset, Grid
+from grainloop.model.crystal import multiply, to_euler_frame
+from grainloop.model.reconstruct import never, no_report
+from grainloop.model.service.methods import METHODS
+from grainloop.model.service.reconstruction import reconstruct
+from grainloop.model.service.sections import prepare
+from grainloop.protocols.messages import PriorMap
+from grainloop.protocols.values import FramePreset, Grid
 from tests.model.service.fakes import Spy
 from tests.model.service.runs import ALPHA, BETA, asking, block, opening, section
 

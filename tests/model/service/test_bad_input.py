@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from model.service.sections import BYTES_PER_PIXEL
-from protocols.errors import ErrorCode, RemoteError
-from protocols.messages import PriorMap
-from protocols.values import LightImages, LightKind, PointBlock
+from grainloop.model.service.sections import BYTES_PER_PIXEL
+from grainloop.protocols.errors import ErrorCode, RemoteError
+from grainloop.protocols.messages import PriorMap
+from grainloop.protocols.values import LightImages, LightKind, PointBlock
 from tests.model.service.fakes import SOON_S
 from tests.model.service.runs import asking, block, connection, opening, section, serving
 

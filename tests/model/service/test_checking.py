@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from model.estimate.share import Checked, Line, ShareCorrection
-from model.reconstruct import METHODS, never, no_report
-from model.service.reconstruction import reconstruct
-from model.service.sections import prepare
-from protocols.values import PointBlock
+from grainloop.model.estimate.share import Checked, Line, ShareCorrection
+from grainloop.model.reconstruct import METHODS, never, no_report
+from grainloop.model.service.reconstruction import reconstruct
+from grainloop.model.service.sections import prepare
+from grainloop.protocols.values import PointBlock
 from tests.model.service.runs import ALPHA, BETA, asking, block, opening, section
 
 HALVED = ShareCorrection(Line((-0.7, 0.0, 0.0, 1.0, 0.0)), Line((-9.0, 0.0, 0.0, 0.0, 0.0)))
@@ -138,8 +138,8 @@ def test_where_nothing_is_indexed_nothing_is_corrected():
 
 
 def test_the_default_method_has_a_correction_for_each_group_of_its_weights():
-    from model.service.methods import DEFAULT_METHOD, share_correction, shipped_weights
-    from model.service.methods import METHODS as KNOWN
+    from grainloop.model.service.methods import DEFAULT_METHOD, share_correction, shipped_weights
+    from grainloop.model.service.methods import METHODS as KNOWN
 
     groups = [group for group, _ in shipped_weights()]
     assert groups

@@ -1,8 +1,8 @@
 import pytest
 
-from model.reconstruct import no_report
-from model.service.deadline import Deadline, Watched
-from protocols.errors import DeadlineExceeded
+from grainloop.model.reconstruct import no_report
+from grainloop.model.service.deadline import Deadline, Watched
+from grainloop.protocols.errors import DeadlineExceeded
 
 
 class Clock:

@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from model.reconstruct.problem import nothing_known
-from model.service.phases import PhaseMap, compose, find_phases
+from grainloop.model.reconstruct.problem import nothing_known
+from grainloop.model.service.phases import PhaseMap, compose, find_phases
 from tests.model.service.runs import block
 
 SHAPE = (1, 4)

@@ -3,15 +3,15 @@
 import numpy as np
 import pytest
 
-from model.acquire import POLICIES
-from model.acquire.scene import proposals
-from model.reconstruct import never, no_report
-from model.service import proposing
-from model.service.reconstruction import reconstruct
-from model.service.sections import prepare
-from protocols.errors import BadInput
-from protocols.messages import REASON_CODES, ProposalReason, ProposalRequest
-from protocols.values import PointBlock
+from grainloop.model.acquire import POLICIES
+from grainloop.model.acquire.scene import proposals
+from grainloop.model.reconstruct import never, no_report
+from grainloop.model.service import proposing
+from grainloop.model.service.reconstruction import reconstruct
+from grainloop.model.service.sections import prepare
+from grainloop.protocols.errors import BadInput
+from grainloop.protocols.messages import REASON_CODES, ProposalReason, ProposalRequest
+from grainloop.protocols.values import PointBlock
 from tests.model.service.runs import ALPHA, BETA, asking, block, opening, section
 
 NOTHING = np.empty((0, 2), np.int32)

@@ -3,17 +3,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from instrument_sim import specimens
-from instrument_sim.driver import SimulatedInstrument
-from instrument_sim.presets import MAP_QUEUE
-from model.crystal import disorientation_deg, to_euler_frame
-from model.reconstruct import never, no_report
-from model.service.reconstruction import reconstruct
-from model.service.sections import prepare
-from protocols.errors import BadInput, Cancelled
-from protocols.messages import ProposalRequest, ScanRequest
-from protocols.shapes import ScanShape, decode_pieces
-from protocols.values import FramePreset, LightImages, LightKind, PointBlock
+from grainloop.instrument_sim import specimens
+from grainloop.instrument_sim.driver import SimulatedInstrument
+from grainloop.instrument_sim.presets import MAP_QUEUE
+from grainloop.model.crystal import disorientation_deg, to_euler_frame
+from grainloop.model.reconstruct import never, no_report
+from grainloop.model.service.reconstruction import reconstruct
+from grainloop.model.service.sections import prepare
+from grainloop.protocols.errors import BadInput, Cancelled
+from grainloop.protocols.messages import ProposalRequest, ScanRequest
+from grainloop.protocols.shapes import ScanShape, decode_pieces
+from grainloop.protocols.values import FramePreset, LightImages, LightKind, PointBlock
 from tests.model.reconstruct.problems import grid_pixels
 from tests.model.service.runs import BETA, asking, block, opening, section
 

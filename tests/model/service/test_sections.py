@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from model.service.sections import BYTES_PER_LIGHT_PIXEL, BYTES_PER_PIXEL, Sections, prepare
-from protocols.errors import BadInput, OutOfLimits, UnknownSection
-from protocols.messages import OpenSection
-from protocols.values import Grid, LightImages, LightKind, Phase
+from grainloop.model.service.sections import BYTES_PER_LIGHT_PIXEL, BYTES_PER_PIXEL, Sections, prepare
+from grainloop.protocols.errors import BadInput, OutOfLimits, UnknownSection
+from grainloop.protocols.messages import OpenSection
+from grainloop.protocols.values import Grid, LightImages, LightKind, Phase
 
 ALPHA = Phase(phase_id=1, name="Ti alpha", point_group="6/mmm")
 BETA = Phase(phase_id=2, name="Ti beta", point_group="m-3m")

@@ -4,12 +4,12 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from model.reconstruct import NearestNeighbour
-from model.service.methods import METHODS
-from model.service.sections import BYTES_PER_PIXEL
-from model.weights import weights_files
-from protocols.errors import DeadlineExceeded, ErrorCode, RemoteError
-from protocols.messages import CheckHealth, CloseSection, DescribeModel
+from grainloop.model.reconstruct import NearestNeighbour
+from grainloop.model.service.methods import METHODS
+from grainloop.model.service.sections import BYTES_PER_PIXEL
+from grainloop.model.weights import weights_files
+from grainloop.protocols.errors import DeadlineExceeded, ErrorCode, RemoteError
+from grainloop.protocols.messages import CheckHealth, CloseSection, DescribeModel
 from tests.model.service.fakes import SOON_S, happens
 from tests.model.service.runs import asking, connection, opening, running, section, serving
 

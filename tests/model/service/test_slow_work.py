@@ -5,11 +5,11 @@ import asyncio
 import pytest
 import zmq
 
-from model.service.deadline import Deadline
-from model.service.methods import METHODS
-from protocols.errors import DeadlineExceeded
-from protocols.messages import DescribeModel
-from protocols.rpc.envelope import Envelope, EnvelopeKind, to_frames
+from grainloop.model.service.deadline import Deadline
+from grainloop.model.service.methods import METHODS
+from grainloop.protocols.errors import DeadlineExceeded
+from grainloop.protocols.messages import DescribeModel
+from grainloop.protocols.rpc.envelope import Envelope, EnvelopeKind, to_frames
 from tests.model.service.fakes import SOON_S, Sampler, Turnstile, begins, happens
 from tests.model.service.runs import asking, connection, opening, section, serving
 
@@ -37,7 +37,9 @@ def turnstile(monkeypatch):
 def clock(monkeypatch):
     """Seconds that the work has taken, as a list of one."""
     now = [0.0]
-    monkeypatch.setattr("model.service.reconstruction.Deadline", lambda seconds: Deadline(seconds, lambda: now[0]))
+    monkeypatch.setattr(
+        "grainloop.model.service.reconstruction.Deadline", lambda seconds: Deadline(seconds, lambda: now[0])
+    )
     return now
 
 

@@ -3,7 +3,7 @@ import threading
 
 import pytest
 
-from model.service.turns import Turns
+from grainloop.model.service.turns import Turns
 
 
 @pytest.fixture

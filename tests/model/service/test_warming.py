@@ -6,22 +6,22 @@ import sys
 
 import pytest
 
-from model.service.warming import warm_up
-from protocols.messages import Expected
+from grainloop.model.service.warming import warm_up
+from grainloop.protocols.messages import Expected
 from tests.model.service.runs import ALPHA, opening
 
 FRESH = """
 import gc, sys
 import numpy as np
 from numba.core.registry import CPUDispatcher
-from instrument_sim.presets import MAP_QUEUE
-from model.light.features import FULL_NAMES, LightFeatures
-from model.light import predict_light
-from model.reconstruct import never, no_report
-from model.service.reconstruction import reconstruct
-from model.service.sections import Section
-from model.service.warming import warm_up
-from protocols.messages import Expected, ProposalRequest
+from grainloop.instrument_sim.presets import MAP_QUEUE
+from grainloop.model.light.features import FULL_NAMES, LightFeatures
+from grainloop.model.light import predict_light
+from grainloop.model.reconstruct import never, no_report
+from grainloop.model.service.reconstruction import reconstruct
+from grainloop.model.service.sections import Section
+from grainloop.model.service.warming import warm_up
+from grainloop.protocols.messages import Expected, ProposalRequest
 from tests.model.service.runs import ALPHA, BETA, asking, opening, section
 
 means = MAP_QUEUE.means(0.2) if "shapes" in sys.argv else None

@@ -10,11 +10,11 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from model.diffusion.checkpoint import CheckpointError
-from model.diffusion.method import JointGate
-from model.diffusion.shipped import load_shipped
-from model.reconstruct import PLCandidates
-from model.service.methods import METHODS, weights_sha256
+from grainloop.model.diffusion.checkpoints.checkpoint import CheckpointError
+from grainloop.model.diffusion.checkpoints.shipped import load_shipped
+from grainloop.model.diffusion.inference.method import JointGate
+from grainloop.model.reconstruct import PLCandidates
+from grainloop.model.service.methods import METHODS, weights_sha256
 from tests.model.service.fakes import SOON_S
 from tests.model.service.runs import asking, connection, opening, section, serving
 
@@ -80,10 +80,10 @@ def test_a_damaged_index_stops_no_service(tmp_path):
     """In a process of its own, since methods are collected on import."""
     (tmp_path / "index.json").write_text('{"6/mmm": {"file": 3}}')
     code = (
-        "import pathlib, sys, model.weights as w\n"
+        "import pathlib, sys, grainloop.model.weights as w\n"
         "real = w.weights_files\n"
         "w.weights_files = lambda folder=pathlib.Path(sys.argv[1]): real(pathlib.Path(sys.argv[1]))\n"
-        "from model.service.methods import METHODS, shipped_weights\n"
+        "from grainloop.model.service.methods import METHODS, shipped_weights\n"
         "print(next(iter(METHODS)), shipped_weights())\n"
     )
     ran = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)

@@ -17,11 +17,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocols.errors import BadInput, ErrorCode
-from protocols.observability import Seldom, about, bind, get_logger, in_context
-from protocols.observability.lines import LEFT_OUT, MAX_TEXT, Line, plain, readable, to_json
-from protocols.observability.output import LOG_NAME, Aside, LogFile, LogOptions, logging_beside, logging_to
-from protocols.security.keys import make_key
+from grainloop.protocols.errors import BadInput, ErrorCode
+from grainloop.protocols.observability import Seldom, about, bind, get_logger, in_context
+from grainloop.protocols.observability.lines import LEFT_OUT, MAX_TEXT, Line, plain, readable, to_json
+from grainloop.protocols.observability.output import LOG_NAME, Aside, LogFile, LogOptions, logging_beside, logging_to
+from grainloop.protocols.security.keys import make_key
 
 LOG = get_logger(service="instrument")
 

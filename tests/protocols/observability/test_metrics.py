@@ -10,8 +10,8 @@ from threading import Thread
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from protocols.errors import BadInput, NotPermitted, Unavailable
-from protocols.observability.metrics import (
+from grainloop.protocols.errors import BadInput, NotPermitted, Unavailable
+from grainloop.protocols.observability.metrics import (
     ALL,
     BATCH,
     BUDGET,
@@ -23,7 +23,7 @@ from protocols.observability.metrics import (
     Metric,
     Shape,
 )
-from protocols.observability.prometheus import PrometheusMetrics, page, parse_address
+from grainloop.protocols.observability.prometheus import PrometheusMetrics, page, parse_address
 
 
 def shown(at: str) -> dict[str, float]:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from protocols.security import Access, Credentials, KeyFolder, KeyPair, Role
-from protocols.security.keys import make_key
+from grainloop.protocols.security import Access, Credentials, KeyFolder, KeyPair, Role
+from grainloop.protocols.security.keys import make_key
 
 
 @dataclass(frozen=True)

@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 import zmq
 
-from protocols.aio import Client, Service
-from protocols.aio.authenticator import ADDRESS, Authenticator
-from protocols.errors import ErrorCode, GrainloopError, NotPermitted, RemoteError, Unavailable
-from protocols.messages import CheckHealth, InstrumentReply
-from protocols.security import Access, Credentials
-from protocols.security.keys import make_key
+from grainloop.protocols.aio import Client, Service
+from grainloop.protocols.aio.authenticator import ADDRESS, Authenticator
+from grainloop.protocols.errors import ErrorCode, GrainloopError, NotPermitted, RemoteError, Unavailable
+from grainloop.protocols.messages import CheckHealth, InstrumentReply
+from grainloop.protocols.security import Access, Credentials
+from grainloop.protocols.security.keys import make_key
+from tests.protocols.aio.test_service import Handlers, running
 from tests.protocols.security.conftest import Lab
-from tests.protocols.test_service import Handlers, running
 
 
 def serving(access: Access | None, service: Service | None = None) -> AbstractAsyncContextManager[str]:

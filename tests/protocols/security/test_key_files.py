@@ -13,11 +13,11 @@ import zmq
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocols.errors import BadInput, GrainloopError, NotPermitted
-from protocols.security import AllowedKey, AllowList, KeyFolder, KeyPair, Role
-from protocols.security.allow_list import read_allow_list, write_allow_list
-from protocols.security.folder import default_folder
-from protocols.security.keys import is_key, load_key, load_public, make_key
+from grainloop.protocols.errors import BadInput, GrainloopError, NotPermitted
+from grainloop.protocols.security import AllowedKey, AllowList, KeyFolder, KeyPair, Role
+from grainloop.protocols.security.allow_list import read_allow_list, write_allow_list
+from grainloop.protocols.security.folder import default_folder
+from grainloop.protocols.security.keys import is_key, load_key, load_public, make_key
 from tests.protocols.security.conftest import Lab
 
 KEYS = [make_key(f"k{n}") for n in range(6)]

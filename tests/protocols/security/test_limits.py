@@ -12,19 +12,19 @@ import zmq
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocols.aio import Client, port
-from protocols.errors import ErrorCode, NotPermitted, RemoteError, Unavailable
-from protocols.frames import Limits
-from protocols.messages import CheckHealth, Health, InstrumentReply, InstrumentRequest, ScanRequest
-from protocols.rpc import RequestKey, SendTo, Serve, ServerCore, Withdraw
-from protocols.rpc.envelope import Envelope, EnvelopeKind, from_frames, to_frames
-from protocols.rpc.rate import Buckets, Rate, Verdict
-from protocols.security import LOCAL, Caller
-from protocols.values import Value
+from grainloop.protocols.aio import Client, port
+from grainloop.protocols.errors import ErrorCode, NotPermitted, RemoteError, Unavailable
+from grainloop.protocols.frames import Limits
+from grainloop.protocols.messages import CheckHealth, Health, InstrumentReply, InstrumentRequest, ScanRequest
+from grainloop.protocols.rpc import RequestKey, SendTo, Serve, ServerCore, Withdraw
+from grainloop.protocols.rpc.envelope import Envelope, EnvelopeKind, from_frames, to_frames
+from grainloop.protocols.rpc.rate import Buckets, Rate, Verdict
+from grainloop.protocols.security import LOCAL, Caller
+from grainloop.protocols.values import Value
 from tests.integration.junk import CURVE_GREETING, NULL_GREETING
+from tests.protocols.aio.test_service import Handlers, client, running
 from tests.protocols.security.conftest import Lab
 from tests.protocols.security.test_curve import serving
-from tests.protocols.test_service import Handlers, client, running
 
 HEALTH = Health(service="instrument", version="1", ok=True)
 

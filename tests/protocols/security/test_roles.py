@@ -8,14 +8,21 @@ from typing import Any, get_args
 import hypothesis
 import pytest
 
-from protocols.aio import Call, Client, Service
-from protocols.errors import ErrorCode, RemoteError
-from protocols.messages import CheckHealth, ControlReply, ControlRequest, Health, InstrumentRequest, ModelRequest
-from protocols.rpc import Serve, ServerCore
-from protocols.rpc.envelope import Envelope, EnvelopeKind, to_frames
-from protocols.security import LEAST_ROLE, Caller, Role
-from protocols.security.roles import require_role
-from protocols.values import Value
+from grainloop.protocols.aio import Call, Client, Service
+from grainloop.protocols.errors import ErrorCode, RemoteError
+from grainloop.protocols.messages import (
+    CheckHealth,
+    ControlReply,
+    ControlRequest,
+    Health,
+    InstrumentRequest,
+    ModelRequest,
+)
+from grainloop.protocols.rpc import Serve, ServerCore
+from grainloop.protocols.rpc.envelope import Envelope, EnvelopeKind, to_frames
+from grainloop.protocols.security import LEAST_ROLE, Caller, Role
+from grainloop.protocols.security.roles import require_role
+from grainloop.protocols.values import Value
 from tests.protocols.security.conftest import Lab
 from tests.protocols.security.test_curve import serving
 from tests.protocols.strategies import members, values

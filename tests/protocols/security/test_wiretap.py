@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from protocols.aio import Call, Client
-from protocols.errors import GrainloopError
-from protocols.messages import InstrumentReply, PointsMeasured, ScanDone, ScanRequest
-from protocols.security import Access, Credentials
-from protocols.values import PointBlock
+from grainloop.protocols.aio import Call, Client
+from grainloop.protocols.errors import GrainloopError
+from grainloop.protocols.messages import InstrumentReply, PointsMeasured, ScanDone, ScanRequest
+from grainloop.protocols.security import Access, Credentials
+from grainloop.protocols.values import PointBlock
+from tests.protocols.aio.test_service import Handlers
 from tests.protocols.security.conftest import Lab
 from tests.protocols.security.test_curve import serving
-from tests.protocols.test_service import Handlers
 
 POSITION = np.array([[12345, 23456], [34567, 45678]], np.int32)
 POINTS = PointBlock.concatenate([PointBlock.one(7, (12345, 23456), time_s=1234.5678, dwell_s=0.5)] * 50)

@@ -1,0 +1,1 @@
+"""How good asking for points is: policies, shapes, drift, stopping, and the rivals."""

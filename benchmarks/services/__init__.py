@@ -1,0 +1,1 @@
+"""Speed and endurance of the services: wire, journal, spool, keys, observation, idle time of the instrument."""

@@ -1,0 +1,96 @@
+"""What two decisions of two runs follow from, and what of that differs: plan, instrument, points, answers, timing.
+
+Which decisions those are is found by `controller.recorded.compare`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from grainloop.controller.journal import entries as of
+from grainloop.protocols.values import PointBlock
+
+
+def beginnings(first: Sequence[Any], second: Sequence[Any]) -> tuple[str, ...]:
+    """What of plan, instrument, software and PL differs."""
+    said = list[str]()
+    one, other = (next((entry for entry in run if isinstance(entry, of.Began)), None) for run in (first, second))
+    if one is not None and other is not None:
+        said += _fields("The plans differ in", one.plan, other.plan)
+        said += _fields("The instruments differ in", one.capabilities, other.capabilities)
+        names = sorted(
+            name for name in one.software | other.software if one.software.get(name) != other.software.get(name)
+        )
+        said += [f"The versions differ of {', '.join(names)}."] if names else []
+    light = [next((entry.light for entry in run if isinstance(entry, of.LightStored)), None) for run in (first, second)]
+    if light[0] != light[1]:
+        said.append("The PL images differ.")
+    return tuple(said)
+
+
+def _fields(words: str, one: Any, other: Any) -> list[str]:
+    names = [name for name in type(one).model_fields if getattr(one, name) != getattr(other, name)]
+    return [f"{words} {', '.join(names)}."] if names else []
+
+
+def causes(first: Sequence[Any], second: Sequence[Any], one: Any, other: Any) -> tuple[str, ...]:
+    """Which points, answers and timing differ before two decisions, or corrections, or the end where one is None."""
+    said = list[str]()
+    points = [_points_before(run, entry) for run, entry in ((first, one), (second, other))]
+    if len(points[0]) != len(points[1]):
+        said.append(f"The first run had {len(points[0])} points by then, the second {len(points[1])}.")
+    elif points[0].point_id.tolist() != points[1].point_id.tolist():
+        said.append("The points measured before it differ.")
+    elif points[0].orientation.tobytes() != points[1].orientation.tobytes():
+        said.append("The orientations measured before it differ.")
+    question = _question(one) or _question(other)
+    answers = [_answer_to(run, _question(entry) or question) for run, entry in ((first, one), (second, other))]
+    if (answers[0] is None) != (answers[1] is None):
+        said.append("The model answered in one of the runs alone.")
+    elif answers[0] is not None and answers[1] is not None:
+        said += _answers(answers[0], answers[1])
+    over = [entry.when.get("over") for entry in (one, other) if isinstance(entry, of.Decided)]
+    if len(over) == len(points) and over[0] != over[1]:
+        said.append(f"{over[0]} batches were over in the first run, {over[1]} in the second.")
+    return tuple(said)
+
+
+def evidence(one: of.Corrected | None, other: of.Corrected | None) -> tuple[str, ...]:
+    """By what the drift was found that each run corrected, if it corrected one."""
+    return tuple(
+        f"The {name} run found it by {found.points} points"
+        + (f", {found.clear:.1f} standard errors clear." if found.gain else "; how clearly is lost.")
+        for name, found in (("first", one), ("second", other))
+        if found is not None
+    )
+
+
+def ends(first: Sequence[Any], second: Sequence[Any]) -> tuple[str, ...]:
+    """How both runs ended."""
+    found = [next((entry for entry in run if isinstance(entry, of.Ended)), None) for run in (first, second)]
+    said = ["has no end" if end is None else f"has {end.reason}: {end.detail}" for end in found]
+    return (f"The first run {said[0]}; the second {said[1]}.",)
+
+
+def _question(decision: Any) -> int | float | None:
+    return decision.question if isinstance(decision, of.Corrected) else decision and decision.when.get("question")
+
+
+def _points_before(run: Sequence[Any], decision: Any) -> PointBlock:
+    """The points that were stored before a decision, in order."""
+    end = next((place for place, entry in enumerate(run) if entry is decision), len(run))
+    return PointBlock.concatenate([entry.points for entry in run[:end] if isinstance(entry, of.PointsStored)])
+
+
+def _answer_to(run: Sequence[Any], question: Any) -> of.QuestionAnswered | None:
+    found = (entry for entry in run if isinstance(entry, of.QuestionAnswered) and entry.question == question)
+    return next((entry for entry in found if entry.error is None), None)
+
+
+def _answers(one: of.QuestionAnswered, other: of.QuestionAnswered) -> list[str]:
+    if one.proposals != other.proposals:
+        return [f"The model proposed other points ({one.method} and {other.method})."]
+    if one.predicted_wrong != other.predicted_wrong:
+        return [f"The model predicted {one.predicted_wrong:.2%} and {other.predicted_wrong:.2%} of wrong pixels."]
+    return []

@@ -1,0 +1,211 @@
+"""Everything before the first scan point: capabilities, checks, session file, PL images, the section at the model.
+
+Nothing is measured before the plan was checked and the session file exists. A model service that does not answer is no
+obstacle, nor is a PL camera that fails; an instrument that does not answer is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import uuid4
+
+import numpy as np
+from numpy.typing import NDArray
+
+from grainloop.controller import plans
+from grainloop.controller.decide import Decider, Watch, groups_of
+from grainloop.controller.journal import Replayed
+from grainloop.controller.record import Recording, recorded_beginning
+from grainloop.controller.run.batches import Batches
+from grainloop.controller.run.links import Asks, ModelLink, describe_model, expect
+from grainloop.controller.run.standing import Standing
+from grainloop.protocols.capabilities import Capabilities
+from grainloop.protocols.errors import ErrorCode, GrainloopError, OutOfLimits
+from grainloop.protocols.messages import Describe, Description, Expected, LightRequest, LightTaken, OpenSection, Sync
+from grainloop.protocols.plan import RunPlan
+from grainloop.protocols.values import LightImages
+
+_NOT_SYNCED = "Records are not synced to disk: they survive the death of any process, not a power failure."
+_ASK_S = 30.0
+_READY_S = 900.0
+"""A fresh model service compiles before it is ready; one that is gone or frozen is noticed within seconds."""
+_LIGHT_S = 600.0
+_LIGHT_FACTOR = 20.0
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What a run works with."""
+
+    decider: Decider
+    link: ModelLink
+    batches: Batches
+    session: Recording
+    drift: Watch
+
+
+async def prepare(
+    plan: RunPlan,
+    path: Path,
+    instrument: Asks,
+    model: Asks,
+    standing: Standing,
+    sync: Sync,
+    answers: NDArray[np.uint8] | None = None,
+) -> Prepared:
+    """Get ready to measure; `standing` gets ledger and session as soon as they exist, `answers` are for `Decider`.
+
+    Raises:
+        GrainloopError: no instrument, a plan outside its limits, no session file, no PL images.
+    """
+    described = expect(await instrument.request(Describe(), deadline_s=_ASK_S), Description, "instrument")
+    capabilities = described.capabilities
+    plans.check_plan(plan, capabilities)
+    software = await _known_model(plan, model)
+    decider = Decider(plan, capabilities, uuid4().hex, answers)
+    session = Recording.begin(path, decider, sync)
+    standing.ledger, standing.session, session.on_entry = decider.ledger, session, standing.on_entry
+    session.add_software(software)
+    standing.say("described", _about(capabilities))
+    _say_sync(standing, sync)
+    light = await _take_light(decider, instrument, standing)
+    link = ModelLink(model, _section(decider, light), plan.model_deadline_s)
+    await _open_section(link, standing)
+    batches = Batches(instrument, decider, session, standing, remembers=described.spools)
+    return Prepared(decider, link, batches, session, Watch(groups_of(capabilities)))
+
+
+async def take_up(path: Path, instrument: Asks, model: Asks, standing: Standing, sync: Sync) -> Prepared:
+    """Get ready to go on with the run recorded beside `path`, whose controller died.
+
+    What was out is sent again; an instrument that remembers it answers with what it has exposed. One that may have
+    forgotten is not asked to expose it once more: what had not come is given up.
+
+    Raises:
+        GrainloopError: no instrument, another one, or a recording that cannot be gone on with.
+    """
+    described = expect(await instrument.request(Describe(), deadline_s=_ASK_S), Description, "instrument")
+    _check_same(described.capabilities, recorded_beginning(path.parent).capabilities)
+    recording, found = await _taken_up(path, sync)
+    decider, standing.last = found.decider, found.last
+    standing.ledger, standing.session, recording.on_entry = decider.ledger, recording, standing.on_entry
+    standing.say(
+        "resumed", f"The run goes on with {len(decider.ledger.points)} points; {len(found.sent)} batches were out."
+    )
+    _say_sync(standing, sync)
+    light = None if found.light is None else found.light.light
+    if not found.started and found.light is not None:  # it died between the two records
+        _begin(decider, standing, found.light.seconds)
+    elif not found.started:
+        light = await _take_light(decider, instrument, standing)
+    link = ModelLink(model, _section(decider, light), decider.plan.model_deadline_s)
+    await _open_section(link, standing)
+    batches = Batches(instrument, decider, recording, standing, remembers=described.spools)
+    for batch in found.sent.values():
+        if described.spools:
+            batches.send_again(batch)
+        else:
+            batches.give_up(batch)
+    return Prepared(decider, link, batches, recording, Watch(groups_of(decider.capabilities)))
+
+
+async def _taken_up(path: Path, sync: Sync) -> tuple[Recording, Replayed]:
+    """See `Recording.take_up`; in a thread, for a long run is decided again for longer than callers bear silence."""
+    work = asyncio.create_task(asyncio.to_thread(Recording.take_up, path, sync))
+    try:
+        return await asyncio.shield(work)
+    except asyncio.CancelledError:
+        await asyncio.wait([work])
+        if work.exception() is None:
+            work.result()[0].close()
+        raise
+
+
+def _say_sync(standing: Standing, sync: Sync) -> None:
+    if sync is Sync.NEVER:
+        standing.say("not_synced", _NOT_SYNCED)
+
+
+def _check_same(declared: Capabilities, before: Capabilities) -> None:
+    """See that it is the instrument of the run.
+
+    Raises:
+        OutOfLimits: it is another one, or another section.
+    """
+    for name in ("name", "grid", "phases", "frame"):
+        if getattr(declared, name) != getattr(before, name):
+            message = f"The run was measured with another {name}: {getattr(before, name)}."
+            raise OutOfLimits(message, field=name, value=getattr(declared, name))
+
+
+async def _known_model(plan: RunPlan, model: Asks) -> dict[str, str]:
+    """Check the plan against the model service, if that can be reached."""
+    try:
+        known = await describe_model(model, min(_ASK_S, plan.model_deadline_s))
+    except GrainloopError as error:
+        return {"model": f"unknown: {error}"}
+    plans.check_model(plan, known)
+    weights = {f"weights for {group}": sha256 for group, sha256 in known.weights_sha256}
+    return {"model": known.version} | weights
+
+
+async def _take_light(decider: Decider, instrument: Asks, standing: Standing) -> LightImages | None:
+    plan, capabilities = decider.plan, decider.capabilities
+    if (why := plans.why_no_light(plan, capabilities)) is not None:
+        _begin(decider, standing, 0.0)
+        standing.say("no_light", why)
+        return None
+    request = LightRequest(section=plan.section, angles_deg=plans.light_angles(plan, capabilities))
+    deadline_s = _LIGHT_S + _LIGHT_FACTOR * plans.light_seconds(plan, capabilities)
+    try:
+        taken = expect(await instrument.request(request, deadline_s=deadline_s), LightTaken, "instrument")
+    except GrainloopError as error:
+        if error.code is not ErrorCode.DEVICE_FAILED:
+            raise
+        _begin(decider, standing, plans.light_seconds(plan, capabilities))
+        standing.say("no_light", f"{error} EBSD alone.")
+        return None
+    if standing.session is not None:
+        standing.session.add_light(taken.light, taken.seconds)
+    _begin(decider, standing, taken.seconds)
+    standing.say("light_taken", f"{len(taken.light.images)} PL images in {taken.seconds:.1f} s.")
+    return taken.light
+
+
+def _begin(decider: Decider, standing: Standing, light_s: float) -> None:
+    decider.begin(light_s)
+    if standing.session is not None:
+        standing.session.start(light_s)
+
+
+def _section(decider: Decider, light: LightImages | None) -> OpenSection:
+    capabilities = decider.capabilities
+    return OpenSection(
+        section_key=decider.run,
+        grid=capabilities.grid,
+        phases=capabilities.phases,
+        frame=decider.plan.frame or capabilities.frame,
+        light=light,
+        expects=Expected(
+            method=decider.plan.method, policy=decider.plan.policy, means=plans.scan_means(decider.plan, capabilities)
+        ),
+    )
+
+
+async def _open_section(link: ModelLink, standing: Standing) -> None:
+    try:
+        opened = await link.open(_READY_S)
+    except GrainloopError as error:
+        standing.say("model_failed", f"{error} Space filling decides until the model answers.")
+        return
+    for note in opened.notes:
+        standing.say("model_note", note)
+
+
+def _about(capabilities: Capabilities) -> str:
+    height, width = capabilities.grid.shape_px
+    phases = ", ".join(f"{phase.name} ({phase.point_group})" for phase in capabilities.phases)
+    kind = "simulated instrument" if capabilities.simulated else "instrument"
+    return f"{capabilities.name}, a {kind}: {height} × {width} px of {capabilities.grid.step_um:g} µm, {phases}."

@@ -1,0 +1,171 @@
+"""A run from its beginning to its end: the asyncio shell around decisions, services, file and operator.
+
+describe → PL → coarse grid → (reconstruct → propose → decide → scan) … → final reconstruction. Getting ready is the
+business of `controller.run.prepare`, measuring that of `controller.run.pump`, the way out that of
+`controller.run.finish`; the states in between are those of `protocols.states`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from grainloop.controller.record import LOST, SESSION_NAME, recorded_beginning
+from grainloop.controller.run.finish import Ending, WayOut, how_it_ended
+from grainloop.controller.run.links import Asks
+from grainloop.controller.run.prepare import Prepared, prepare, take_up
+from grainloop.controller.run.pump import Pump, reconstruct_finally
+from grainloop.controller.run.standing import Standing
+from grainloop.protocols.errors import GrainloopError
+from grainloop.protocols.messages import RunCommand, RunEvent, RunFinished, Sync
+from grainloop.protocols.observability import get_logger
+from grainloop.protocols.plan import RunPlan
+from grainloop.protocols.states import RunState, Trigger, move
+
+_PAST = {"pause": "paused", "resume": "resumed", "stop": "stopped"}
+
+
+class Run:
+    """One run of a plan, from IDLE to FINISHED.
+
+    Args:
+        plan: what to measure and how to decide.
+        folder: where the session file goes.
+        instrument: connection to the instrument service.
+        model: connection to the model service.
+        on_event: told every event, after it is in the journal.
+        sync: when records of the journal must be on disk.
+        answers: (h, w) how often each pixel can be measured, where answers come from a recording; else nothing.
+
+    Attributes:
+        standing: state and newest event.
+    """
+
+    def __init__(
+        self,
+        plan: RunPlan,
+        folder: Path,
+        instrument: Asks,
+        model: Asks,
+        on_event: Callable[[RunEvent], None],
+        sync: Sync = Sync.ALWAYS,
+        answers: NDArray[np.uint8] | None = None,
+    ) -> None:
+        self.plan, self.path = plan, folder / SESSION_NAME
+        self.standing = Standing(on_event)
+        self._instrument, self._model, self._sync, self._answers = instrument, model, sync, answers
+        self._pump: Pump | None = None
+        self._work: asyncio.Task[None] | None = None
+        self._finished = asyncio.Event()
+        self._stopped = self._takes_up = False
+        self._aborted = ""
+        self._fault: GrainloopError | None = None
+
+    @classmethod
+    def taken_up(
+        cls,
+        folder: Path,
+        instrument: Asks,
+        model: Asks,
+        on_event: Callable[[RunEvent], None],
+        sync: Sync = Sync.ALWAYS,
+    ) -> Run:
+        """The run recorded in a folder, to be gone on with after its controller died.
+
+        Raises:
+            BadInput: there is no journal in the folder, or its beginning is lost.
+        """
+        run = cls(recorded_beginning(folder).plan, folder, instrument, model, on_event, sync)
+        run._takes_up = True
+        return run
+
+    # --- the operator -------------------------------------------------------------------------------------------------
+    async def command(self, command: RunCommand) -> RunState:
+        """Obey, or refuse; an abort is obeyed when the instrument is parked.
+
+        Raises:
+            IllegalState: the table of moves does not allow it now.
+            JournalLost, CannotStore: it cannot be recorded; the run fails.
+        """
+        if command is RunCommand.ABORT:
+            move(self.standing.state, Trigger.ABORT)
+            self.abort("the operator aborted the run")
+            await self._finished.wait()
+            return self.standing.state
+        self.standing.move(Trigger(command.value))
+        try:
+            self.standing.say(_PAST[command.value], f"The operator {_PAST[command.value]} the run.")
+        except LOST as lost:  # the run must not wait for words that nobody can say any more
+            self._fail(lost)
+            raise
+        self._stopped = self._stopped or command is RunCommand.STOP
+        if self._pump is not None:
+            await self._pump.obey(command)
+        return self.standing.state
+
+    def abort(self, why: str) -> None:
+        """Give everything up at once; `execute` then returns."""
+        self._aborted = self._aborted or why
+        if self._work is not None:
+            self._work.cancel()
+
+    def _fail(self, fault: GrainloopError) -> None:
+        self._fault = self._fault or fault
+        if self._work is not None:
+            self._work.cancel()
+
+    # --- the way through ----------------------------------------------------------------------------------------------
+    async def execute(self) -> RunFinished:
+        """Run to the end; cancelling aborts the run, and the reply says so.
+
+        Raises:
+            GrainloopError: nothing could be started: no instrument, a plan outside its limits, no session file.
+        """
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        self.standing.move(Trigger.START)
+        self._work = asyncio.create_task(self._run())
+        try:
+            await asyncio.wait([self._work])
+        except asyncio.CancelledError:
+            self.abort("the controller was stopped")
+            await asyncio.wait([self._work])
+        error = self._fault or (None if self._work.cancelled() else self._work.exception())
+        never_began = self.standing.session is None
+        way_out = WayOut(self._instrument, self.standing, self._pump)
+        try:
+            ending = await way_out.leave(self._ending(error), error)
+        finally:
+            self._finished.set()
+        if error is not None and never_began:
+            raise error
+        return way_out.report(ending, self.path, loop.time() - began)
+
+    async def _run(self) -> None:
+        ready = await self._prepare()
+        self._pump = pump = Pump(ready, self.standing)
+        if self.standing.state is RunState.PREPARING:
+            self.standing.move(Trigger.PREPARED)
+            self.standing.say("running", f"Measuring at most {ready.decider.ledger.max_points} points.")
+            await pump.run()
+        if self.standing.state is RunState.RUNNING:
+            self.standing.move(Trigger.DONE)
+        if len(ready.decider.ledger.points):
+            await reconstruct_finally(ready, self.standing)
+        await ready.link.close()
+
+    async def _prepare(self) -> Prepared:
+        if self._takes_up:
+            return await take_up(self.path, self._instrument, self._model, self.standing, self._sync)
+        to = self._instrument, self._model
+        return await prepare(self.plan, self.path, *to, self.standing, self._sync, self._answers)
+
+    def _ending(self, error: BaseException | None) -> Ending:
+        if error is not None and not isinstance(error, GrainloopError) and not self._aborted:
+            get_logger(service="controller").error("run failed", exc_info=error)
+        no_more = "" if self._pump is None else self._pump.no_more
+        return how_it_ended(error, aborted=self._aborted, stopped=self._stopped, no_more=no_more)

@@ -1,0 +1,28 @@
+"""`session.h5`, a view of the journal for people and their programs: written as a run goes on, read back, made again.
+
+What is where in it is told in `layout`. Nothing here decides, and nothing in it is the only copy of a point.
+"""
+
+from grainloop.controller.session.layout import INFERRED_MAPS
+from grainloop.controller.session.reader import Inferred, Requested, Session, load_session, stored_points
+from grainloop.controller.session.software import now_text, software_versions
+from grainloop.controller.session.view import FINAL, remake, replace_view, show
+from grainloop.controller.session.writer import CannotStore, ReopenedSessionFile, SessionFile
+
+__all__ = [
+    "FINAL",
+    "INFERRED_MAPS",
+    "CannotStore",
+    "Inferred",
+    "ReopenedSessionFile",
+    "Requested",
+    "Session",
+    "SessionFile",
+    "load_session",
+    "now_text",
+    "remake",
+    "replace_view",
+    "show",
+    "software_versions",
+    "stored_points",
+]

@@ -1,0 +1,38 @@
+"""The command `grainloop`. Importing it stays light: each command imports what it needs when it runs."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+
+from grainloop.protocols.errors import GrainloopError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; returns the exit code.
+
+    Every `GrainloopError` becomes one sentence on stderr and exit code 1; wrong usage is 2.
+    """
+    from grainloop.cli.app import app
+
+    _listen_to_ctrl_c()
+    # Whoever serves says where lines go; other commands say what matters by themselves.
+    logging.getLogger("grainloop").addHandler(logging.NullHandler())
+    try:
+        app(args=None if arguments is None else list(arguments), prog_name="grainloop")
+    except GrainloopError as error:
+        print(f"grainloop: {error}", file=sys.stderr)  # noqa: T201
+        return 1
+    except SystemExit as left:
+        return left.code if isinstance(left.code, int) else 0
+    return 0
+
+
+def _listen_to_ctrl_c() -> None:
+    """Stay interruptible where a shell that started us in the background handed SIGINT down as ignored."""
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    if in_main_thread and signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -1,0 +1,132 @@
+"""Checks of what is installed: Python, packages, weights, and whether the kernels and the network work here."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import re
+import sys
+import time
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, requires, version
+
+from grainloop.cli.check.findings import Finding, State, bad, doubtful, good, judge
+from grainloop.protocols.version import grainloop_version
+
+OLDEST_PYTHON = (3, 11)
+_REQUIREMENT = re.compile(r"([A-Za-z0-9._-]+)(?:\[[^]]*\])?>=([0-9.]+)(?:.*extra == [\"'](\w+)[\"'])?")
+_SERVES = {"controller": "the controller", "model": "the model", "sim": "the simulated instrument"}
+
+
+def python() -> Iterator[Finding]:
+    """The interpreter and grainloop itself."""
+    found = f"Python {platform.python_version()} on {platform.platform(terse=True)}"
+    yield judge("Python", sys.version_info >= OLDEST_PYTHON, found, "Install Python 3.11 or newer.")
+    yield good("grainloop", grainloop_version())
+
+
+def packages() -> Iterator[Finding]:
+    """The packages of each part, by what the installed grainloop asks for."""
+    try:
+        asked = [match.groups() for line in requires("grainloop") or () if (match := _REQUIREMENT.match(line))]
+    except PackageNotFoundError:
+        yield doubtful("packages", "grainloop is not installed as a package", "Install it: pip install grainloop.")
+        return
+    for part in (None, *_SERVES):
+        yield _part(part, {name: least for name, least, extra in asked if extra == part})
+
+
+def _part(part: str | None, least: dict[str, str]) -> Finding:
+    there = {name: found for name in least if (found := _version(name)) is not None}
+    missing = [name for name in least if name not in there]
+    behind = [name for name, found in there.items() if _numbers(found) < _numbers(least[name])]
+    what = "packages" if part is None else f"packages of {_SERVES[part]}"
+    install = f"pip install --upgrade 'grainloop{'' if part is None else f'[{part}]'}'"
+    if behind:
+        old = ", ".join(f"{name} {there[name]} (needs {least[name]})" for name in behind)
+        return bad(what, f"too old: {old}", f"Run {install}.")
+    if missing and part is None:
+        return bad(what, f"missing: {', '.join(missing)}", f"Run {install}.")
+    if missing:
+        return doubtful(what, f"missing: {', '.join(missing)}", f"Run {install} if this machine is to serve it.")
+    return good(what, ", ".join(f"{name} {found}" for name, found in there.items()))
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", text.split("+", maxsplit=1)[0])[:3])
+
+
+def weights() -> Iterator[Finding]:
+    """The trained models that ship: each file there, and unchanged."""
+    from grainloop.model.weights import FOLDER, weights_files
+
+    files = weights_files()
+    if not files:
+        yield bad("weights", f"there are none in {FOLDER}", "Install grainloop again.")
+    for group, file in files.items():
+        what = f"weights for {group}"
+        if not file.path.is_file():
+            yield bad(what, f"{file.path} is missing", "Install grainloop again.")
+            continue
+        with file.path.open("rb") as opened:
+            sha256 = hashlib.file_digest(opened, "sha256").hexdigest()
+        found = f"SHA-256 {sha256[:12]}…" + ("" if sha256 == file.sha256 else f", not {file.sha256[:12]}…")
+        yield judge(what, sha256 == file.sha256, found, f"{file.path} was altered: install grainloop again.")
+
+
+def trained_groups() -> frozenset[str]:
+    """Laue groups with weights on this machine."""
+    from grainloop.model.weights import weights_files
+
+    return frozenset(weights_files())
+
+
+def threads() -> Iterator[Finding]:
+    """Processor cores and how many threads use them."""
+    import numba
+
+    from grainloop.model.diffusion.training.processes import available_cores, network_threads
+
+    cores, network = available_cores(), network_threads()
+    found = f"{cores} cores; {network} threads for the network, {numba.get_num_threads()} for the kernels"
+    do = "Set OMP_NUM_THREADS to the number of cores: more threads make the network slower."
+    yield judge("threads", network <= cores, found, do, State.WARN)
+
+
+def kernels() -> Iterator[Finding]:
+    """Whether the compiled kernels work."""
+    from grainloop.controller.geometry import warm_up
+
+    began_s = time.perf_counter()
+    warm_up()
+    yield good("kernels", f"compiled or loaded in {time.perf_counter() - began_s:.1f} s")
+
+
+def network() -> Iterator[Finding]:
+    """A tiny real reconstruction by the default method."""
+    from grainloop.model.service.methods import DEFAULT_METHOD
+    from grainloop.model.service.service import TINY_WRONG_PX, tiny_reconstruction
+
+    began_s = time.perf_counter()
+    wrong = tiny_reconstruction()
+    found = f"16 × 16 px by {DEFAULT_METHOD}: {wrong} wrong, {time.perf_counter() - began_s:.1f} s with loading"
+    yield judge("reconstruction", wrong <= TINY_WRONG_PX, found, "Install grainloop again, and check the weights.")
+
+
+def speed() -> Iterator[Finding]:
+    """How long a decision takes on this computer, if that was measured."""
+    from grainloop.cli.plan.speed import calibration_file, load
+
+    kept = load(calibration_file())
+    if kept is None or not kept.still_holds():
+        yield good("speed of the model", "not measured yet; grainloop plan does so when it is asked for the first time")
+        return
+    told = ", ".join(f"{seconds:.2g} s for {pixels:,} px" for pixels, seconds in kept.decisions)
+    yield good("speed of the model", f"a decision takes {told} (measured {kept.measured})")

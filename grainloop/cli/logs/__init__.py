@@ -1,0 +1,1 @@
+"""`grainloop logs`: log lines read, chosen, merged and followed."""

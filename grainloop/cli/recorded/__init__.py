@@ -1,0 +1,1 @@
+"""Commands on sessions that were recorded, without any service: replay, diff, repair."""

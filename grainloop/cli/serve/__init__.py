@@ -1,0 +1,1 @@
+"""`grainloop serve`: the services, in this process or as children of it."""

@@ -1,0 +1,1 @@
+"""Whole runs played on known maps: what measuring by a policy comes to."""

@@ -1,0 +1,1 @@
+"""The joint denoiser: state, candidates, backbone, Bayes gate and heads."""
