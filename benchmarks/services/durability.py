@@ -10,55 +10,40 @@ from __future__ import annotations
 
 import json
 import os
-import platform
-import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import numpy as np
 
 from benchmarks.services import curve
-from benchmarks.services.durability_live import SIDE_PX, carry_out, come_back, instrument, plan_of, stream
+from benchmarks.services.durability_live import instrument, stream
+from benchmarks.services.durability_measure import Size, TimedJournal, compared, machine, spread, timed
+from benchmarks.services.durability_runs import replayed_live, runs
 from benchmarks.services.ingest import decided, raw_of
 from benchmarks.services.ingest import instrument as declared
 from grainloop.controller.geometry import warm_up
-from grainloop.controller.journal import Journal, PointsStored, journal_files, read_journal, replay
+from grainloop.controller.journal import Journal, PointsStored
 from grainloop.controller.ledger import Ledger
-from grainloop.controller.record import JOURNAL_NAME, SESSION_NAME, Recording, recording
+from grainloop.controller.record import JOURNAL_NAME, SESSION_NAME, Recording
 from grainloop.controller.session import SessionFile
-from grainloop.controller.session.view import repair
 from grainloop.protocols.aio import run
 from grainloop.protocols.messages import ScanDone, Sync
 from grainloop.protocols.plan import Budget, RunPlan
-from grainloop.protocols.record_file import cut, sync_data
-from grainloop.protocols.records import Record, read_records
-from grainloop.protocols.values import PointBlock, Value
+from grainloop.protocols.record_file import sync_data
+from grainloop.protocols.values import PointBlock
 
 RESULT = Path(__file__).parents[1] / "results" / "durability.json"
+
+
 AIMS = {"journal_share_of_ingest": 0.10, "replay_over_live": 50.0}
+
+
 POINTS = 1_000
 """Of a block and a batch, where nothing else is said."""
-PER_BATCH = 1_000
-
-
-class Size:
-    """How much is measured."""
-
-    def __init__(self, *, quick: bool) -> None:
-        self.quick = quick
-        self.repeats = 2 if quick else 7
-        self.blocks = 20 if quick else 100
-        self.batches = 4 if quick else 20
-        self.curve_rounds = 2 if quick else 7
-        self.syncs = 20 if quick else 200
-        self.runs = (1_000,) if quick else (1_000, 10_000, 100_000)
-        self.live_points = 200 if quick else 1_500
 
 
 def main() -> dict[str, Any]:
@@ -81,39 +66,6 @@ def main() -> dict[str, Any]:
         RESULT.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
         write_page(found)
     return found
-
-
-def machine() -> dict[str, Any]:
-    """What it is measured on."""
-    return {"cores": os.cpu_count(), "system": platform.system(), "python": platform.python_version()}
-
-
-def spread(values: list[float]) -> dict[str, Any]:
-    """Median, least and most of repeats."""
-    return {"median": median(values), "least": min(values), "most": max(values), "repeats": len(values)}
-
-
-def compared(ways: dict[str, Callable[[Path], float]], folder: Path, repeats: int) -> dict[str, Any]:
-    """Every way in turn, as often as asked, each time in a folder of its own, after one time that does not count."""
-    times: dict[str, list[float]] = {name: [] for name in ways}
-    for repeat in range(repeats + 1):
-        for name, way in ways.items():
-            with tempfile.TemporaryDirectory(dir=folder) as own:
-                value = way(Path(own))
-            if repeat:
-                times[name].append(value)
-    first, *others = ways
-    ratios = {
-        f"{name}_over_{first}": [o / f for o, f in zip(times[name], times[first], strict=True)] for name in others
-    }
-    return {name: spread(values) for name, values in (times | ratios).items()}
-
-
-def timed(work: Callable[[], object]) -> float:
-    """Seconds that it takes."""
-    began = time.perf_counter()
-    work()
-    return time.perf_counter() - began
 
 
 # --- disk and journal ------------------------------------------------------------------------------------------------
@@ -168,36 +120,6 @@ def _bare(path: Path, blocks: int, *, sync: bool) -> float:
         return timed(write)
 
 
-class TimedJournal(Journal):
-    """Knows how long its records took."""
-
-    seconds = 0.0
-
-    def append(self, entry: Value) -> int:
-        """Store an entry."""
-        began = time.perf_counter()
-        number = super().append(entry)
-        self.seconds += time.perf_counter() - began
-        return number
-
-
-@contextmanager
-def journals_timed() -> Generator[list[TimedJournal]]:
-    """Whatever is recorded meanwhile goes into journals that know how long they took."""
-    made = list[TimedJournal]()
-
-    class Kept(TimedJournal):
-        def __init__(self, *how: Any) -> None:
-            super().__init__(*how)
-            made.append(self)
-
-    recording.Journal = Kept
-    try:
-        yield made
-    finally:
-        recording.Journal = Journal
-
-
 def ingest(folder: Path, size: Size) -> dict[str, Any]:
     """Share of the journal in taking batches of 1,000 points: decoded, checked, journaled, in the session file."""
     shares: dict[str, list[float]] = {}
@@ -247,81 +169,6 @@ def streamed(folder: Path, size: Size) -> dict[str, Any]:
 def keys(_folder: Path, size: Size) -> dict[str, Any]:
     """What CURVE costs: see `benchmarks.services.curve`."""
     return curve.measure(size.curve_rounds)
-
-
-# --- whole runs, and what comes after --------------------------------------------------------------------------------
-def runs(folder: Path, size: Size) -> list[dict[str, Any]]:
-    """Runs of several sizes, and for each how long resuming, replaying and repairing take."""
-    rows = list[dict[str, Any]]()
-    with instrument() as at:
-        run(carry_out(at, folder / "warm", plan_of(1_000, 500)))
-        for points in size.runs:
-            own = folder / f"run-{points}"
-            rows.append(_afterwards(at, own, points, min(size.repeats, 2 if points > 10_000 else 3)))
-    return rows
-
-
-def _afterwards(at: str, folder: Path, points: int, repeats: int) -> dict[str, Any]:
-    finished = run(carry_out(at, folder / "live", plan_of(points, PER_BATCH)))
-    journal = folder / "live" / JOURNAL_NAME
-    again = [timed(lambda: replay(read_journal(journal).entries)) for _ in range(repeats)]
-    return {
-        "points": finished.points_measured,
-        "per_batch": PER_BATCH,
-        "side_px": SIDE_PX,
-        "journal_mb": sum(path.stat().st_size for path in journal_files(journal)) / 1e6,
-        "live_s": finished.wall_s,
-        "instrument_s": finished.instrument_s,
-        "read_s": spread([timed(lambda: read_journal(journal)) for _ in range(repeats)]),
-        "replay_s": spread(again),
-        "repair_s": spread([_repaired(journal, folder / "mended.h5") for _ in range(repeats)]),
-        **_come_back(at, folder, repeats),
-    }
-
-
-def _repaired(journal: Path, session: Path) -> float:
-    session.unlink(missing_ok=True)
-    return timed(lambda: repair(journal, session))
-
-
-def _come_back(at: str, folder: Path, repeats: int) -> dict[str, Any]:
-    """A controller that died when the last batch was over."""
-    rows = list[dict[str, float]]()
-    for repeat in range(repeats):
-        dead = folder / f"dead-{repeat}"
-        shutil.copytree(folder / "live", dead)
-        without_end(dead / JOURNAL_NAME)
-        rows.append(come_back(at, dead))
-        shutil.rmtree(dead)
-    return {name: spread([row[name] for row in rows]) for name in rows[0]}
-
-
-def without_end(journal: Path) -> None:
-    """Take the last record away, which says how the run ended."""
-    (path,) = journal_files(journal)
-    records = [one for one in read_records(path.read_bytes()) if isinstance(one, Record)]
-    cut(path, records[-2].end)
-
-
-def replayed_live(folder: Path, size: Size) -> dict[str, Any]:
-    """A run that takes the time of an instrument, 20 ms per point, and the same run replayed."""
-    with instrument(waits=True) as at:
-        plan = plan_of(size.live_points, 200)
-        with journals_timed() as journals:
-            finished = run(carry_out(at, folder / "waited", plan))
-    journal = folder / "waited" / JOURNAL_NAME
-    times = [timed(lambda: replay(read_journal(journal).entries)) for _ in range(size.repeats)]
-    found = replay(read_journal(journal).entries)
-    if found.difference is not None:
-        raise RuntimeError(str(found.difference))
-    return {
-        "points": finished.points_measured,
-        "decisions": found.decisions,
-        "live_s": finished.wall_s,
-        "journal_s": sum(one.seconds for one in journals),
-        "replay_s": spread(times),
-        "live_over_replay": spread([finished.wall_s / one for one in times]),
-    }
 
 
 if __name__ == "__main__":

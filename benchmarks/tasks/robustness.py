@@ -7,8 +7,8 @@ from functools import lru_cache
 from typing import Any
 
 from benchmarks.tasks.materials import Material
+from benchmarks.tasks.pages.robustness_figure import panels
 from benchmarks.tasks.registration import PREDICTED, where_pl_harms
-from benchmarks.tasks.robustness_figure import panels
 from benchmarks.tasks.task import AUROC, MEAN_ERROR, WRONG_PIXELS, Level, Measured, Task, Trial, figures_of
 from grainloop.evaluate.cases import OURS, WITHOUT, Case, cases_of
 from grainloop.evaluate.sections.scenes import Setting, of_another_section, of_noise

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib import import_module
 
-from benchmarks.tasks.figure import draw
-from benchmarks.tasks.index import write_index
 from benchmarks.tasks.measuring import measure
-from benchmarks.tasks.page import write_page
+from benchmarks.tasks.pages.figure import draw
+from benchmarks.tasks.pages.index import write_index
+from benchmarks.tasks.pages.page import write_page
 from benchmarks.tasks.results import Results
 from benchmarks.tasks.task import Task
 

@@ -39,7 +39,6 @@ from grainloop.protocols.messages.instrument import (
     Withdrawn,
 )
 from grainloop.protocols.messages.model import (
-    REASON_CODES,
     CloseSection,
     DescribeModel,
     Expected,
@@ -49,15 +48,13 @@ from grainloop.protocols.messages.model import (
     ModelRequest,
     OpenSection,
     PriorMap,
-    ProposalReason,
-    ProposalRequest,
-    Proposals,
     Reconstruction,
     ReconstructProgress,
     ReconstructRequest,
     SectionClosed,
     SectionOpened,
 )
+from grainloop.protocols.messages.proposals import REASON_CODES, ProposalReason, ProposalRequest, Proposals
 
 __all__ = [
     "PROTOCOL_VERSION",

@@ -11,12 +11,12 @@ import pytest
 from matplotlib.image import imread
 
 from benchmarks.tasks import run
-from benchmarks.tasks.figure import draw, task_figure
-from benchmarks.tasks.index import write_index
-from benchmarks.tasks.judgement import comparisons, judgement, side_of
 from benchmarks.tasks.materials import SYNTHETIC, Material
 from benchmarks.tasks.measuring import measure
-from benchmarks.tasks.page import to_markdown, write_page
+from benchmarks.tasks.pages.figure import draw, task_figure
+from benchmarks.tasks.pages.index import write_index
+from benchmarks.tasks.pages.judgement import comparisons, judgement, side_of
+from benchmarks.tasks.pages.page import to_markdown, write_page
 from benchmarks.tasks.results import Results, keys_of, load
 from benchmarks.tasks.task import AUROC, MEAN_ERROR, WRONG_PIXELS, Level, Measured, Task, Trial, reconstructed
 from grainloop.evaluate.cases import Case

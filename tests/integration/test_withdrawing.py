@@ -18,7 +18,7 @@ from grainloop.protocols.plan import Budget, RunPlan
 from grainloop.protocols.states import FinishReason
 from tests.controller.fakes import FakeModel
 from tests.integration.processes import cropped
-from tests.protocols.aio.test_service import running
+from tests.protocols.aio.services import running
 
 
 async def test_stop_gaps_are_withdrawn_from_a_real_queue_and_never_exposed(tmp_path: Path) -> None:

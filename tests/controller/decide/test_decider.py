@@ -11,7 +11,6 @@ from grainloop.controller.decide.decider import Decider
 from grainloop.controller.decide.decision import Batch, Enough
 from grainloop.controller.ledger.ledger import Ledger
 from grainloop.controller.ledger.orders import Received
-from grainloop.controller.ledger.points import PointStore
 from grainloop.protocols.messages import ScanDone
 from grainloop.protocols.plan import Budget, RunPlan
 from grainloop.protocols.values import PointBlock
@@ -68,6 +67,8 @@ class Bench:
 
 
 FATES = st.lists(st.sampled_from(["good", "bad"]), max_size=12)
+
+
 PLANS = st.builds(
     RunPlan,
     budget=st.builds(
@@ -190,19 +191,6 @@ def test_the_model_is_asked_as_the_plan_says() -> None:
     for number, question in enumerate((decider.question(), decider.final_question()), 1):
         assert question is not None
         assert (question.method, question.n_samples, question.steps, question.seed) == ("watershed", 4, 12, 7 + number)
-
-
-def test_the_point_store_grows_and_its_views_stay_as_they_were() -> None:
-    request = Bench(RunPlan(budget=Budget(fraction=1.0))).decider.next_planned()
-    assert request is not None
-    block, store = block_of(request.request, 0.0), PointStore()
-    for count in range(1, 60):
-        before = store.block()
-        store.append(block)
-        assert len(store) == count * len(block)
-        assert len(before) == (count - 1) * len(block)
-    assert store.block() == PointBlock.concatenate([block] * 59)
-    assert not store.block().orientation.flags.writeable
 
 
 class Failing(Bench):

@@ -57,7 +57,8 @@ from grainloop.protocols.plan import Budget, RunPlan
 from grainloop.protocols.record_file import RecordFile
 from grainloop.protocols.states import MOVES, FinishReason, RunState, Trigger
 from tests.controller.fakes import DWELL_S, capabilities
-from tests.controller.faulty import MODEL_FAULTS, SCAN_FAULTS, FaultyInstrument, FaultyModel, Link
+from tests.controller.faulty import MODEL_FAULTS, SCAN_FAULTS, FaultyInstrument, FaultyModel
+from tests.controller.link import Link
 from tests.controller.virtual_time import VirtualLoop
 
 EXAMPLES, STEPS = 40, 50

@@ -14,7 +14,7 @@ from grainloop.protocols.frames import Frame
 from grainloop.protocols.messages import CheckHealth
 from grainloop.protocols.rpc.envelope import Envelope, EnvelopeKind, to_frames
 from grainloop.protocols.rpc.rate import Rate
-from tests.protocols.aio.test_service import Handlers, client, running
+from tests.protocols.aio.services import Handlers, client, running
 
 
 class Host:

@@ -12,8 +12,8 @@ import pytest
 
 from grainloop.protocols.messages import PointsMeasured, ScanRequest
 from grainloop.protocols.values import PointBlock, PointStatus
-from tests.protocols.hosting.test_driver_service import CAPABILITIES, Asker, Bench, refused, scan
-from tests.protocols.hosting.test_effectively_once import served
+from tests.protocols.hosting.bench import CAPABILITIES, Asker, Bench, refused, scan
+from tests.protocols.hosting.served import served
 
 WHY = "bench SEM delivered point 5 with phase_id 9."
 

@@ -14,8 +14,8 @@ from grainloop.protocols.errors import DeviceFailed, ErrorCode
 from grainloop.protocols.messages import InstrumentReply, ScanRequest
 from grainloop.protocols.shapes import Piece, ScanShape, decode_pieces, encode_pieces
 from grainloop.protocols.values import PointBlock
-from tests.protocols.aio.test_service import running
-from tests.protocols.hosting.test_driver_service import CAPABILITIES, Asker, Bench, refused, scan
+from tests.protocols.aio.services import running
+from tests.protocols.hosting.bench import CAPABILITIES, Asker, Bench, refused, scan
 
 LIMITS = ShapeLimits(accepted=(ScanShape.RECTANGLES,), smallest_rectangle_points=(2, 2))
 PIECES = [

@@ -18,8 +18,8 @@ from grainloop.protocols.hosting.store import BatchStore, RunStore
 from grainloop.protocols.messages import Forgotten, InstrumentReply, PointsMeasured, ScanDone, ScanRequest, Stored
 from grainloop.protocols.values import PointBlock
 from tests.power import Disk
-from tests.protocols.aio.test_service import running
-from tests.protocols.hosting.test_driver_service import CAPABILITIES, Bench, scan
+from tests.protocols.aio.services import running
+from tests.protocols.hosting.bench import CAPABILITIES, Bench, scan
 
 BATCHES, AHEAD = 4, 2
 

@@ -22,7 +22,7 @@ from grainloop.protocols.hosting.spool import SUFFIX, SpoolFolder
 from grainloop.protocols.hosting.store import BatchStore
 from grainloop.protocols.messages import ScanRequest
 from grainloop.protocols.values import PointBlock, PointStatus
-from tests.protocols.hosting.test_driver_service import CAPABILITIES, scan
+from tests.protocols.hosting.bench import CAPABILITIES, scan
 
 BATCH = 6
 """Points of a batch."""

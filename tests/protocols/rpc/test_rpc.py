@@ -1,18 +1,9 @@
-"""The request/reply core without any network: what each side does with frames and time."""
+"""The request/reply core without any network: requests, replies, cancels, deadlines and bounds."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
-
-import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from grainloop.protocols.codec import encode
 from grainloop.protocols.errors import (
     BadMessage,
     Cancelled,
@@ -22,89 +13,27 @@ from grainloop.protocols.errors import (
     GrainloopError,
     RemoteError,
     TooLarge,
-    Unavailable,
 )
-from grainloop.protocols.frames import Frame, pack
 from grainloop.protocols.messages import (
-    PROTOCOL_VERSION,
     CheckHealth,
     Health,
-    InstrumentReply,
-    InstrumentRequest,
     Parked,
     PointsMeasured,
-    ScanDone,
 )
 from grainloop.protocols.rpc import (
-    ClientCore,
     Envelope,
     EnvelopeKind,
     Failed,
-    Heartbeat,
     Progressed,
     Replied,
-    RequestKey,
     Send,
     SendTo,
     Serve,
-    ServerCore,
     Withdraw,
 )
 from grainloop.protocols.rpc.envelope import from_frames, to_frames
 from grainloop.protocols.values import PointBlock
-
-PEER = b"peer"
-HEALTH = Health(service="instrument", version="1", ok=True)
-HEARTBEAT = Heartbeat(interval_s=1.0, silence_s=5.0)
-
-
-@dataclass
-class Clock:
-    now: float = 100.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@dataclass
-class Pair:
-    """A client and a server core with a wire between them that the test holds."""
-
-    clock: Clock = field(default_factory=Clock)
-
-    def __post_init__(self) -> None:
-        self.client = ClientCore(InstrumentReply, "The instrument", self.clock, HEARTBEAT)
-        self.server = ServerCore("instrument", InstrumentRequest, self.clock, max_open=3, heartbeat=HEARTBEAT)
-
-    def ask(self, deadline_s: float = 60.0) -> tuple[RequestKey, list[Frame]]:
-        request_id, actions = self.client.request(CheckHealth(), deadline_s)
-        return RequestKey(PEER, request_id), sent(actions)[0]
-
-    def asked(self, deadline_s: float = 60.0) -> RequestKey:
-        """A request that the server works on."""
-        key, frames = self.ask(deadline_s)
-        assert self.server.receive(PEER, frames) == [Serve(key, CheckHealth(), deadline_s)]
-        return key
-
-    def back(self, actions: Sequence[Any]) -> list[Any]:
-        """What the client makes of what the server sends."""
-        return [action for frames in sent(actions) for action in self.client.receive(frames)]
-
-    def wait(self, seconds: float) -> None:
-        self.clock.now += seconds
-
-
-def sent(actions: Sequence[Any]) -> list[list[Frame]]:
-    return [action.frames for action in actions if isinstance(action, Send | SendTo)]
-
-
-def kinds(actions: Sequence[Any]) -> list[EnvelopeKind]:
-    return [from_frames(frames).kind for frames in sent(actions)]
-
-
-@pytest.fixture
-def pair() -> Pair:
-    return Pair()
+from tests.protocols.rpc.pair import HEALTH, PEER, kinds, sent
 
 
 # --- request, progress, reply ----------------------------------------------------------------------------------------
@@ -282,274 +211,3 @@ def test_the_number_of_peers_is_bounded(pair):
     pair.asked()
     (failed,) = pair.back(pair.server.receive(b"other", pair.ask()[1]))
     assert failed.error.code is ErrorCode.BUSY
-
-
-# --- heartbeats ------------------------------------------------------------------------------------------------------
-def test_ping_and_pong(pair):
-    pair.asked()
-    pair.wait(1)
-    actions = pair.client.tick()
-    assert kinds(actions) == [EnvelopeKind.PING]
-    pong = pair.server.receive(PEER, sent(actions)[0])
-    assert kinds(pong) == [EnvelopeKind.PONG]
-    assert pair.back(pong) == []
-    ping = to_frames(Envelope(EnvelopeKind.PING, "1"))
-    assert kinds(pair.client.receive(ping)) == [EnvelopeKind.PONG]
-
-
-def test_a_silent_service_is_unavailable(pair):
-    first, second = pair.asked(), pair.asked()
-    for _ in range(4):
-        pair.wait(1)
-        assert kinds(pair.client.tick()) == [EnvelopeKind.PING]
-    pair.wait(1)
-    failed = [action for action in pair.client.tick() if isinstance(action, Failed)]
-    assert [action.id for action in failed] == [first.id, second.id]
-    assert all(type(action.error) is Unavailable for action in failed)
-    assert str(failed[0].error) == "The instrument has not answered for 5 s."
-    assert pair.client.wake_at is None
-
-
-def test_any_sign_of_life_counts(pair):
-    pair.asked()
-    for _ in range(20):
-        pair.wait(1)
-        (ping,) = sent(pair.client.tick())
-        pair.back(pair.server.receive(PEER, ping))
-    assert pair.client.wake_at is not None
-
-
-def test_our_own_sleep_is_not_their_silence(pair):
-    key = pair.asked()
-    pair.wait(50)  # this process was suspended
-    assert not any(isinstance(action, Failed) for action in pair.client.tick())
-    assert not any(isinstance(action, Withdraw) for action in pair.server.tick())
-    assert pair.back(pair.server.reply(key, HEALTH)) == [Replied(key.id, HEALTH)]
-
-
-def test_silence_before_a_request_does_not_count(pair):
-    pair.back(pair.server.reply(pair.asked(), HEALTH))
-    pair.wait(100)
-    pair.asked()
-    pair.wait(1)
-    assert kinds(pair.client.tick()) == [EnvelopeKind.PING]
-
-
-def test_requests_of_a_silent_caller_are_withdrawn(pair):
-    key = pair.asked()
-    for _ in range(4):
-        pair.wait(1)
-        assert pair.server.tick() == []
-    pair.wait(1)
-    (withdraw,) = pair.server.tick()
-    assert (withdraw.key, str(withdraw.reason)) == (key, "The caller has been silent for 5 s.")
-
-
-def test_a_caller_that_vanished_has_not_cancelled_until_it_says_so(pair):
-    key = pair.asked()
-    (gone,) = pair.server.lost(PEER, "It left.")
-    assert gone.gone
-    (cancel,) = sent(pair.client.cancel(key.id))
-    (cancelled,) = pair.server.receive(PEER, cancel)
-    assert (cancelled.key, cancelled.gone) == (key, False)
-    assert pair.server.receive(PEER, cancel) == pair.server.lost(PEER, "It left.") == []
-
-
-def test_a_cancel_stays_one_when_its_caller_vanishes(pair):
-    key = pair.asked()
-    (cancel,) = sent(pair.client.cancel(key.id))
-    assert not pair.server.receive(PEER, cancel)[0].gone
-    assert pair.server.lost(PEER, "It left.") == []
-
-
-def test_silence_is_counted_since_the_last_sign_of_life_while_the_request_is_open(pair):
-    key = pair.asked()
-    for _ in range(3):
-        pair.wait(1)
-        pair.server.tick()
-    assert pair.server.silence_s(key) == 3
-    (ping,) = sent(pair.client.tick())
-    pair.server.receive(PEER, ping)
-    assert pair.server.silence_s(key) == 0
-    pair.wait(2)
-    pair.server.lost(PEER, "It left.")
-    assert pair.server.silence_s(key) == 2
-    pair.server.reply(key, HEALTH)
-    assert pair.server.silence_s(key) == math.inf
-
-
-def test_a_lost_connection_fails_what_is_open(pair):
-    key = pair.asked()
-    actions = pair.client.lost("It crashed.")
-    assert kinds(actions) == [EnvelopeKind.CANCEL]
-    assert (actions[1].id, str(actions[1].error)) == (key.id, "It crashed.")
-    assert isinstance(pair.server.lost(PEER, "It left.")[0], Withdraw)
-    assert pair.server.lost(PEER, "It left.") == []
-
-
-# --- junk ------------------------------------------------------------------------------------------------------------
-GOOD = {"version": PROTOCOL_VERSION, "kind": "request", "id": "7", "deadline_s": 1.0, "body": {"kind": "check_health"}}
-
-
-@pytest.mark.parametrize(
-    ("fault", "code"),
-    [
-        ({"version": 9}, ErrorCode.VERSION_MISMATCH),
-        ({"kind": "shout"}, ErrorCode.BAD_MESSAGE),
-        ({"kind": 1}, ErrorCode.BAD_MESSAGE),
-        ({"id": ""}, ErrorCode.BAD_MESSAGE),
-        ({"id": "x" * 65}, ErrorCode.BAD_MESSAGE),
-        ({"id": 5}, ErrorCode.BAD_MESSAGE),
-        ({"deadline_s": -1.0}, ErrorCode.BAD_MESSAGE),
-        ({"deadline_s": float("nan")}, ErrorCode.BAD_MESSAGE),
-        ({"deadline_s": True}, ErrorCode.BAD_MESSAGE),
-        ({"more": 1}, ErrorCode.BAD_MESSAGE),
-        ({"body": {"kind": "shout"}}, ErrorCode.UNKNOWN_KIND),
-        ({"body": {"kind": "describe_model"}}, ErrorCode.UNKNOWN_KIND),
-        ({"body": {"kind": "park", "x": 1}}, ErrorCode.BAD_MESSAGE),
-        ({"body": np.ones(3)}, ErrorCode.UNKNOWN_KIND),
-        ({"body": "x" * 70_000}, ErrorCode.TOO_LARGE),
-    ],
-)
-def test_a_faulty_request_is_answered_by_a_typed_error(pair, fault, code):
-    (action,) = pair.server.receive(PEER, pack(GOOD | fault))
-    assert from_frames(action.frames).body["code"] == code
-
-
-def test_a_request_with_a_broken_array_is_answered_under_its_id(pair):
-    frames = pack(GOOD | {"body": np.ones(3)})
-    (action,) = pair.server.receive(PEER, [frames[0], b"short"])
-    assert from_frames(action.frames).id == "7"
-
-
-@pytest.mark.parametrize("kind", ["reply", "progress", "error", "pong"])
-def test_a_server_ignores_what_only_servers_send(pair, kind):
-    assert pair.server.receive(PEER, pack(GOOD | {"kind": kind})) == []
-
-
-@pytest.mark.parametrize(
-    "body", [None, {}, {"code": "odd"}, "no", {"code": "busy", "message": "m", "service": "s", "x": 1}]
-)
-def test_an_unreadable_error_still_ends_the_request(pair, body):
-    key = pair.asked()
-    actions = pair.client.receive(to_frames(Envelope(EnvelopeKind.ERROR, key.id, body)))
-    assert isinstance(actions[-1].error, BadMessage)
-
-
-@given(frames=st.lists(st.binary(max_size=40), max_size=3))
-@settings(max_examples=100, deadline=None, derandomize=True)
-def test_junk_raises_on_neither_side(frames):
-    pair = Pair()
-    key = pair.asked()
-    assert kinds(pair.server.receive(PEER, frames)) == [EnvelopeKind.ERROR]
-    assert pair.client.receive(frames) == []
-    assert pair.back(pair.server.reply(key, HEALTH)) == [Replied(key.id, HEALTH)]
-
-
-def test_a_bare_message_without_an_envelope_is_junk(pair):
-    (action,) = pair.server.receive(PEER, encode(CheckHealth()))
-    assert from_frames(action.frames).body["code"] == ErrorCode.BAD_MESSAGE
-
-
-# --- any order of events ---------------------------------------------------------------------------------------------
-STEPS = st.lists(
-    st.tuples(
-        st.sampled_from(["ask", "up", "down", "lose up", "lose down", "repeat up", "repeat down", "progress", "reply"])
-        | st.sampled_from(["fail", "cancel", "abandon", "wait", "tick", "junk", "disconnect"]),
-        st.integers(0, 20),
-    ),
-    max_size=80,
-)
-
-
-@given(steps=STEPS)
-@settings(max_examples=200, deadline=None, derandomize=True)
-def test_whatever_the_wire_does_each_request_ends_once(steps):
-    world = World()
-    for name, number in steps:
-        world.step(name, number)
-    world.finish()
-    assert sorted(world.ended) == sorted(world.asked)
-    assert len(set(world.ended)) == len(world.ended)
-    assert not world.open_at_server
-
-
-class World:
-    """A pair over a wire that loses and repeats, and a worker that answers when told to."""
-
-    def __init__(self) -> None:
-        self.pair = Pair()
-        self.up: list[list[Frame]] = []
-        self.down: list[list[Frame]] = []
-        self.asked: list[str] = []
-        self.ended: list[str] = []
-        self.open_at_server: list[RequestKey] = []
-
-    def step(self, name: str, number: int) -> None:
-        pair = self.pair
-        match name.split():
-            case ["ask"]:
-                request_id, actions = pair.client.request(CheckHealth(), 1 + number)
-                self.asked.append(request_id)
-                self.at_client(actions)
-            case [("up" | "down") as way]:
-                self.deliver(way, keep=False)
-            case ["repeat", way]:
-                self.deliver(way, keep=True)
-            case ["lose", way]:
-                del getattr(self, way)[:1]
-            case ["progress" | "reply" | "fail"] if self.open_at_server:
-                self.work(name, self.open_at_server[number % len(self.open_at_server)])
-            case ["cancel"] if self.asked:
-                request_id = self.asked[number % len(self.asked)]
-                self.at_client(pair.client.cancel(request_id))
-            case ["abandon"] if self.asked:
-                request_id = self.asked[number % len(self.asked)]
-                actions = pair.client.abandon(request_id)
-                self.ended += [request_id] if actions else []
-                self.at_client(actions)
-            case ["wait"]:
-                pair.wait(number / 4)
-            case ["tick"]:
-                self.at_client(pair.client.tick())
-                self.at_server(pair.server.tick())
-            case ["junk"]:
-                self.up.append([bytes([number])])
-                self.down.append([bytes([number])])
-            case ["disconnect"]:
-                self.at_client(pair.client.lost("Gone."))
-                self.at_server(pair.server.lost(PEER, "Gone."))
-            case _:
-                pass
-
-    def deliver(self, way: str, *, keep: bool) -> None:
-        queue = getattr(self, way)
-        if queue and way == "up":
-            self.at_server(self.pair.server.receive(PEER, queue[0]))
-        elif queue:
-            self.at_client(self.pair.client.receive(queue[0]))
-        del queue[: 0 if keep else 1]
-
-    def work(self, name: str, key: RequestKey) -> None:
-        server = self.pair.server
-        done = ScanDone(batch=0, points=0, started_s=0, finished_s=0)
-        if name == "progress":
-            self.at_server(server.progress(key, PointsMeasured(batch=0, points=PointBlock.empty())))
-            return
-        self.open_at_server.remove(key)
-        self.at_server(server.reply(key, done) if name == "reply" else server.fail(key, DeviceFailed("No beam.")))
-
-    def at_client(self, actions: Sequence[Any]) -> None:
-        self.up += sent(actions)
-        self.ended += [action.id for action in actions if isinstance(action, Replied | Failed)]
-        for action in actions:
-            assert not isinstance(action, Progressed) or action.id not in self.ended
-
-    def at_server(self, actions: Sequence[Any]) -> None:
-        self.down += sent(actions)
-        self.open_at_server += [action.key for action in actions if isinstance(action, Serve)]
-
-    def finish(self) -> None:
-        for key in list(self.open_at_server):
-            self.work("reply", key)
-        self.at_client(self.pair.client.lost("The test ends."))

@@ -16,7 +16,7 @@ from grainloop.protocols.errors import ErrorCode, GrainloopError, NotPermitted, 
 from grainloop.protocols.messages import CheckHealth, InstrumentReply
 from grainloop.protocols.security import Access, Credentials
 from grainloop.protocols.security.keys import make_key
-from tests.protocols.aio.test_service import Handlers, running
+from tests.protocols.aio.services import Handlers, running
 from tests.protocols.security.conftest import Lab
 
 

@@ -22,7 +22,7 @@ from grainloop.protocols.rpc.rate import Buckets, Rate, Verdict
 from grainloop.protocols.security import LOCAL, Caller
 from grainloop.protocols.values import Value
 from tests.integration.junk import CURVE_GREETING, NULL_GREETING
-from tests.protocols.aio.test_service import Handlers, client, running
+from tests.protocols.aio.services import Handlers, client, running
 from tests.protocols.security.conftest import Lab
 from tests.protocols.security.test_curve import serving
 

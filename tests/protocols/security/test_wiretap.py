@@ -16,7 +16,7 @@ from grainloop.protocols.errors import GrainloopError
 from grainloop.protocols.messages import InstrumentReply, PointsMeasured, ScanDone, ScanRequest
 from grainloop.protocols.security import Access, Credentials
 from grainloop.protocols.values import PointBlock
-from tests.protocols.aio.test_service import Handlers
+from tests.protocols.aio.services import Handlers
 from tests.protocols.security.conftest import Lab
 from tests.protocols.security.test_curve import serving
 

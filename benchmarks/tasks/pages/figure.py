@@ -14,7 +14,7 @@ from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 from numpy.typing import NDArray
 
 from benchmarks.tasks.materials import Material
-from benchmarks.tasks.page import DOCS
+from benchmarks.tasks.pages.page import DOCS
 from benchmarks.tasks.results import Results
 from benchmarks.tasks.task import Column
 from grainloop.cli.bench.pictures import STYLES

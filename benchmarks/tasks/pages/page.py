@@ -5,15 +5,15 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-from benchmarks.tasks.judgement import CLEAR, judgement
 from benchmarks.tasks.materials import Material
+from benchmarks.tasks.pages.judgement import CLEAR, judgement
 from benchmarks.tasks.results import Results
 from benchmarks.tasks.task import Column
 from grainloop.cli.bench.tables import markdown_table
 from grainloop.evaluate.runs import Row
 from grainloop.protocols.version import grainloop_version
 
-DOCS = Path(__file__).parents[2] / "docs" / "results"
+DOCS = Path(__file__).parents[3] / "docs" / "results"
 
 
 def write_page(results: Results, folder: Path = DOCS) -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.tasks.page import DOCS
+from benchmarks.tasks.pages.page import DOCS
 from benchmarks.tasks.task import Task
 
 _INTRO = """# Results of the tasks
