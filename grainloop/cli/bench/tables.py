@@ -13,7 +13,7 @@ from rich.table import Table
 
 from grainloop.evaluate.cases import Case
 from grainloop.evaluate.runs import MapRuns, Plan, Row
-from grainloop.model.diffusion.training.processes import network_threads
+from grainloop.model.diffusion.training.processes import available_cores
 from grainloop.model.service.methods import shipped_weights
 from grainloop.protocols.version import grainloop_version
 
@@ -41,7 +41,7 @@ def to_json(maps: Sequence[MapRuns], plan: Plan) -> dict[str, Any]:
     return {
         "versions": {"grainloop": grainloop_version()},
         "weights_sha256": dict(shipped_weights()),
-        "threads": network_threads(),
+        "threads": available_cores(),
         "shares": list(plan.shares),
         "seeds": list(plan.seeds),
         "cases": [{"name": case.name, "method": case.method} for case in plan.cases],

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, requires, version
 
-from grainloop.cli.check.findings import Finding, State, bad, doubtful, good, judge
+from grainloop.cli.check.findings import Finding, bad, doubtful, good, judge
 from grainloop.protocols.version import grainloop_version
 
 OLDEST_PYTHON = (3, 11)
@@ -90,14 +90,11 @@ def trained_groups() -> frozenset[str]:
 
 def threads() -> Iterator[Finding]:
     """Processor cores and how many threads use them."""
-    import numba
+    from grainloop.model.diffusion.training.processes import available_cores
+    from grainloop.model.reconstruct.bands import MOST_THREADS
 
-    from grainloop.model.diffusion.training.processes import available_cores, network_threads
-
-    cores, network = available_cores(), network_threads()
-    found = f"{cores} cores; {network} threads for the network, {numba.get_num_threads()} for the kernels"
-    do = "Set OMP_NUM_THREADS to the number of cores: more threads make the network slower."
-    yield judge("threads", network <= cores, found, do, State.WARN)
+    cores = available_cores()
+    yield good("threads", f"{cores} cores; up to {min(cores, MOST_THREADS)} work on a map, one evaluates the network")
 
 
 def kernels() -> Iterator[Finding]:

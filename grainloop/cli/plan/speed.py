@@ -23,7 +23,7 @@ from grainloop.evaluate.acquisition.playing import Stage, set_up
 from grainloop.evaluate.sections.cropping import centre_window, crop_map
 from grainloop.evaluate.sections.scenes import measure
 from grainloop.instrument_sim import specimens
-from grainloop.model.diffusion.training.processes import network_threads
+from grainloop.model.diffusion.training.processes import available_cores
 from grainloop.model.diffusion.training.validation import regular_grid
 from grainloop.model.maps import OrientationMap
 from grainloop.model.reconstruct import never, no_report
@@ -45,7 +45,7 @@ class Calibration:
         measured: day, as ISO 8601.
         grainloop: version.
         weights: SHA-256 of the weights by point group.
-        threads: processor threads of the network.
+        threads: processor cores.
         decisions: (pixels of the map, seconds), small map first.
     """
 
@@ -61,8 +61,8 @@ class Calibration:
         return Speed.of(self.decisions)
 
     def still_holds(self) -> bool:
-        """Whether program, weights and threads are the same now."""
-        now = (grainloop_version(), dict(shipped_weights()), network_threads())
+        """Whether program, weights and number of cores are the same now."""
+        now = (grainloop_version(), dict(shipped_weights()), available_cores())
         return (self.grainloop, self.weights, self.threads) == now
 
 
@@ -100,7 +100,7 @@ def measure_speed() -> Calibration:
     maps = [crop_map(whole, centre_window(whole.shape_px, edge)) for edge in EDGES_PX]
     decisions = tuple((truth.phase_id.size, round(_decision_s(truth), 4)) for truth in maps)
     weights = dict(shipped_weights())
-    return Calibration(date.today().isoformat(), grainloop_version(), weights, network_threads(), decisions)
+    return Calibration(date.today().isoformat(), grainloop_version(), weights, available_cores(), decisions)
 
 
 def _decision_s(truth: OrientationMap) -> float:

@@ -19,6 +19,7 @@ from torch import Tensor
 from grainloop.model.crystal import laue_group
 from grainloop.model.diffusion.checkpoints.checkpoint import CheckpointError
 from grainloop.model.diffusion.checkpoints.shipped import Weights
+from grainloop.model.diffusion.inference.one_thread import one_thread
 from grainloop.model.diffusion.inference.sampler import sample_section
 from grainloop.model.diffusion.network.conditions import Evidence, SectionInput, gather_evidence, section_input
 from grainloop.model.diffusion.network.denoiser import Conditions, Denoised, Denoiser
@@ -78,10 +79,11 @@ class JointGate:
         return reconstruct(trained, problem, options, report, cancelled)
 
 
+@one_thread()
 def reconstruct(
     trained: Weights, problem: Problem, options: Options, report: Report, cancelled: IsCancelled
 ) -> Posterior:
-    """The posterior of a problem by one evaluation of a trained denoiser, with samples if asked for."""
+    """The posterior of a problem by one evaluation of a trained denoiser, with samples if asked for; in one thread."""
     checkpoint(report, cancelled, 0.0, "candidates")
     evidence = gather_evidence(problem, trained.space)
     if not len(evidence.seeds):

@@ -62,11 +62,6 @@ def share_cores(cores: int | None, device: str) -> int:
     return workers
 
 
-def network_threads() -> int:
-    """Threads that evaluate the network in this process."""
-    return torch.get_num_threads()
-
-
 def available_cores() -> int:
     """Processor cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -13,13 +13,13 @@ from grainloop.cli.plan import speed
 from grainloop.cli.plan.command import load_materials
 from grainloop.cli.plan.speed import Calibration, calibrate, calibration_file, load
 from grainloop.cli.plan.words import duration
-from grainloop.model.diffusion.training.processes import network_threads
+from grainloop.model.diffusion.training.processes import available_cores
 from grainloop.model.service.methods import shipped_weights
 from grainloop.protocols.version import grainloop_version
 from tests.grainloop.cli.commands import refused, told
 
 KNOWN = Calibration(
-    "2026-01-02", grainloop_version(), dict(shipped_weights()), network_threads(), ((9216, 0.2), (40_000, 0.6))
+    "2026-01-02", grainloop_version(), dict(shipped_weights()), available_cores(), ((9216, 0.2), (40_000, 0.6))
 )
 
 
