@@ -10,7 +10,7 @@ Each room has a face, its package, which says what is found there; other rooms i
     journal    the truth on disk, and deciding it again
     decide     what to measure next
     ledger     what was asked, came, costs and is left
-    plans      a plan, loaded and checked against an instrument and a model
+    plans      a plan, loaded and checked against an instrument and a model: the terms of a run
     geometry   pixels and paths
 
 A point comes in at `run.batches`, is stored by `record.recording` and counted by `ledger.ledger`; what is asked for

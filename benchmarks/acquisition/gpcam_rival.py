@@ -39,6 +39,7 @@ from benchmarks.acquisition.policies import (
     playing_as,
     specimen_of,
 )
+from grainloop.controller.plans import Terms
 from grainloop.evaluate.acquisition.playing import Stage, play, set_up
 from grainloop.evaluate.sections.scenes import EXACT_POINTS
 from grainloop.instrument_sim.driver import SimulatedInstrument
@@ -173,8 +174,8 @@ def run(case: Case, acquisition: str, python: Path) -> Iterator[tuple[Case, dict
     truth = specimen_of(case)
     stage = set_up(truth, EXACT_POINTS, case.seed)
     recording, plan = Recording(stage.instrument), plan_of(case, stage)
-    points = plan.budget.max_points(truth.phase_id.size)
-    coarse = plan.first_pass_points(points, truth.phase_id.size, light=True)
+    terms = Terms(plan, stage.instrument.capabilities)
+    points, coarse = terms.max_points, terms.first_pass_points(terms.max_points)
     batch = math.ceil((points - coarse) / plan.batches)
     with running(python) as process:
         rival = Gpcam(process, acquisition, case.seed, batch)

@@ -28,6 +28,7 @@ from benchmarks.services.ingest import instrument as declared
 from grainloop.controller.geometry import warm_up
 from grainloop.controller.journal import Journal, PointsStored
 from grainloop.controller.ledger import Ledger
+from grainloop.controller.plans import Terms
 from grainloop.controller.record import JOURNAL_NAME, SESSION_NAME, Recording
 from grainloop.controller.session import SessionFile
 from grainloop.protocols.aio import run
@@ -85,7 +86,7 @@ def _syncs_ms(path: Path, count: int, syncs: int) -> list[float]:
 
 def block() -> PointBlock:
     """Points as they come."""
-    return PointBlock.model_validate(raw_of(decided(Ledger(RunPlan(), declared(), "benchmark"), 0)))
+    return PointBlock.model_validate(raw_of(decided(Ledger(Terms(RunPlan(), declared()), "benchmark"), 0)))
 
 
 def journal_alone(folder: Path, size: Size) -> dict[str, Any]:
@@ -136,12 +137,12 @@ def ingest(folder: Path, size: Size) -> dict[str, Any]:
 
 def _taken(folder: Path, sync: Sync, count: int) -> tuple[float, float]:
     """Seconds of all, and of the journal."""
-    plan, capabilities = RunPlan(budget=Budget(fraction=1.0)), declared()
-    ledger = Ledger(plan, capabilities, "benchmark")
+    terms = Terms(RunPlan(budget=Budget(fraction=1.0)), declared())
+    ledger = Ledger(terms, "benchmark")
     batches = [decided(ledger, number) for number in range(count)]
     raw = [raw_of(batch) for batch in batches]
     journal = TimedJournal(folder / JOURNAL_NAME, sync)
-    session = Recording(folder / SESSION_NAME, journal, SessionFile(folder / SESSION_NAME, plan, capabilities))
+    session = Recording(folder / SESSION_NAME, journal, SessionFile(folder / SESSION_NAME, terms))
     began = time.perf_counter()
     for number, batch in enumerate(batches):
         points = PointBlock.model_validate(raw[number])

@@ -24,6 +24,7 @@ from benchmarks.processes import served_by
 from benchmarks.services.spool import made_up
 from grainloop.cli.serve.processes import free_endpoints
 from grainloop.controller.decide import Batch, Decider, When, Why
+from grainloop.controller.plans import Terms
 from grainloop.controller.record import SESSION_NAME, Recording
 from grainloop.controller.run import Run
 from grainloop.controller.run.batches import Batches
@@ -204,7 +205,7 @@ async def carry_out(endpoint: str, folder: Path, plan: RunPlan, sync: Sync = Syn
 async def stream(endpoint: str, folder: Path, sync: Sync, batches: int, points: int) -> float:
     """Points per second of batches that are decided already: from the instrument over sockets into the journal."""
     plan = RunPlan(budget=Budget(fraction=1.0), use_light=False)
-    decider = Decider(plan, FastInstrument(waits=False).capabilities, uuid4().hex)
+    decider = Decider(Terms(plan, FastInstrument(waits=False).capabilities), uuid4().hex)
     decider.begin(0.0)
     standing = Standing(_unheard)
     recording = Recording.begin(folder / SESSION_NAME, decider, sync)

@@ -18,6 +18,7 @@ import numpy as np
 
 from grainloop.controller.decide import Batch, When, Why
 from grainloop.controller.ledger import Ledger
+from grainloop.controller.plans import Terms
 from grainloop.controller.serve.proof import measured
 from grainloop.controller.session import SessionFile
 from grainloop.protocols.capabilities import Capabilities
@@ -68,12 +69,12 @@ def _pixels(batch: int) -> np.ndarray:
 
 
 def _through_the_controller() -> float:
-    plan, capabilities = RunPlan(budget=Budget(fraction=1.0)), instrument()
-    ledger = Ledger(plan, capabilities, "benchmark")
+    terms = Terms(RunPlan(budget=Budget(fraction=1.0)), instrument())
+    ledger = Ledger(terms, "benchmark")
     batches = [decided(ledger, number) for number in range(BATCHES)]
     messages = [raw_of(batch) for batch in batches]
     with tempfile.TemporaryDirectory() as folder:
-        session = SessionFile(Path(folder) / "session.h5", plan, capabilities)
+        session = SessionFile(Path(folder) / "session.h5", terms)
         began = time.perf_counter()
         for batch, raw in zip(batches, messages, strict=True):
             number = batch.request.batch

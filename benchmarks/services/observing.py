@@ -18,6 +18,7 @@ import numpy as np
 
 from benchmarks.services import ingest
 from grainloop.controller.decide import Batch, Decider, When, Why
+from grainloop.controller.plans import Terms
 from grainloop.controller.record import SESSION_NAME, Recording
 from grainloop.controller.run import RunObserver
 from grainloop.controller.run.standing import Standing
@@ -70,7 +71,7 @@ def _quickest(spent: list[tuple[float, float]]) -> dict[str, float]:
 
 def _spent(sync: Sync, points: int, level: str) -> tuple[float, float]:
     """Seconds within the observer, and in all."""
-    decider = Decider(RunPlan(budget=Budget(fraction=1.0)), ingest.instrument(), "benchmark")
+    decider = Decider(Terms(RunPlan(budget=Budget(fraction=1.0)), ingest.instrument()), "benchmark")
     metrics, standing = PrometheusMetrics("controller"), Standing(lambda _event: None)
     standing.ledger = decider.ledger
     decided = [_decided(decider, number, points) for number in range(BATCHES)]

@@ -77,7 +77,7 @@ def near_queued(ledger: Ledger) -> Mask:
     """(h, w) pixels so near to a queued point that its result may settle them."""
     exposures = ledger.exposures
     spacing = math.sqrt(exposures.asked.size / max(1, exposures.points_asked))
-    return around(ledger.queued_px(), spacing / 2, ledger.capabilities.grid.shape_px)
+    return around(ledger.queued_px(), spacing / 2, ledger.terms.shape_px)
 
 
 def spared(ledger: Ledger, closed: Mask, used: Mask, count: int) -> Mask:

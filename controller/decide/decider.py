@@ -27,10 +27,8 @@ from grainloop.controller.decide.shape_choice import ShapeChoice
 from grainloop.controller.decide.sizes import Size, stop_gap_size
 from grainloop.controller.geometry import short_path, way_lengths
 from grainloop.controller.ledger import Ledger
-from grainloop.controller.plans import scan_means
-from grainloop.protocols.capabilities import Capabilities
+from grainloop.controller.plans import Terms
 from grainloop.protocols.messages import ProposalRequest, Reconstruction, ReconstructRequest
-from grainloop.protocols.plan import RunPlan
 
 _SPACE_FILLING = "space_filling"
 _BY_PLAN = "plan"
@@ -41,8 +39,7 @@ class Decider:
     """What to measure next.
 
     Args:
-        plan: what to measure and how to decide.
-        capabilities: of the instrument.
+        terms: what was planned, and the instrument.
         run: a name that no other run of the instrument has; also names the section at the model service.
         answers: (h, w) how often each pixel can be measured, where answers come from a recording; else nothing.
 
@@ -52,15 +49,13 @@ class Decider:
         questions: that the model was asked so far: the number of the newest.
     """
 
-    def __init__(
-        self, plan: RunPlan, capabilities: Capabilities, run: str, answers: NDArray[np.uint8] | None = None
-    ) -> None:
-        self.plan, self.capabilities, self.run = plan, capabilities, run
-        self.ledger = Ledger(plan, capabilities, run, answers)
+    def __init__(self, terms: Terms, run: str, answers: NDArray[np.uint8] | None = None) -> None:
+        self.terms, self.run = terms, run
+        self.ledger = Ledger(terms, run, answers)
         self.rounds = self.questions = 0
         self._asked, self._asked_s = When(0), 0.0
         self._decided_s = 0.0
-        self._means = scan_means(plan, capabilities) if answers is None else None  # recorded points are free points
+        self._means = terms.means if answers is None else None  # recorded points are free points
         self._choice: Choice = (
             PointChoice(self.ledger) if self._means is None else ShapeChoice(self.ledger, self._means)
         )
@@ -117,14 +112,15 @@ class Decider:
         return self._ask(None)
 
     def _ask(self, propose: ProposalRequest | None) -> ReconstructRequest:
+        plan = self.terms.plan
         self.questions += 1
         return ReconstructRequest(
             section_key=self.run,
             points=self.ledger.points.block(),
-            method=self.plan.method,
-            n_samples=self.plan.n_samples,
-            steps=self.plan.steps,
-            seed=(self.plan.seed + self.questions) % _SEEDS,
+            method=plan.method,
+            n_samples=plan.n_samples,
+            steps=plan.steps,
+            seed=(plan.seed + self.questions) % _SEEDS,
             propose=propose,
             want_light=propose is None,
         )
@@ -136,9 +132,10 @@ class Decider:
             answer: of the model to the last `question`, or nothing when it gave none: then space filling decides.
             elapsed_s: wall time since that question; called once, when the batch is chosen and ordered.
         """
-        if answer is not None and answer.predicted_wrong < self.plan.stop_below:
+        least_wrong = self.terms.plan.stop_below
+        if answer is not None and answer.predicted_wrong < least_wrong:
             predicted = f"{answer.predicted_wrong:.2%} of the pixels"
-            return Enough(f"the predicted share of wrong pixels, {predicted}, is below {self.plan.stop_below:.2%}")
+            return Enough(f"the predicted share of wrong pixels, {predicted}, is below {least_wrong:.2%}")
         proposals = None if answer is None else answer.proposals
         chosen = self._choice.choose(proposals, self._size)
         if (why := self._hardly_pays(chosen.proposed)) is not None:
@@ -161,11 +158,11 @@ class Decider:
 
     @property
     def _size(self) -> Size:
-        return self._choice.size(self.plan.batches - self.rounds, self.now_s)
+        return self._choice.size(self.terms.plan.batches - self.rounds, self.now_s)
 
     def _hardly_pays(self, picks: Wanted) -> str | None:
         """Why a batch of these picks is not worth its time; nothing when it is, or when nobody forecast its gain."""
-        least = self.plan.least_gain_per_s
+        least = self.terms.plan.least_gain_per_s
         if not least or not len(picks):
             return None
         path = self._ordered(picks)
@@ -207,7 +204,7 @@ class Decider:
         """The same along a short way, pixels of a raster that were exposed before told as such."""
         if isinstance(picks, Picks):
             return picks.take(short_path(picks.position_px, self.ledger.beam_px))
-        return picks.ordered(self.capabilities.shapes, self.ledger.beam_px).marked(self.ledger.exposures.asked)
+        return picks.ordered(self.terms.capabilities.shapes, self.ledger.beam_px).marked(self.ledger.exposures.asked)
 
     def _when(self, elapsed_s: Callable[[], float] | None) -> When:
         over = self.ledger.batches_over

@@ -25,7 +25,6 @@ from grainloop.controller.geometry import (
     spread_apart,
 )
 from grainloop.controller.ledger import Ledger
-from grainloop.controller.plans import why_no_light
 from grainloop.protocols.capabilities import ScanMeans
 from grainloop.protocols.messages import ProposalReason
 from grainloop.protocols.shapes import Piece, ScanShape
@@ -48,14 +47,12 @@ def first_pass(ledger: Ledger, means: ScanMeans | None) -> Sequence[Picks | Shap
 
 
 def _grid_in_parts(ledger: Ledger) -> list[Picks]:
-    plan, capabilities, budget = ledger.plan, ledger.capabilities, ledger.affordable_points()
-    light = why_no_light(plan, capabilities) is None
-    wanted = plan.first_pass_points(budget, capabilities.grid.size, light=light)
-    grid = coarse_grid(capabilities.grid.shape_px, wanted)
+    terms, budget = ledger.terms, ledger.affordable_points()
+    grid = coarse_grid(terms.shape_px, terms.first_pass_points(budget))
     grid = grid if ledger.answers is None else nearest_of(grid, ledger.answers > 0)
-    later = min(math.ceil((budget - len(grid)) / plan.batches), len(grid) // 2)
+    later = min(math.ceil((budget - len(grid)) / terms.plan.batches), len(grid) // 2)
     held_back = spread_apart(grid, later) if later else np.zeros(len(grid), np.bool_)
-    most = capabilities.max_points_per_scan
+    most = terms.max_points_per_request
     parts = [grid[~held_back], grid[held_back]]
     pieces = [part[i : i + most] for part in parts for i in range(0, len(part), most)]
     return [Picks.plain(piece, ProposalReason.FIRST_PASS) for piece in pieces]
@@ -67,13 +64,13 @@ def _raster_in_parts(ledger: Ledger, means: ScanMeans) -> list[ShapePicks]:
     It takes the plan's share of the budget, and more where later shapes would mostly wait: of the rest, only the share
     of a shape's time that is exposure. All of the budget where what is left would not pay for two shapes.
     """
-    capabilities, points, seconds = ledger.capabilities, ledger.exposures.points_left, ledger.time_left_s(0.0)
+    terms, points, seconds = ledger.terms, ledger.exposures.points_left, ledger.time_left_s(0.0)
     later_points, later_s = _for_later(ledger, means, points, seconds)
-    pieces = densest(capabilities.grid.shape_px, means, points - later_points, seconds - later_s)
+    pieces = densest(terms.shape_px, means, points - later_points, seconds - later_s)
     if pieces is None:
         return []
     halves = _halves(pieces, _cost_of_two(pieces, ledger, means), means)
-    most = capabilities.max_points_per_scan
+    most = terms.max_points_per_request
     requests = [part for half in halves for part in in_parts(half, most, means.shapes)]
     return [ShapePicks.plain(one, means.shapes, ProposalReason.FIRST_PASS) for one in requests]
 
@@ -82,7 +79,7 @@ def _for_later(ledger: Ledger, means: ScanMeans, points: int, seconds: float) ->
     """How many of the points and seconds that are left stay for later shapes."""
     waits_s, exposes_s = cheapest_s(means)
     cheapest = waits_s + exposes_s
-    later = (1 - ledger.plan.first_pass) * exposes_s / cheapest
+    later = (1 - ledger.terms.plan.first_pass) * exposes_s / cheapest
     later_points = math.floor(later * points)
     later_points = later_points if later_points >= LEAST_SHAPES * min(smallest_points(means.shapes).values()) else 0
     later_s = later * seconds if math.isfinite(seconds) else 0.0

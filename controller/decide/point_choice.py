@@ -32,7 +32,7 @@ class PointChoice:
 
     def proposal_request(self, size: Size) -> ProposalRequest:
         """Points for a batch, and for the stop-gap after it once decisions are known to take a while."""
-        ledger, plan, closed = self._ledger, self._ledger.plan, ~self._ledger.exposures.askable
+        ledger, plan, closed = self._ledger, self._ledger.terms.plan, ~self._ledger.exposures.askable
         reserve = stop_gap_size(ledger).points if ledger.pace.decision_s else 0
         return ProposalRequest(
             count=min(size.points + reserve, ledger.exposures.asked.size),

@@ -52,7 +52,7 @@ class ShapeChoice:
 
     def _batch_points(self, batches_left: int) -> int:
         ledger = self._ledger
-        room = min(ledger.exposures.points_left, ledger.capabilities.max_points_per_scan)
+        room = min(ledger.exposures.points_left, ledger.terms.max_points_per_request)
         planned = planned_points(ledger, batches_left, ledger.exposures.points_left)
         return 0 if room < self._smallest else min(room, max(planned, LEAST_SHAPES * self._smallest))
 
@@ -64,7 +64,7 @@ class ShapeChoice:
 
     def proposal_request(self, size: Size) -> ProposalRequest:
         """Shapes for a batch, and some to keep the instrument busy after it while the model thinks."""
-        ledger, plan, gap = self._ledger, self._ledger.plan, stop_gap_size(self._ledger)
+        ledger, plan, gap = self._ledger, self._ledger.terms.plan, stop_gap_size(self._ledger)
         reserve_s = max(gap.seconds, self._cheapest_s) if plan.fill_in else 0.0
         reserve = max(gap.points, self._smallest) if plan.fill_in else 0
         budget_s = min(size.seconds + reserve_s, ledger.time_left_s(0.0))

@@ -40,7 +40,7 @@ def planned_points(ledger: Ledger, batches_left: int, likely_left: int) -> int:
     """
     share = math.ceil(likely_left / max(1, batches_left))
     lasting = _points_lasting(ledger, outlasting_s(ledger))
-    return min(max(share, lasting), ledger.exposures.points_left, ledger.capabilities.max_points_per_scan)
+    return min(max(share, lasting), ledger.exposures.points_left, ledger.terms.max_points_per_request)
 
 
 def likely_left(ledger: Ledger, now_s: float) -> int:
@@ -53,17 +53,17 @@ def likely_left(ledger: Ledger, now_s: float) -> int:
 
 def outlasting_s(ledger: Ledger) -> float:
     """How long a batch lasts at least, so that the instrument does not wait; 0 where it may."""
-    return OUTLASTS * ledger.pace.decision_s if ledger.plan.fill_in else 0.0
+    return OUTLASTS * ledger.pace.decision_s if ledger.terms.plan.fill_in else 0.0
 
 
 def stop_gap_size(ledger: Ledger) -> Size:
     """No more points than a batch of the plan; nothing where the plan wants no stop-gaps."""
-    if not ledger.plan.fill_in:
+    if not ledger.terms.plan.fill_in:
         return Size(0, 0.0)
-    overheads_s = STOP_GAP_OVERHEADS * ledger.capabilities.timing.batch_overhead_s
+    overheads_s = STOP_GAP_OVERHEADS * ledger.terms.capabilities.timing.batch_overhead_s
     seconds = max(STOP_GAP_DECISIONS * ledger.pace.decision_s, overheads_s, STOP_GAP_S)
-    planned = math.ceil(ledger.max_points / ledger.plan.batches)
-    most = min(planned, ledger.exposures.points_left, ledger.capabilities.max_points_per_scan)
+    planned = math.ceil(ledger.terms.max_points / ledger.terms.plan.batches)
+    most = min(planned, ledger.exposures.points_left, ledger.terms.max_points_per_request)
     return Size(min(_points_lasting(ledger, seconds), most), seconds)
 
 

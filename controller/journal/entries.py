@@ -14,6 +14,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import Field
 
 from grainloop.controller.ledger import Correction
+from grainloop.controller.plans import Terms
 from grainloop.protocols.arrays import ByteList, ByteMap, FloatList
 from grainloop.protocols.capabilities import Capabilities
 from grainloop.protocols.codec import validator
@@ -44,6 +45,11 @@ class Began(Value):
     software: dict[str, str]
     sync: Sync = Sync.ALWAYS
     answers: ByteMap | None = None
+
+    @property
+    def terms(self) -> Terms:
+        """What was planned, and the instrument."""
+        return Terms(self.plan, self.capabilities)
 
 
 class Resumed(Value):

@@ -105,7 +105,7 @@ class _Player:
     """Feeds entries to a decider."""
 
     def __init__(self, began: of.Began) -> None:
-        self.run = Replayed(began, Decider(began.plan, began.capabilities, began.run, began.answers))
+        self.run = Replayed(began, Decider(began.terms, began.run, began.answers))
         self._answers: dict[int, of.QuestionAnswered] = {}
         self._lost: list[of.Missing] = []
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grainloop.controller.ledger.aim import Aim
-from grainloop.protocols.plan import RunPlan
+from grainloop.controller.plans import Terms
 from grainloop.protocols.values import PointBlock
 
 Pixels = NDArray[np.int32]
@@ -25,10 +25,7 @@ class Exposures:
     """Exposures of one section.
 
     Args:
-        plan: what to measure.
-        shape_px: of the section.
-        max_points: the most points that may ever be asked for.
-        dwell_s: exposure of every point that is asked for.
+        terms: what was planned, and the instrument.
         aim: which pixels the beam can be sent to.
         answers: (h, w) how often each pixel can be measured, where answers come from a recording; else nothing.
 
@@ -37,16 +34,9 @@ class Exposures:
         points_asked: points asked for so far and not taken back.
     """
 
-    def __init__(
-        self,
-        plan: RunPlan,
-        shape_px: tuple[int, int],
-        max_points: int,
-        dwell_s: float,
-        aim: Aim,
-        answers: NDArray[np.uint8] | None = None,
-    ) -> None:
-        self._plan, self._max_points, self._dwell_s, self._aim, self._answers = plan, max_points, dwell_s, aim, answers
+    def __init__(self, terms: Terms, aim: Aim, answers: NDArray[np.uint8] | None = None) -> None:
+        self._plan, self._max_points, self._dwell_s = terms.plan, terms.max_points, terms.dwell_s
+        self._aim, self._answers, shape_px = aim, answers, terms.shape_px
         self.asked: Mask = np.zeros(shape_px, np.bool_) if answers is None else answers == 0
         self._failed: Mask = np.zeros(shape_px, np.bool_)
         self._times: NDArray[np.uint8] = np.zeros(shape_px, np.uint8)

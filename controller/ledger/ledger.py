@@ -16,7 +16,6 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from grainloop.controller import plans
 from grainloop.controller.geometry import inside
 from grainloop.controller.ledger.aim import Aim, Correction
 from grainloop.controller.ledger.clock import RunClock
@@ -24,9 +23,8 @@ from grainloop.controller.ledger.exposures import Exposures
 from grainloop.controller.ledger.orders import Closed, Moved, Order, Received
 from grainloop.controller.ledger.pace import Pace
 from grainloop.controller.ledger.points import PointStore
-from grainloop.protocols.capabilities import Capabilities
+from grainloop.controller.plans import Terms
 from grainloop.protocols.messages import ScanDone, ScanRequest
-from grainloop.protocols.plan import RunPlan
 from grainloop.protocols.shapes import Piece, ScanShape, encode_pieces, parts
 from grainloop.protocols.values import PointBlock
 
@@ -37,13 +35,12 @@ class Ledger:
     """Requests, points, exposures and time of one section.
 
     Args:
-        plan: what to measure.
-        capabilities: of the instrument.
+        terms: what was planned, and the instrument.
         run: its name.
         answers: (h, w) how often each pixel can be measured, where answers come from a recording; else nothing.
 
     Attributes:
-        max_points: the most points that may ever be asked for.
+        terms: as given.
         exposures: what was asked for, pixel by pixel, and what may still be.
         points: what the finished batches brought, in order, where they lie on the specimen.
         outside: points that lie beside the grid, by what is known of the drift: they are no part of the map.
@@ -52,16 +49,12 @@ class Ledger:
         batches_over: how many were closed or withdrawn.
     """
 
-    def __init__(
-        self, plan: RunPlan, capabilities: Capabilities, run: str, answers: NDArray[np.uint8] | None = None
-    ) -> None:
-        self.plan, self.capabilities, self.run, self.answers = plan, capabilities, run, answers
-        self.max_points, self._dwell_s = plans.most_points(plan, capabilities), plans.dwell_s(plan, capabilities)
-        self.points, self.outside, self.aim = PointStore(self.max_points), PointStore(), Aim()
-        self._shape_px = capabilities.grid.shape_px
-        self.exposures = Exposures(plan, self._shape_px, self.max_points, self._dwell_s, self.aim, answers)
-        self.pace = Pace(plan, capabilities)
-        self._clock = RunClock(self.pace, capabilities.timing.approach_s(0.0))
+    def __init__(self, terms: Terms, run: str, answers: NDArray[np.uint8] | None = None) -> None:
+        self.terms, self.run, self.answers = terms, run, answers
+        self.points, self.outside, self.aim = PointStore(terms.max_points), PointStore(), Aim()
+        self.exposures = Exposures(terms, self.aim, answers)
+        self.pace = Pace(terms)
+        self._clock = RunClock(self.pace, terms.capabilities.timing.approach_s(0.0))
         self._orders: dict[int, Order] = {}
         self._next_id = self._next_batch = self.batches_over = 0
         self._stands_px: Pixels | None = None
@@ -116,19 +109,19 @@ class Ledger:
 
     def affordable_points(self) -> int:
         """About how many points the budget of points and the declared cost of time allow in all."""
-        overheads_s = (self.plan.batches + 2) * self.capabilities.timing.batch_overhead_s
-        return self.pace.points_within(self.time_left_s(0.0) - overheads_s, self.max_points)
+        overheads_s = (self.terms.plan.batches + 2) * self.terms.capabilities.timing.batch_overhead_s
+        return self.pace.points_within(self.time_left_s(0.0) - overheads_s, self.terms.max_points)
 
     def time_left_s(self, not_before_s: float) -> float:
         """Instrument time left for a batch that starts after all that are out, and not before `not_before_s`."""
-        limit = self.plan.budget.instrument_s
+        limit = self.terms.plan.budget.instrument_s
         if limit is None:
             return np.inf
         return limit - max(self._clock.free_at_s(self._orders.values()), not_before_s)
 
     def time_is_over(self, newest: PointBlock) -> bool:
         """Whether the newest points say that the budget of time is spent."""
-        limit = self.plan.budget.instrument_s
+        limit = self.terms.plan.budget.instrument_s
         return limit is not None and len(newest) > 0 and self._clock.run_s(newest.time_s.max()) >= limit
 
     def open_s(self) -> float:
@@ -156,12 +149,12 @@ class Ledger:
         again = self.exposures.ask(pixels)
         request = ScanRequest(
             run=self.run,
-            section=self.plan.section,
+            section=self.terms.plan.section,
             batch=self._next_batch,
             point_id=np.arange(self._next_id, self._next_id + count, dtype=np.int64),
             position_px=self.aim.instrument_px(pixels),
             pieces=None if pieces is None else encode_pieces(self._aimed(piece) for piece in pieces),
-            dwell_s=self._dwell_s,
+            dwell_s=self.terms.dwell_s,
             not_before_s=self._clock.instrument_s(not_before_s),
         )
         self._orders[request.batch] = Order(request, pixels, not_before_s, declared_s, again)
@@ -170,16 +163,16 @@ class Ledger:
         return request
 
     def _check(self, pixels: Pixels, pieces: Sequence[Piece] | None) -> None:
-        known = bool(inside(pixels, self._shape_px).all())
+        known = bool(inside(pixels, self.terms.shape_px).all())
         if len(pixels) > self.exposures.points_left or not known or not self._may(pixels, pieces):
             raise ValueError("a batch beyond the budget or the grid, or with a pixel that must not be asked for again")
-        if len(np.unique(pixels[:, 0].astype(np.int64) * self._shape_px[1] + pixels[:, 1])) != len(pixels):
+        if len(np.unique(pixels[:, 0].astype(np.int64) * self.terms.shape_px[1] + pixels[:, 1])) != len(pixels):
             raise ValueError("a batch that holds a pixel twice")
 
     def _may(self, pixels: Pixels, pieces: Sequence[Piece] | None) -> bool:
         """Whether all these pixels of the grid may be exposed so."""
         askable = self.exposures.askable
-        if pieces is None or self.capabilities.shapes.skips:
+        if pieces is None or self.terms.capabilities.shapes.skips:
             return bool(askable[tuple(pixels.T)].all())
         coverable = self.exposures.coverable | askable
         return all(
@@ -200,7 +193,7 @@ class Ledger:
 
     def receive(self, batch: int, block: PointBlock) -> Received:
         """Take points of a batch that is still running: those that were asked for, each once, inside the grid."""
-        received = self._orders[batch].receive(block, self._shape_px, self.capabilities.name)
+        received = self._orders[batch].receive(block, self.terms.shape_px, self.terms.name)
         if not self._clock.found and len(received.kept):
             self._clock.find_beginning(self._orders[batch], received.kept)
         return received
@@ -214,7 +207,7 @@ class Ledger:
         self._stands_px = order.request.position_px[-1]
         way_px = order.ways_px(block)
         kept = self._keep(block)
-        self.exposures.measured(kept, way_px[inside(block.position_px, self._shape_px)] > 0)
+        self.exposures.measured(kept, way_px[inside(block.position_px, self.terms.shape_px)] > 0)
         self.exposures.exposed_longer(block)
         self._clock.close(order, done)
         displaced, farthest_px = int((way_px > 0).sum()), float(way_px.max(initial=0.0))
@@ -225,8 +218,8 @@ class Ledger:
         """The beam hits so much farther down and right than said, from a point on: count what came and aim by that."""
         moved = PointBlock.concatenate([_from(store, from_point) for store in (self.points, self.outside)])
         moved = moved.select(np.argsort(moved.point_id, kind="stable"))
-        self.exposures.moved_away(moved.select(inside(moved.position_px, self._shape_px)).position_px)
-        before = np.zeros(self._shape_px, np.bool_)
+        self.exposures.moved_away(moved.select(inside(moved.position_px, self.terms.shape_px)).position_px)
+        before = np.zeros(self.terms.shape_px, np.bool_)
         before[tuple(self.points.block().position_px.T)] = True
         self.aim.corrections.append(Correction(rows_px, columns_px, from_point, self._next_id))
         there = moved.position_px + np.array([rows_px, columns_px], np.int32)
@@ -237,7 +230,7 @@ class Ledger:
 
     def _keep(self, block: PointBlock) -> PointBlock:
         """Take points of the specimen into the map, but for those beside the grid."""
-        known = inside(block.position_px, self._shape_px)
+        known = inside(block.position_px, self.terms.shape_px)
         kept = block.select(known)
         self.points.append(kept)
         self.outside.append(block.select(~known))

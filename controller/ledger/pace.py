@@ -13,10 +13,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from grainloop.controller import plans
 from grainloop.controller.geometry import path_length
-from grainloop.protocols.capabilities import Capabilities
-from grainloop.protocols.plan import RunPlan
+from grainloop.controller.plans import Terms
 from grainloop.protocols.shapes import Piece, exposure_ends_s
 
 Pixels = NDArray[np.int32]
@@ -33,11 +31,10 @@ class Pace:
         newest: the same of the newest batch; 1 before the first.
     """
 
-    def __init__(self, plan: RunPlan, capabilities: Capabilities) -> None:
-        timing = capabilities.timing
-        self._dwell_s = plans.dwell_s(plan, capabilities)
+    def __init__(self, terms: Terms) -> None:
+        timing, self._dwell_s = terms.capabilities.timing, terms.dwell_s
         self._each_s = timing.settle_s + timing.point_overhead_s + self._dwell_s
-        self._timing, self._pixels = timing, capabilities.grid.size
+        self._timing, self._pixels = timing, terms.capabilities.grid.size
         self.slowest = self.newest = 1.0
         self._decisions = deque[float](maxlen=_REMEMBERED)
 

@@ -120,13 +120,13 @@ class Recording:
             JournalLost, CannotStore: the beginning cannot be written.
         """
         created = now_text()
-        plan, capabilities = decider.plan, decider.capabilities
-        view = SessionFile(path, plan, capabilities, created)
+        terms = decider.terms
+        view = SessionFile(path, terms, created)
         began = Began(
             run=decider.run,
             created=created,
-            plan=plan,
-            capabilities=capabilities,
+            plan=terms.plan,
+            capabilities=terms.capabilities,
             software=software_versions(),
             sync=sync,
             answers=decider.ledger.answers,

@@ -61,7 +61,7 @@ class Batches:
         self._going: set[asyncio.Task[ScanDone]] = set()
         self._telling: set[asyncio.Task[None]] = set()
         self._failures_in_a_row = 0
-        self._one_at_a_time, self._gives_back = decider.capabilities.simulated, True
+        self._one_at_a_time, self._gives_back = decider.terms.capabilities.simulated, True
         self._forgets = True
 
     def __len__(self) -> int:
@@ -261,7 +261,7 @@ class Batches:
             return error
         asked, closed = len(one.batch.request.point_id), self._decider.ledger.close(one.number, done)
         if error is None and closed.lost:
-            name = self._decider.capabilities.name
+            name = self._decider.terms.name
             error = DeviceFailed(f"{name} called batch {one.number} done, but {closed.lost} of its points are missing.")
         told = None if error is None else str(error)
         self._session.close_batch(one.number, asked, len(closed.points), done, told)

@@ -82,7 +82,7 @@ class RunObserver:
     def __call__(self, entry: Value, seconds: float) -> None:
         """An entry that took so long to be stored."""
         if not self._known and (ledger := self._standing.ledger) is not None:
-            self._known = {"run": ledger.run, "section": ledger.plan.section}
+            self._known = {"run": ledger.run, "section": ledger.terms.plan.section}
             self._log = self._log.bind(**self._known)
             bind(**self._known)  # for what the tasks of the run tell
         self._metrics.observe(JOURNAL, seconds)

@@ -14,9 +14,9 @@ from uuid import uuid4
 import numpy as np
 from numpy.typing import NDArray
 
-from grainloop.controller import plans
 from grainloop.controller.decide import Decider, Watch, groups_of
 from grainloop.controller.journal import Replayed
+from grainloop.controller.plans import Terms, check_model, check_terms
 from grainloop.controller.record import Recording, recorded_beginning
 from grainloop.controller.run.batches import Batches
 from grainloop.controller.run.links import Asks, ModelLink, describe_model, expect
@@ -61,20 +61,20 @@ async def prepare(
         GrainloopError: no instrument, a plan outside its limits, no session file, no PL images.
     """
     described = expect(await instrument.request(Describe(), deadline_s=_ASK_S), Description, "instrument")
-    capabilities = described.capabilities
-    plans.check_plan(plan, capabilities)
+    terms = Terms(plan, described.capabilities)
+    check_terms(terms)
     software = await _known_model(plan, model)
-    decider = Decider(plan, capabilities, uuid4().hex, answers)
+    decider = Decider(terms, uuid4().hex, answers)
     session = Recording.begin(path, decider, sync)
     standing.ledger, standing.session, session.on_entry = decider.ledger, session, standing.on_entry
     session.add_software(software)
-    standing.say("described", _about(capabilities))
+    standing.say("described", _about(terms.capabilities))
     _say_sync(standing, sync)
     light = await _take_light(decider, instrument, standing)
     link = ModelLink(model, _section(decider, light), plan.model_deadline_s)
     await _open_section(link, standing)
     batches = Batches(instrument, decider, session, standing, remembers=described.spools)
-    return Prepared(decider, link, batches, session, Watch(groups_of(capabilities)))
+    return Prepared(decider, link, batches, session, Watch(groups_of(terms.capabilities)))
 
 
 async def take_up(path: Path, instrument: Asks, model: Asks, standing: Standing, sync: Sync) -> Prepared:
@@ -100,7 +100,7 @@ async def take_up(path: Path, instrument: Asks, model: Asks, standing: Standing,
         _begin(decider, standing, found.light.seconds)
     elif not found.started:
         light = await _take_light(decider, instrument, standing)
-    link = ModelLink(model, _section(decider, light), decider.plan.model_deadline_s)
+    link = ModelLink(model, _section(decider, light), decider.terms.plan.model_deadline_s)
     await _open_section(link, standing)
     batches = Batches(instrument, decider, recording, standing, remembers=described.spools)
     for batch in found.sent.values():
@@ -108,7 +108,7 @@ async def take_up(path: Path, instrument: Asks, model: Asks, standing: Standing,
             batches.send_again(batch)
         else:
             batches.give_up(batch)
-    return Prepared(decider, link, batches, recording, Watch(groups_of(decider.capabilities)))
+    return Prepared(decider, link, batches, recording, Watch(groups_of(decider.terms.capabilities)))
 
 
 async def _taken_up(path: Path, sync: Sync) -> tuple[Recording, Replayed]:
@@ -146,25 +146,25 @@ async def _known_model(plan: RunPlan, model: Asks) -> dict[str, str]:
         known = await describe_model(model, min(_ASK_S, plan.model_deadline_s))
     except GrainloopError as error:
         return {"model": f"unknown: {error}"}
-    plans.check_model(plan, known)
+    check_model(plan, known)
     weights = {f"weights for {group}": sha256 for group, sha256 in known.weights_sha256}
     return {"model": known.version} | weights
 
 
 async def _take_light(decider: Decider, instrument: Asks, standing: Standing) -> LightImages | None:
-    plan, capabilities = decider.plan, decider.capabilities
-    if (why := plans.why_no_light(plan, capabilities)) is not None:
+    terms = decider.terms
+    if (why := terms.why_no_light) is not None:
         _begin(decider, standing, 0.0)
         standing.say("no_light", why)
         return None
-    request = LightRequest(section=plan.section, angles_deg=plans.light_angles(plan, capabilities))
-    deadline_s = _LIGHT_S + _LIGHT_FACTOR * plans.light_seconds(plan, capabilities)
+    request = LightRequest(section=terms.plan.section, angles_deg=terms.light_angles_deg)
+    deadline_s = _LIGHT_S + _LIGHT_FACTOR * terms.light_s
     try:
         taken = expect(await instrument.request(request, deadline_s=deadline_s), LightTaken, "instrument")
     except GrainloopError as error:
         if error.code is not ErrorCode.DEVICE_FAILED:
             raise
-        _begin(decider, standing, plans.light_seconds(plan, capabilities))
+        _begin(decider, standing, terms.light_s)
         standing.say("no_light", f"{error} EBSD alone.")
         return None
     if standing.session is not None:
@@ -181,16 +181,14 @@ def _begin(decider: Decider, standing: Standing, light_s: float) -> None:
 
 
 def _section(decider: Decider, light: LightImages | None) -> OpenSection:
-    capabilities = decider.capabilities
+    terms = decider.terms
     return OpenSection(
         section_key=decider.run,
-        grid=capabilities.grid,
-        phases=capabilities.phases,
-        frame=decider.plan.frame or capabilities.frame,
+        grid=terms.capabilities.grid,
+        phases=terms.capabilities.phases,
+        frame=terms.frame,
         light=light,
-        expects=Expected(
-            method=decider.plan.method, policy=decider.plan.policy, means=plans.scan_means(decider.plan, capabilities)
-        ),
+        expects=Expected(method=terms.plan.method, policy=terms.plan.policy, means=terms.means),
     )
 
 

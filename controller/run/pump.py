@@ -190,13 +190,13 @@ def see_drift(ready: Prepared, standing: Standing, answer: Reconstruction, point
     shift = ready.drift.look(answer, decider.ledger.points.block().select(slice(points)))
     if shift is None:
         return False
-    if decider.plan.correct_drift:
+    if decider.terms.plan.correct_drift:
         moved = decider.ledger.correct(*shift.whole_px, shift.from_point)
         ready.session.add_correction(decider.questions, shift, moved)
         standing.say("drift", shift.corrected_words(moved))
     else:
         standing.say("drift", f"{shift.words} Their positions are not corrected.")
-    return decider.plan.correct_drift
+    return decider.terms.plan.correct_drift
 
 
 async def reconstruct_finally(ready: Prepared, standing: Standing) -> None:

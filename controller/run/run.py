@@ -150,7 +150,7 @@ class Run:
         self._pump = pump = Pump(ready, self.standing)
         if self.standing.state is RunState.PREPARING:
             self.standing.move(Trigger.PREPARED)
-            self.standing.say("running", f"Measuring at most {ready.decider.ledger.max_points} points.")
+            self.standing.say("running", f"Measuring at most {ready.decider.ledger.terms.max_points} points.")
             await pump.run()
         if self.standing.state is RunState.RUNNING:
             self.standing.move(Trigger.DONE)

@@ -55,7 +55,7 @@ class Standing:
             event=event,
             text=text,
             points_measured=0 if ledger is None else len(ledger.points),
-            points_budget=0 if ledger is None else ledger.max_points,
+            points_budget=0 if ledger is None else ledger.terms.max_points,
             predicted_wrong=self.predicted_wrong,
             instrument_s=0.0 if ledger is None else ledger.clock_s,
         )

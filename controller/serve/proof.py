@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from grainloop.controller.decide import Decider
+from grainloop.controller.plans import Terms
 from grainloop.controller.session import SessionFile, load_session
 from grainloop.protocols.capabilities import Capabilities
 from grainloop.protocols.errors import DeviceFailed
@@ -22,10 +23,10 @@ def write_and_read_back(folder: Path) -> str:
     Raises:
         DeviceFailed: what was read is not what was written.
     """
-    plan, capabilities = RunPlan(budget=Budget(fraction=0.5)), _tiny_instrument()
-    decider = Decider(plan, capabilities, "proof")
+    terms = Terms(RunPlan(budget=Budget(fraction=0.5)), _tiny_instrument())
+    decider = Decider(terms, "proof")
     decider.begin(0.0)
-    session = SessionFile(folder / "proof.h5", plan, capabilities)
+    session = SessionFile(folder / "proof.h5", terms)
     points = 0
     while (batch := decider.next_planned()) is not None:
         session.add_decision(batch, {})

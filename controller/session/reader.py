@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from grainloop.controller.geometry import inside
 from grainloop.controller.journal import Corrected
 from grainloop.controller.ledger import Correction, aimed_offsets, measured_offsets
+from grainloop.controller.plans import Terms
 from grainloop.controller.session.layout import FORMAT, FORMAT_VERSION, INFERRED_MAPS
 from grainloop.protocols.capabilities import Capabilities
 from grainloop.protocols.errors import BadInput
@@ -76,6 +77,7 @@ class Session:
     """A session file in memory.
 
     Attributes:
+        terms: what was planned, and the instrument.
         points: every acknowledged point on the grid, in the order of arrival, where it lies on the specimen.
         batch: (N,) the batch of each point.
         offset_px: (N, 2) pixels from where the instrument said that it measured each point to where it counts.
@@ -92,8 +94,7 @@ class Session:
     """
 
     path: Path
-    plan: RunPlan
-    capabilities: Capabilities
+    terms: Terms
     software: dict[str, str]
     created: str
     light: LightImages | None
@@ -112,6 +113,16 @@ class Session:
     finish_detail: str
     journal_sync: Sync = Sync.ALWAYS
     light_s: float | None = None
+
+    @property
+    def plan(self) -> RunPlan:
+        """What was to be measured, and how to decide."""
+        return self.terms.plan
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the instrument declared."""
+        return self.terms.capabilities
 
     @property
     def result(self) -> Inferred | None:
@@ -176,8 +187,7 @@ def _read(file: Node, path: Path) -> Session:
     batches = tuple(json.loads(row) for row in _rows(file["batches"]))
     return Session(
         path=path,
-        plan=RunPlan.model_validate_json(_text(file["plan"])),
-        capabilities=capabilities,
+        terms=Terms(RunPlan.model_validate_json(_text(file["plan"])), capabilities),
         software=json.loads(_text(file["software"])),
         created=str(file.attrs["created"]),
         light=_read_light(file["light"]) if "light" in file else None,

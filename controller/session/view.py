@@ -75,7 +75,7 @@ def _made_of(began: Began, entries: Iterable[Any], session: Path) -> Path:
     """A view made anew, closed, beside `session`."""
     made = session.with_name(f"{session.name}.new")
     made.unlink(missing_ok=True)
-    with closing(SessionFile(made, began.plan, began.capabilities, began.created)) as view:
+    with closing(SessionFile(made, began.terms, began.created)) as view:
         for entry in entries:
             show(view, entry)
     return made

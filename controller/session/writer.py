@@ -18,6 +18,7 @@ import h5py
 import numpy as np
 
 from grainloop.controller.decide import Batch
+from grainloop.controller.plans import Terms
 from grainloop.controller.session.datasets import CHUNK_CACHE_BYTES, Columns, Node, append_text, new_texts, replace
 from grainloop.controller.session.layout import (
     CORRECTIONS,
@@ -29,10 +30,8 @@ from grainloop.controller.session.layout import (
     TEXTS,
 )
 from grainloop.controller.session.software import now_text, software_versions
-from grainloop.protocols.capabilities import Capabilities
 from grainloop.protocols.errors import BadInput, ErrorCode, GrainloopError
 from grainloop.protocols.messages import REASON_CODES, Reconstruction, RunEvent, ScanDone, Sync
-from grainloop.protocols.plan import RunPlan
 from grainloop.protocols.states import FinishReason
 from grainloop.protocols.values import LightImages, PointBlock
 
@@ -73,7 +72,7 @@ def _told(path: Path) -> Generator[None]:
 class SessionFile:
     """The open session file; every method but `add_decision` has flushed what it wrote when it returns."""
 
-    def __init__(self, path: Path, plan: RunPlan, capabilities: Capabilities, created: str | None = None) -> None:
+    def __init__(self, path: Path, terms: Terms, created: str | None = None) -> None:
         """Create the file; `created` says when the session began, if that is not now.
 
         Raises:
@@ -83,13 +82,13 @@ class SessionFile:
         self.path = path
         self._file = _create(path)
         try:
-            self._begin(plan, capabilities, created or now_text())
+            self._begin(terms, created or now_text())
         except CannotStore:
             self.discard()
             raise
 
     @_stored
-    def _begin(self, plan: RunPlan, capabilities: Capabilities, created: str) -> None:
+    def _begin(self, terms: Terms, created: str) -> None:
         self._file.attrs.update(
             format=FORMAT,
             format_version=FORMAT_VERSION,
@@ -97,8 +96,8 @@ class SessionFile:
             finish_reason="",
             finish_detail="",
         )
-        for name, text in (("plan", plan.model_dump_json()), ("capabilities", capabilities.model_dump_json())):
-            self._file.create_dataset(name, data=text)
+        for name in ("plan", "capabilities"):
+            self._file.create_dataset(name, data=getattr(terms, name).model_dump_json())
         self._file.create_dataset("software", data=json.dumps(software_versions()))
         self._requested = Columns(self._file.create_group("requested"), REQUESTED)
         self._measured = Columns(self._file.create_group("measured"), MEASURED)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from grainloop.controller.decide import Batch, Decider, Enough, Watch, groups_of
 from grainloop.controller.geometry import adjacent_share
-from grainloop.controller.plans import why_no_light
+from grainloop.controller.plans import Terms
 from grainloop.controller.run import PIPELINE_DEPTH
 from grainloop.evaluate.figures_of_merit import FiguresOfMerit, figures_of_merit
 from grainloop.evaluate.sections.scenes import ANGLES_DEG, EXACT_POINTS, mount, take_light
@@ -103,11 +103,9 @@ def set_up(
 
 def batches_of(plan: RunPlan, stage: Stage, batch_points: int) -> int:
     """How many batches of so many points come after the first pass of a plan."""
-    size = stage.truth.phase_id.size
-    points = plan.budget.max_points(size)
-    light = why_no_light(plan, stage.instrument.capabilities) is None
-    coarse = plan.first_pass_points(points, size, light=light)
-    return min(MOST_BATCHES, max(1, math.ceil((points - coarse) / batch_points)))
+    terms = Terms(plan, stage.instrument.capabilities)
+    coarse = terms.first_pass_points(terms.max_points)
+    return min(MOST_BATCHES, max(1, math.ceil((terms.max_points - coarse) / batch_points)))
 
 
 def play(
@@ -137,7 +135,7 @@ class _Player:
     """A run on its way: the decider, and the batches that are out."""
 
     def __init__(self, stage: Stage, plan: RunPlan, method: Reconstructor | None, hear: Hear | None) -> None:
-        self._stage, self._decider = stage, Decider(plan, stage.instrument.capabilities, _KEY)
+        self._stage, self._decider = stage, Decider(Terms(plan, stage.instrument.capabilities), _KEY)
         self._method, self._hear = method, hear
         self._drift = Watch(groups_of(stage.instrument.capabilities))
         self._out = deque[Batch]()
@@ -185,7 +183,7 @@ class _Player:
     def _correct(self, question: ReconstructRequest, reply: Reconstruction) -> bool:
         """See whether the beam has drifted, and take that into account if the plan says so; whether it was."""
         shift = self._drift.look(reply, question.points)
-        if shift is None or not self._decider.plan.correct_drift:
+        if shift is None or not self._decider.terms.plan.correct_drift:
             return False
         self._decider.ledger.correct(*shift.whole_px, shift.from_point)
         return True

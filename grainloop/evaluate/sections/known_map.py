@@ -47,7 +47,7 @@ def known_map(name: str, recorded: Recorded) -> KnownMap:
         BadInput: no such map, or it is not that of the session.
     """
     truth, declared = load_specimen(name), recorded.began.capabilities
-    _check_same(truth, declared, recorded.began.plan.frame or declared.frame, name)
+    _check_same(truth, declared, recorded.began.terms.frame, name)
     _check_near(truth, recorded.points, name)
     noisy = SimConfig(drift=DriftConfig.none())
     config, how = (noisy, "with the errors of the simulator") if declared.simulated else (EXACT_POINTS, "as it is")

@@ -11,6 +11,7 @@ from grainloop.controller.decide.decider import Decider
 from grainloop.controller.decide.decision import Batch, Enough
 from grainloop.controller.ledger.ledger import Ledger
 from grainloop.controller.ledger.orders import Received
+from grainloop.controller.plans import Terms
 from grainloop.protocols.messages import ScanDone
 from grainloop.protocols.plan import Budget, RunPlan
 from grainloop.protocols.values import PointBlock
@@ -24,7 +25,7 @@ class Bench:
     """Drives a decider the way the loop does, with an instrument that takes `pace` times the declared time."""
 
     def __init__(self, plan: RunPlan, pace: float = 1.0, light_s: float = 0.0, **declared: Any) -> None:
-        self.decider = Decider(plan, capabilities(SHAPE, **declared), "run")
+        self.decider = Decider(Terms(plan, capabilities(SHAPE, **declared)), "run")
         self.decider.begin(light_s)
         self.sent: list[Batch] = []
         self.clock_s, self.pace = light_s, pace
@@ -135,7 +136,7 @@ def test_an_instrument_slower_than_declared_gets_fewer_points() -> None:
 
 
 def test_the_model_is_told_to_keep_away_from_what_is_queued() -> None:
-    decider = Decider(RunPlan(budget=Budget(fraction=0.2)), capabilities((40, 40)), "run")
+    decider = Decider(Terms(RunPlan(budget=Budget(fraction=0.2)), capabilities((40, 40))), "run")
     decider.begin(0.0)
     batch = decider.next_planned()
     assert batch is not None
@@ -148,7 +149,7 @@ def test_the_model_is_told_to_keep_away_from_what_is_queued() -> None:
 
 def test_seeds_differ_between_questions_and_follow_the_plan() -> None:
     def seeds(seed: int) -> list[int]:
-        decider = Decider(RunPlan(seed=seed), capabilities(SHAPE), "run")
+        decider = Decider(Terms(RunPlan(seed=seed), capabilities(SHAPE)), "run")
         decider.begin(0.0)
         return [question.seed for _ in range(3) if (question := decider.question()) is not None]
 
@@ -179,7 +180,7 @@ def test_points_that_nobody_asked_for_are_told_and_the_others_kept(case: str) ->
 
 def begun(plan: RunPlan, **declared: Any) -> tuple[Ledger, Batch]:
     """A ledger with the first batch out."""
-    decider = Decider(plan, capabilities(SHAPE, **declared), "run")
+    decider = Decider(Terms(plan, capabilities(SHAPE, **declared)), "run")
     decider.begin(0.0)
     batch = decider.next_planned()
     assert batch is not None
@@ -237,7 +238,7 @@ def test_a_point_that_was_not_indexed_is_repeated_as_often_as_the_plan_says(repe
     _, times = np.unique(asked, axis=0, return_counts=True)
     assert times.max() == min(repeats, 1) + 1  # indexed at the second try
     assert (max(bench.allowed) > 0) == (repeats > 0)
-    assert len(asked) == bench.decider.ledger.max_points
+    assert len(asked) == bench.decider.ledger.terms.max_points
     again = [batch for batch in bench.sent if (batch.why.reason == 6).any()]
     assert bool(again) == (repeats > 0)
     assert all(batch.reasons["retry"] == (batch.why.reason == 6).sum() for batch in again)
@@ -247,7 +248,8 @@ def test_a_point_that_was_not_indexed_is_repeated_as_often_as_the_plan_says(repe
 def test_the_first_pass_leaves_out_what_points_beside_their_targets_have_shown(shapes: bool) -> None:
     skipping = queue(shapes=QUEUE.model_copy(update={"skips": True}), max_points_per_scan=200)
     declared = skipping if shapes else capabilities(SHAPE, max_points_per_scan=5)
-    planned, decider = (Decider(RunPlan(budget=Budget(fraction=0.5)), declared, "run") for _ in range(2))
+    terms = Terms(RunPlan(budget=Budget(fraction=0.5)), declared)
+    planned, decider = (Decider(terms, "run") for _ in range(2))
     planned.begin(0.0)
     decider.begin(0.0)
     first, second, *others = (batch.request for batch in iter(planned.next_planned, None))
@@ -273,7 +275,7 @@ def test_a_batch_tells_why_and_how_far() -> None:
 
 
 def test_what_the_model_tells_of_its_proposals_goes_with_the_points() -> None:
-    decider = Decider(RunPlan(budget=Budget(fraction=1.0), first_pass=0.1), capabilities(SHAPE), "run")
+    decider = Decider(Terms(RunPlan(budget=Budget(fraction=1.0), first_pass=0.1), capabilities(SHAPE)), "run")
     decider.begin(0.0)
     while (first := decider.next_planned()) is not None:
         decider.ledger.receive(first.request.batch, block_of(first.request, 0.0))

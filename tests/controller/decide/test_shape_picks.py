@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from grainloop.controller.decide.shape_picks import May, ShapePicks
 from grainloop.controller.ledger.aim import Correction
 from grainloop.controller.ledger.ledger import Ledger
+from grainloop.controller.plans import Terms
 from grainloop.protocols.capabilities import ShapeLimits
 from grainloop.protocols.hosting.shape_limits import check_pieces
 from grainloop.protocols.messages import ProposalReason
@@ -21,23 +22,23 @@ SHAPE = (30, 26)
 ROW = Piece(ScanShape.LINES, 26, (4, 0), points_per_line=26, point_step_px=(0, 1))
 
 
-def drifted(rows_px: int, columns_px: int, *, skips: bool = True, serpentine: bool = False) -> Ledger:
+def drifted(rows_px: int, columns_px: int, **means: bool) -> Ledger:
     """The ledger of an instrument whose beam has drifted."""
-    shapes = ShapeLimits(accepted=tuple(ScanShape), shortest_line_points=3, skips=skips, serpentine=serpentine)
-    ledger = Ledger(RunPlan(budget=Budget(fraction=1.0)), capabilities(SHAPE, shapes=shapes), "run")
+    shapes = ShapeLimits(accepted=tuple(ScanShape), shortest_line_points=3, **{"skips": True} | means)
+    ledger = Ledger(Terms(RunPlan(budget=Budget(fraction=1.0)), capabilities(SHAPE, shapes=shapes)), "run")
     ledger.aim.corrections.append(Correction(rows_px, columns_px, 0, 0))
     return ledger
 
 
 def allowed(ledger: Ledger, *pieces: Piece) -> ShapePicks:
-    now, shapes = ledger.exposures, ledger.capabilities.shapes
+    now, shapes = ledger.exposures, ledger.terms.capabilities.shapes
     may = May(now.askable, now.coverable, np.zeros(SHAPE, np.bool_), now.reachable)
     return ShapePicks.plain(pieces, shapes, ProposalReason.SPACE_FILLING).allowed(may, shapes)
 
 
 def check(ledger: Ledger, picks: ShapePicks) -> None:
     """As the instrument service does."""
-    check_pieces(ledger.order(picks.position_px, 0.0, picks.pieces), ledger.capabilities)
+    check_pieces(ledger.order(picks.position_px, 0.0, picks.pieces), ledger.terms.capabilities)
 
 
 def test_a_line_is_cut_where_the_beam_cannot_go() -> None:
@@ -89,9 +90,7 @@ def test_what_is_left_can_be_scanned(
     kind = ScanShape.RECTANGLES if rectangle else ScanShape.LINES
     piece = Piece(kind, lines * points, first_px, lines, points, line_step_px, point_step_px)
     assume(piece.fits(SHAPE))
-    ledger = drifted(*drift_px, serpentine=serpentine)
-    shapes = ledger.capabilities.shapes.model_copy(update={"any_corner": True})
-    ledger.capabilities = ledger.capabilities.model_copy(update={"shapes": shapes})
+    ledger = drifted(*drift_px, serpentine=serpentine, any_corner=True)
     picks = allowed(ledger, piece)
     within = ledger.exposures.reachable[tuple(picks.position_px.T)]
     assert within.all()

@@ -31,6 +31,7 @@ from grainloop.controller.journal.entries import (
     entry_bytes,
     read_entry,
 )
+from grainloop.controller.plans import Terms
 from grainloop.protocols.errors import BadMessage, UnknownKind
 from grainloop.protocols.frames import pack
 from grainloop.protocols.messages import RunEvent, ScanDone
@@ -45,7 +46,7 @@ DONE = ScanDone(batch=0, points=5, started_s=1, finished_s=2)
 
 def entries() -> list[Any]:
     """One of each kind."""
-    decider = Decider(PLAN, capabilities(), "run")
+    decider = Decider(Terms(PLAN, capabilities()), "run")
     decider.begin(0.0)
     batch = decider.next_planned()
     assert batch is not None
@@ -57,7 +58,7 @@ def entries() -> list[Any]:
     light = LightImages(kind=LightKind.ROTATION_STACK, angles_deg=(0.0, 90.0), images=images, pixel_um=0.7)
     event = RunEvent(sequence=1, state=RunState.RUNNING, event="x", text="ü", points_measured=1, points_budget=2)
     return [
-        Began(run="a", created="now", plan=PLAN, capabilities=decider.capabilities, software={"python": "3"}),
+        Began(run="a", created="now", plan=PLAN, capabilities=decider.terms.capabilities, software={"python": "3"}),
         SoftwareTold(software={"model": "1"}),
         LightStored(light=light, seconds=2.5),
         Decided(

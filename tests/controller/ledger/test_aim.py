@@ -13,6 +13,7 @@ from grainloop.controller.decide.decider import Decider
 from grainloop.controller.decide.decision import Batch
 from grainloop.controller.geometry.grid import inside
 from grainloop.controller.ledger.aim import Aim, Correction, aimed_offsets, measured_offsets
+from grainloop.controller.plans import Terms
 from grainloop.protocols.messages import ScanDone
 from grainloop.protocols.plan import Budget, RunPlan
 from grainloop.protocols.values import PointBlock
@@ -65,7 +66,7 @@ class Played:
 
     def __init__(self, fraction: float, batches: int, repeats: int) -> None:
         plan = RunPlan(budget=Budget(fraction=fraction), batches=batches, repeats=repeats)
-        self.decider = Decider(plan, capabilities(SHAPE), "run")
+        self.decider = Decider(Terms(plan, capabilities(SHAPE)), "run")
         self.decider.begin(0.0)
         self.sent: list[Batch] = []
         self.came: list[PointBlock] = []
@@ -118,7 +119,7 @@ def test_no_point_is_lost_and_no_pixel_asked_for_twice(
     kept, outside = ledger.points.block(), ledger.outside.block()
     ids = np.concatenate([kept.point_id, outside.point_id])
     assert sorted(ids.tolist()) == came.point_id.tolist()
-    assert len(ids) == ledger.exposures.points_asked <= ledger.max_points
+    assert len(ids) == ledger.exposures.points_asked <= ledger.terms.max_points
     placed = came.position_px + measured_offsets(ledger.aim.corrections, came.point_id)
     order = np.searchsorted(came.point_id, kept.point_id)
     assert np.array_equal(placed[order], kept.position_px)
@@ -175,7 +176,7 @@ def test_moving_points_leaves_alone_what_was_read_before() -> None:
 
 @pytest.mark.parametrize("shift", [(0, 0), (1, -2)])
 def test_a_batch_that_is_out_counts_where_the_beam_hit(shift: tuple[int, int]) -> None:
-    decider = Decider(RunPlan(budget=Budget(fraction=0.4), batches=2), capabilities(SHAPE), "run")
+    decider = Decider(Terms(RunPlan(budget=Budget(fraction=0.4), batches=2), capabilities(SHAPE)), "run")
     decider.begin(0.0)
     batch = decider.next_planned()
     assert batch is not None

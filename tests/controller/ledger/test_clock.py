@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from grainloop.controller.ledger.clock import RunClock
 from grainloop.controller.ledger.orders import Order
 from grainloop.controller.ledger.pace import Pace
+from grainloop.controller.plans import Terms
 from grainloop.protocols.messages import ScanDone, ScanRequest
 from grainloop.protocols.plan import RunPlan
 from grainloop.protocols.values import PointBlock
@@ -40,7 +41,7 @@ def measured(one: Order, start_s: float) -> PointBlock:
 
 
 def clock() -> RunClock:
-    return RunClock(Pace(RunPlan(), capabilities()), APPROACH_S)
+    return RunClock(Pace(Terms(RunPlan(), capabilities())), APPROACH_S)
 
 
 @given(began_s=st.floats(20, 1e6), light_s=st.floats(0, 100))

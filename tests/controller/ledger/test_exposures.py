@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,17 +12,25 @@ from numpy.typing import NDArray
 
 from grainloop.controller.ledger.aim import Aim, Correction
 from grainloop.controller.ledger.exposures import Exposures
+from grainloop.controller.plans import Terms
 from grainloop.protocols.plan import Budget, RunPlan
 from grainloop.protocols.values import PointBlock, PointStatus
+from tests.controller.fakes import DWELL_S, capabilities
 
 SHAPE = (5, 4)
-DWELL_S = 0.01
 MASKS = arrays(np.bool_, SHAPE)
+
+
+@dataclass(frozen=True)
+class Allowing(Terms):
+    """Any number of points, however few pixels there are."""
+
+    max_points: int = 20
 
 
 def exposures(aim: Aim | None = None, max_points: int = 20, repeats: int = 1, **budget: Any) -> Exposures:
     plan = RunPlan(budget=Budget(fraction=1.0, **budget), repeats=repeats)
-    return Exposures(plan, SHAPE, max_points, DWELL_S, aim or Aim())
+    return Exposures(Allowing(plan, capabilities(SHAPE), max_points), aim or Aim())
 
 
 def at(mask: NDArray[np.bool_]) -> NDArray[np.int32]:

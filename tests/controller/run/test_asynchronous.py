@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from grainloop.controller import plans
 from grainloop.controller.decide.decider import Decider
 from grainloop.controller.decide.decision import BUDGET_SPENT, NO_TIME, Batch
 from grainloop.controller.journal.writing import Sync
+from grainloop.controller.plans import Terms
 from grainloop.controller.run.run import Run
 from grainloop.controller.session.reader import Session, load_session
 from grainloop.protocols.capabilities import ScanTiming
@@ -114,7 +114,7 @@ def test_limits_are_hard_nothing_is_lost_and_the_instrument_never_waits(
     assert instrument.idle_s <= 0.01 * instrument.clock_s
     assert finished.idle_s == pytest.approx(instrument.idle_s, abs=1e-6)
     if budget.instrument_s is None:
-        most_points = plans.most_points(plan, instrument.capabilities)
+        most_points = Terms(plan, instrument.capabilities).max_points
         assert len(exposed) == most_points
 
 
@@ -244,7 +244,7 @@ def test_recorded_timing_and_replies_give_the_same_decisions_again(
 
 def decide_again(session: Session, model: TimedModel) -> list[Batch]:
     """The decisions of a session, made again from its plan, its records and the answers of the model."""
-    decider, made = Decider(session.plan, session.capabilities, "again"), list[Batch]()
+    decider, made = Decider(session.terms, "again"), list[Batch]()
     decider.begin(0.0)
     over, asked = 0, 0
 

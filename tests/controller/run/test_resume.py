@@ -13,6 +13,7 @@ import pytest
 from grainloop.controller.journal.reading import read_journal
 from grainloop.controller.journal.replay import replay
 from grainloop.controller.ledger.ledger import Ledger
+from grainloop.controller.plans import Terms
 from grainloop.controller.record.recording import JOURNAL_NAME, SESSION_NAME
 from grainloop.controller.run.run import Run
 from grainloop.controller.session.reader import load_session
@@ -199,7 +200,7 @@ def test_all_that_was_out_stays_open_when_an_instrument_that_remembers_is_gone(t
 
 def test_of_a_clock_that_began_anew_no_time_before_its_beginning_is_asked_for() -> None:
     """An instrument that was started again is quicker on its new clock than the run expected."""
-    ledger = Ledger(PLAN, capabilities(), "run")
+    ledger = Ledger(Terms(PLAN, capabilities()), "run")
     ledger.begin(9.0)
     ledger.meet_again()
     first = ledger.order(np.array([[0, 0]], np.int32), 9.0)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from grainloop.controller.decide.decider import Decider
+from grainloop.controller.plans import Terms
 from grainloop.controller.session.layout import FORMAT_VERSION
 from grainloop.controller.session.reader import load_session
 from grainloop.controller.session.writer import SessionFile
@@ -24,9 +25,9 @@ PLAN = RunPlan(budget=Budget(fraction=0.3), seed=4)
 
 
 def begin(path: Path) -> tuple[SessionFile, Decider]:
-    decider = Decider(PLAN, capabilities(), "run")
+    decider = Decider(Terms(PLAN, capabilities()), "run")
     decider.begin(0.0)
-    return SessionFile(path, PLAN, decider.capabilities), decider
+    return SessionFile(path, decider.terms), decider
 
 
 def test_everything_comes_back_as_it_was(tmp_path: Path) -> None:
@@ -52,8 +53,7 @@ def test_everything_comes_back_as_it_was(tmp_path: Path) -> None:
     session.close()
 
     read = load_session(session.path)
-    assert read.plan == PLAN
-    assert read.capabilities == decider.capabilities
+    assert read.terms == decider.terms
     assert read.light == light
     assert read.points == points
     assert read.batch.tolist() == [0] * len(points)
@@ -177,14 +177,15 @@ WRITER = """
 import sys
 from pathlib import Path
 from grainloop.controller.decide.decider import Decider
+from grainloop.controller.plans import Terms
 from grainloop.controller.session.writer import SessionFile
 from grainloop.protocols.plan import Budget, RunPlan
 from tests.controller.fakes import block_of, capabilities, reconstruction
 
 plan = RunPlan(budget=Budget(fraction=1.0), first_pass_most=1.0)
-decider = Decider(plan, capabilities((60, 60), max_points_per_scan=2), "run")
+decider = Decider(Terms(plan, capabilities((60, 60), max_points_per_scan=2)), "run")
 decider.begin(0.0)
-session = SessionFile(Path(sys.argv[1]), plan, decider.capabilities)
+session = SessionFile(Path(sys.argv[1]), decider.terms)
 while (batch := decider.next_planned()) is not None:
     points = block_of(batch.request, 0.0)
     decider.ledger.receive(batch.request.batch, points)

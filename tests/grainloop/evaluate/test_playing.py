@@ -11,6 +11,7 @@ import pytest
 
 from grainloop.controller.decide.decider import Decider
 from grainloop.controller.geometry.grid import adjacent_share
+from grainloop.controller.plans import Terms
 from grainloop.evaluate.acquisition.curves import Played, curve, mean_sd, to_json
 from grainloop.evaluate.acquisition.playing import Moment, batches_of, play, set_up
 from grainloop.evaluate.figures_of_merit import figures_of_merit
@@ -102,7 +103,7 @@ def test_the_batches_of_a_run_are_those_of_the_core(monkeypatch: pytest.MonkeyPa
     seen = Watched(stage.instrument, monkeypatch)
     moments = list(play(stage, PLAN, depth=1))
     other = set_up(chessboard(), seed=3)
-    decider = Decider(PLAN, other.instrument.capabilities, "played")
+    decider = Decider(Terms(PLAN, other.instrument.capabilities), "played")
     decider.begin(other.light_s)
     for request in seen.requests:
         batch = decider.next_planned()
