@@ -13,7 +13,7 @@ FOLDERS = ("model/weights", "instrument_sim/specimens")
 class Data(BuildHookInterface):
     """A source distribution holds the files itself; in a checkout they are in the folders beside this one."""
 
-    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # noqa: ARG002
         """Name every file and its place. An editable installation copies them too: grainloop may not be editable."""
         here = Path(self.root)
         root = here if (here / FOLDERS[0]).is_dir() else here.parent

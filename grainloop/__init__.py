@@ -16,5 +16,5 @@ else.
 from pathlib import Path
 
 _HERE = Path(__file__).resolve().parent
-if (_HERE / "model").is_file():  # a checkout without symbolic links, as git makes it on Windows
+if not (_HERE / "model").is_dir():  # no symbolic links: git makes none on Windows, a source distribution has none
     __path__.append(str(_HERE.parent))

@@ -151,6 +151,10 @@ class Unavailable(GrainloopError):
     code = ErrorCode.UNAVAILABLE
 
 
+class NotInstalled(Unavailable):
+    """A part of grainloop, or its data, that this installation lacks."""
+
+
 class RemoteError(GrainloopError):
     """An error that the other side reported."""
 

@@ -4,7 +4,7 @@
 way out; `batches` go to the instrument, `links` to the model; `standing` is its state, a table in `protocols.states`.
 """
 
-from grainloop.controller.run.links import Asks, expect
+from grainloop.controller.run.links import Asks
 from grainloop.controller.run.observer import RunObserver
 from grainloop.controller.run.pump import PIPELINE_DEPTH
 from grainloop.controller.run.run import Run
@@ -14,5 +14,4 @@ __all__ = [
     "Asks",
     "Run",
     "RunObserver",
-    "expect",
 ]

@@ -18,8 +18,9 @@ from typing import Any
 from grainloop.controller.decide import Batch, Decider
 from grainloop.controller.ledger import Closed
 from grainloop.controller.record import LOST, Recording
-from grainloop.controller.run.links import Asks, Thinking, expect
+from grainloop.controller.run.links import Asks, Thinking
 from grainloop.controller.run.standing import Standing
+from grainloop.protocols.aio import expect
 from grainloop.protocols.errors import BadMessage, Cancelled, DeviceFailed, ErrorCode, GrainloopError, OutOfLimits
 from grainloop.protocols.messages import PointsMeasured, ScanDone, Stored, Withdraw, Withdrawn
 from grainloop.protocols.observability import about as lines_about

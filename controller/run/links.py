@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 from grainloop.controller.session import INFERRED_MAPS
+from grainloop.protocols.aio import expect
 from grainloop.protocols.errors import BadMessage, ErrorCode, GrainloopError
 from grainloop.protocols.messages import (
     CheckHealth,
@@ -24,8 +25,6 @@ from grainloop.protocols.messages import (
 )
 from grainloop.protocols.values import Value
 
-T = TypeVar("T")
-
 
 class Asks(Protocol):
     """A connection to a service, as `protocols.aio.Client` is one."""
@@ -35,17 +34,6 @@ class Asks(Protocol):
     ) -> Any:
         """The reply to `message`; raises a `GrainloopError` when there is none."""
         ...
-
-
-def expect(reply: Any, kind: type[T], service: str) -> T:
-    """`reply`, if it is of this kind.
-
-    Raises:
-        BadMessage: it is something else.
-    """
-    if not isinstance(reply, kind):
-        raise BadMessage(f"The {service} service answered with {type(reply).__name__} instead of {kind.__name__}.")
-    return reply
 
 
 _PROBE_S = 5.0

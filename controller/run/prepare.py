@@ -19,8 +19,9 @@ from grainloop.controller.journal import Replayed
 from grainloop.controller.plans import Terms, check_model, check_terms
 from grainloop.controller.record import Recording, recorded_beginning
 from grainloop.controller.run.batches import Batches
-from grainloop.controller.run.links import Asks, ModelLink, describe_model, expect
+from grainloop.controller.run.links import Asks, ModelLink, describe_model
 from grainloop.controller.run.standing import Standing
+from grainloop.protocols.aio import expect
 from grainloop.protocols.capabilities import Capabilities
 from grainloop.protocols.errors import ErrorCode, GrainloopError, OutOfLimits
 from grainloop.protocols.messages import Describe, Description, Expected, LightRequest, LightTaken, OpenSection, Sync

@@ -17,11 +17,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Every `GrainloopError` becomes one sentence on stderr and exit code 1; wrong usage is 2.
     """
     from grainloop.cli.app import app
+    from grainloop.cli.extras import require_extras_of
 
     _listen_to_ctrl_c()
     # Whoever serves says where lines go; other commands say what matters by themselves.
     logging.getLogger("grainloop").addHandler(logging.NullHandler())
     try:
+        require_extras_of(sys.argv[1:] if arguments is None else arguments)
         app(args=None if arguments is None else list(arguments), prog_name="grainloop")
     except GrainloopError as error:
         print(f"grainloop: {error}", file=sys.stderr)  # noqa: T201

@@ -1,4 +1,7 @@
-"""Real EBSD maps that ship with the simulator; provenance and licences are in README.md beside this file."""
+"""Real EBSD maps that ship with the simulator; provenance and licences are in README.md beside this file.
+
+The files are the distribution `grainloop-data`, which the base install does without.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,8 @@ from types import MappingProxyType
 from typing import Final
 
 from grainloop.model.maps import OrientationMap, read_map
+from grainloop.protocols.errors import NotInstalled
+from grainloop.protocols.version import install_command
 
 FOLDER: Final = Path(__file__).parent
 FILES: Final = MappingProxyType({"ti64": "Ti64-200x200.ang", "mg-twins": "newTwins.cpr"})
@@ -21,10 +26,15 @@ def path_of(name: str) -> Path:
 
     Raises:
         ValueError: no specimen has this name.
+        NotInstalled: this installation has no specimens.
     """
     if name not in ALL:
         raise ValueError(f"unknown specimen {name!r}; known: {', '.join(ALL)}")
-    return FOLDER / ALL[name]
+    path = FOLDER / ALL[name]
+    if not path.is_file():
+        message = f"The specimen {name!r} is not in this installation; {install_command('sim')} installs it."
+        raise NotInstalled(message, field="map", value=path)
+    return path
 
 
 def load(name: str) -> OrientationMap:
@@ -35,5 +45,6 @@ def load(name: str) -> OrientationMap:
 
     Raises:
         ValueError: no specimen has this name.
+        NotInstalled: this installation has no specimens.
     """
     return read_map(path_of(name), frame="identity")

@@ -1,8 +1,8 @@
 """Thin asyncio shells over `protocols.rpc`: ask with `Client`, serve with `Service`, start with `run`."""
 
 from grainloop.protocols.aio.call import Call, Flag
-from grainloop.protocols.aio.client import Client
+from grainloop.protocols.aio.client import Client, expect
 from grainloop.protocols.aio.loop import run
 from grainloop.protocols.aio.service import Handler, Service
 
-__all__ = ["Call", "Client", "Flag", "Handler", "Service", "run"]
+__all__ = ["Call", "Client", "Flag", "Handler", "Service", "expect", "run"]

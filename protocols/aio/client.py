@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import zmq
 
@@ -17,7 +17,7 @@ from grainloop.protocols.aio.port import Port
 from grainloop.protocols.aio.telling import AskingLog
 from grainloop.protocols.aio.timer import Timer
 from grainloop.protocols.endpoints import require_near
-from grainloop.protocols.errors import GrainloopError, Unavailable
+from grainloop.protocols.errors import BadMessage, GrainloopError, Unavailable
 from grainloop.protocols.frames import Frame
 from grainloop.protocols.rpc.client import ClientAction, ClientCore, Failed, Progressed, Replied, Send
 from grainloop.protocols.rpc.heartbeat import CLIENT_HEARTBEAT, Heartbeat
@@ -25,6 +25,7 @@ from grainloop.protocols.security.access import Credentials
 from grainloop.protocols.values import Value
 
 OnProgress = Callable[[Any], None]
+T = TypeVar("T")
 
 
 CANCEL_GRACE_S = 2.0
@@ -223,3 +224,14 @@ class Client:
         self._monitor.close()
         self._port.close()
         self._context.term()
+
+
+def expect(reply: Any, kind: type[T], service: str) -> T:
+    """`reply`, if it is of this kind.
+
+    Raises:
+        BadMessage: it is something else.
+    """
+    if not isinstance(reply, kind):
+        raise BadMessage(f"The {service} service answered with {type(reply).__name__} instead of {kind.__name__}.")
+    return reply

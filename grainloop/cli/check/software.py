@@ -8,13 +8,13 @@ import re
 import sys
 import time
 from collections.abc import Iterator
-from importlib.metadata import PackageNotFoundError, requires, version
+from importlib.util import find_spec
 
 from grainloop.cli.check.findings import Finding, bad, doubtful, good, judge
-from grainloop.protocols.version import grainloop_version
+from grainloop.cli.extras import IN_CHECKOUT, Requirement, requirements
+from grainloop.protocols.version import grainloop_version, install_command
 
 OLDEST_PYTHON = (3, 11)
-_REQUIREMENT = re.compile(r"([A-Za-z0-9._-]+)(?:\[[^]]*\])?>=([0-9.]+)(?:.*extra == [\"'](\w+)[\"'])?")
 _SERVES = {"controller": "the controller", "model": "the model", "sim": "the simulated instrument"}
 
 
@@ -27,36 +27,34 @@ def python() -> Iterator[Finding]:
 
 def packages() -> Iterator[Finding]:
     """The packages of each part, by what the installed grainloop asks for."""
-    try:
-        asked = [match.groups() for line in requires("grainloop") or () if (match := _REQUIREMENT.match(line))]
-    except PackageNotFoundError:
+    asked = requirements()
+    if not asked:
         yield doubtful("packages", "grainloop is not installed as a package", "Install it: pip install grainloop.")
         return
     for part in (None, *_SERVES):
-        yield _part(part, {name: least for name, least, extra in asked if extra == part})
+        yield _part(part, [one for one in asked if one.extra == part])
 
 
-def _part(part: str | None, least: dict[str, str]) -> Finding:
-    there = {name: found for name in least if (found := _version(name)) is not None}
-    missing = [name for name in least if name not in there]
-    behind = [name for name, found in there.items() if _numbers(found) < _numbers(least[name])]
+def _part(part: str | None, asked: list[Requirement]) -> Finding:
+    there = {one.name: found for one in asked if (found := one.found) is not None}
+    missing = [one.name for one in asked if one.name not in there]
+    unfit = [one for one in asked if one.name in there and not _fits(there[one.name], one)]
     what = "packages" if part is None else f"packages of {_SERVES[part]}"
-    install = f"pip install --upgrade 'grainloop{'' if part is None else f'[{part}]'}'"
-    if behind:
-        old = ", ".join(f"{name} {there[name]} (needs {least[name]})" for name in behind)
-        return bad(what, f"too old: {old}", f"Run {install}.")
+    install = install_command() if part is None else install_command(part)
+    if unfit:
+        told = ", ".join(f"{one.name} {there[one.name]} (needs {one.least})" for one in unfit)
+        return bad(what, f"of another version: {told}", f"Run {install}")
     if missing and part is None:
-        return bad(what, f"missing: {', '.join(missing)}", f"Run {install}.")
+        return bad(what, f"missing: {', '.join(missing)}", f"Run {install}")
     if missing:
-        return doubtful(what, f"missing: {', '.join(missing)}", f"Run {install} if this machine is to serve it.")
+        return doubtful(what, f"missing: {', '.join(missing)}", f"If this machine is to serve it, run {install}")
     return good(what, ", ".join(f"{name} {found}" for name, found in there.items()))
 
 
-def _version(name: str) -> str | None:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None
+def _fits(found: str, asked: Requirement) -> bool:
+    if found == IN_CHECKOUT:
+        return True
+    return found == asked.least if asked.exact else _numbers(found) >= _numbers(asked.least)
 
 
 def _numbers(text: str) -> tuple[int, ...]:
@@ -69,7 +67,8 @@ def weights() -> Iterator[Finding]:
 
     files = weights_files()
     if not files:
-        yield bad("weights", f"there are none in {FOLDER}", "Install grainloop again.")
+        tell = doubtful if find_spec("torch") is None else bad  # who serves no model needs none
+        yield tell("weights", f"there are none in {FOLDER}", f"To serve the model, run {install_command('model')}")
     for group, file in files.items():
         what = f"weights for {group}"
         if not file.path.is_file():

@@ -12,9 +12,7 @@ from typing import Any
 import typer
 
 from grainloop.cli.operate.progress import show_events
-from grainloop.controller.plans import load_plan
-from grainloop.controller.run import expect
-from grainloop.protocols.aio import Client, run
+from grainloop.protocols.aio import Client, expect, run
 from grainloop.protocols.endpoints import is_near
 from grainloop.protocols.errors import Unavailable
 from grainloop.protocols.messages import (
@@ -56,6 +54,8 @@ class Controller:
 
 def run_plan(plan_file: Path | None, controller: Controller, out: Path, json: bool, shape: str | None = None) -> int:
     """Run a plan, with another `shape` than it says where one is given; returns the exit code."""
+    from grainloop.controller.plans import load_plan  # here, because it brings numba: other words need none
+
     plan = RunPlan() if plan_file is None else load_plan(plan_file)
     plan = plan if shape is None else plan.model_copy(update={"shape": str(shape)})
     request = RunRequest(plan=plan, session_dir=str(out.resolve() if controller.here else out))

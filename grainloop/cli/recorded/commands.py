@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from grainloop.cli.extras import require_extras
 from grainloop.cli.options import JsonOption, KeyOption, KeysOption, StdinOption, access
 from grainloop.protocols.endpoints import CONTROLLER_ENDPOINT
 from grainloop.protocols.errors import BadInput
@@ -59,6 +60,7 @@ def replay(
         guard = access("controller", bind, keys, key)
         _retell(session, _factor(speed), bind, guard, until_stdin_ends)
     elif anew:
+        require_extras("replay that decides anew", ("controller", "model"))
         from grainloop.cli.recorded.redecide import RedecideOptions, run_redecide
 
         options = RedecideOptions(policy, model, budget, truth, out, json)

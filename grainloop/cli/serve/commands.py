@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from grainloop.cli.extras import require_extras
 from grainloop.cli.options import (
     EndpointOption,
     KeyOption,
@@ -67,6 +68,8 @@ def serve_instrument(
     from grainloop.cli.serve import service as serving
     from grainloop.protocols.hosting.loading import load_driver
 
+    if driver is None:
+        require_extras("serve instrument without --driver", ("sim",))
     seen = observed("instrument", log_level, log_json, log_file, metrics)
     guard = access("instrument", endpoint, keys, key)
     device = load_driver(driver) if driver else serving.simulator(specimen, seed, speed_up, preset)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import site
 import socket
 import subprocess
 import sys
@@ -80,6 +81,7 @@ class Child:
         self._process = subprocess.Popen(  # noqa: S603  # our own interpreter and our own arguments
             [
                 sys.executable,
+                "-P",  # else modules of the folder where we are stand before the standard library
                 "-m",
                 "grainloop",
                 "serve",
@@ -198,9 +200,16 @@ def _tell(loop: asyncio.AbstractEventLoop, future: asyncio.Future[Any], value: A
 
 
 def _environment() -> dict[str, str]:
-    """The children find the packages where this process found them."""
+    """The children find grainloop where this process found it; what is installed they find without being told."""
+    if str(_ROOT) in _installed():
+        return dict(os.environ)
     paths = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     return os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
+
+
+def _installed() -> set[str]:
+    """Folders of installed packages. Named by PYTHONPATH they would stand before the standard library."""
+    return {str(Path(folder).resolve()) for folder in (*site.getsitepackages(), site.getusersitepackages())}
 
 
 def _apart() -> dict[str, Any]:

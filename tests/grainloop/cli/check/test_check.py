@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import pytest
 
+from grainloop.cli import extras
 from grainloop.cli.check import machine, recorded, security, software
 from grainloop.cli.check.findings import Finding, State, doubtful, gather, good
 from grainloop.controller.record.recording import JOURNAL_NAME, SESSION_NAME
@@ -16,7 +17,7 @@ from grainloop.controller.run.run import Run
 from grainloop.protocols.errors import BadInput
 from grainloop.protocols.plan import Budget, RunPlan
 from grainloop.protocols.security import KeyFolder, Role
-from grainloop.protocols.version import grainloop_version
+from grainloop.protocols.version import grainloop_version, install_command
 from tests.controller import fakes
 from tests.controller.virtual_time import in_virtual_time
 from tests.grainloop.cli.check.rows import found_by
@@ -63,12 +64,12 @@ def test_packages_that_are_missing_or_too_old_are_named(monkeypatch: pytest.Monk
         "no-such-package>=1.0; extra == 'model'",
         "h5py>=3.0; extra == 'controller'",
     ]
-    monkeypatch.setattr(software, "requires", lambda _name: asked)
+    monkeypatch.setattr(extras, "requires", lambda _name: asked)
     rows = found_by(software.packages())
     assert (rows["packages"].state, "numpy" in rows["packages"].found) == (State.FAIL, True)
     assert "(needs 9999.0)" in rows["packages"].found
     assert rows["packages of the model"].state is State.WARN
-    assert "pip install --upgrade 'grainloop[model]'" in rows["packages of the model"].do
+    assert rows["packages of the model"].do.endswith(install_command("model"))
     assert rows["packages of the controller"].state is State.OK
 
 
