@@ -1,8 +1,9 @@
-"""A pydantic validation error as one plain sentence that names the field and its value."""
+"""What strangers, files and drivers said, as part of one plain sentence: faults of pydantic, values, foreign text."""
 
 from __future__ import annotations
 
 import reprlib
+import unicodedata
 from typing import Any
 
 import numpy as np
@@ -41,6 +42,17 @@ def short(value: object) -> str:
     if isinstance(value, dict):
         return f"a map of {len(value)} fields"
     return _repr(value)[:_MAX_VALUE]
+
+
+def printable(text: str) -> str:
+    """`text` with what a terminal would obey, and what cannot be written as UTF-8, told as an escape."""
+    return text if text.isprintable() else "".join(map(_letter, text))
+
+
+def _letter(letter: str) -> str:
+    category = unicodedata.category(letter)
+    hidden = category[0] == "C" or category in ("Zl", "Zp")
+    return letter.encode("unicode_escape").decode() if hidden else letter
 
 
 def _said(message: str) -> str:

@@ -14,9 +14,13 @@ from grainloop.protocols.security.access import Access, Credentials
 from grainloop.protocols.security.allow_list import (
     AllowedKey,
     AllowList,
+    Line,
+    Listing,
+    can_name,
     read_allow_list,
+    read_listing,
     require_name,
-    write_allow_list,
+    write_listing,
 )
 from grainloop.protocols.security.keys import (
     PUBLIC_SUFFIX,
@@ -26,14 +30,18 @@ from grainloop.protocols.security.keys import (
     load_key,
     load_public,
     make_key,
+    require_key,
     save_key,
 )
-from grainloop.protocols.security.private_files import make_private_folder, require_private_folder
+from grainloop.protocols.security.private_files import changing, make_private_folder, require_private_folder
 from grainloop.protocols.security.roles import Role
+from grainloop.protocols.sentences import printable, short
 
 VARIABLE: Final = "GRAINLOOP_KEYS"
 """Environment variable that names another folder."""
 ALLOWED: Final = "allowed"
+_LONGEST: Final = 200
+"""Letters of a name that a sentence repeats."""
 
 
 def default_folder() -> Path:
@@ -77,10 +85,10 @@ class KeyFolder:
             NotPermitted: others can read it or look into its folder.
         """
         path = Path(name) if _is_path(name) else self.path / f"{name}{SECRET_SUFFIX}"
-        if not path.exists():
+        if not os.path.lexists(path):
             elsewhere = "" if self.path == default_folder() else f" --keys {self.path}"
-            hint = "" if _is_path(name) else f"; make it with: grainloop keys create {name}{elsewhere}"
-            raise BadInput(f"There is no key {path}{hint}.", field="key", value=name)
+            hint = f"; make it with: grainloop keys create {name}{elsewhere}" if can_name(name) else ""
+            raise BadInput(f"There is no key {printable(str(path))}{hint}.", field="key", value=name)
         require_private_folder(path.parent)
         return load_key(path)
 
@@ -94,10 +102,14 @@ class KeyFolder:
             return name
         path = Path(name) if _is_path(name) else self.path / f"{name}{PUBLIC_SUFFIX}"
         if path.suffix == SECRET_SUFFIX:
-            raise BadInput(f"{path} is a secret key; only the .pub file beside it is given away.", field="key")
-        if not path.exists():
             raise BadInput(
-                f"{name} is no public key, and there is no file {path}: copy the .pub file of the other side there.",
+                f"{printable(str(path))} is a secret key; only the .pub file beside it is given away.", field="key"
+            )
+        if not os.path.lexists(path):
+            told = printable(str(path)) if len(name) <= _LONGEST else "of such a name"
+            raise BadInput(
+                f"{_said(name)} is no public key, and there is no file {told}: "
+                "copy the .pub file of the other side there.",
                 field="key",
                 value=name,
             )
@@ -115,7 +127,7 @@ class KeyFolder:
             NotPermitted: others can read them.
         """
         pair = self.key(own)
-        if not self.allowed_path.exists():
+        if not os.path.lexists(self.allowed_path):
             raise BadInput(
                 f"There is no list of allowed keys {self.allowed_path}; begin it with: grainloop keys authorise.",
                 field="keys",
@@ -129,40 +141,70 @@ class KeyFolder:
         return [load_key(path) for path in sorted(self.path.glob(f"*{SECRET_SUFFIX}"))]
 
     def entries(self) -> tuple[AllowedKey, ...]:
-        """All allowed keys; none where there is no list yet."""
+        """All allowed keys; none where there is no list yet.
+
+        Raises:
+            BadInput: a line is wrong; the sentence names file and line.
+        """
         require_private_folder(self.path)
-        return read_allow_list(self.allowed_path) if self.allowed_path.exists() else ()
+        return read_allow_list(self.allowed_path) if os.path.lexists(self.allowed_path) else ()
+
+    def listing(self) -> Listing:
+        """The list of allowed keys with its faults; empty where there is none yet."""
+        require_private_folder(self.path)
+        return read_listing(self.allowed_path) if os.path.lexists(self.allowed_path) else Listing()
 
     def authorise(self, key: str, role: Role, name: str) -> AllowedKey | None:
-        """Allow `key` under `name`; returns what the list said of them before.
+        """Allow `key` under `name`; returns what the list said of them before. Lines that are wrong are left out.
 
         Raises:
-            BadInput: the name belongs to another key.
+            BadInput: it is no key, the name belongs to another one, or that cannot be written.
         """
-        require_name(name)
+        entry = AllowedKey(role, require_key(key), require_name(name))
         make_private_folder(self.path)
-        entries = {entry.key: entry for entry in self.entries()}
-        for other in entries.values():
-            if other.name == name and other.key != key:
+        with changing(self.allowed_path):
+            listing = self.listing().whole()
+            entries = {one.key: one for one in listing.entries}
+            if any(other.name == name and other.key != key for other in entries.values()):
                 message = f"{name} is another key on the list; revoke that one first, or choose another name."
                 raise BadInput(message, field="name", value=name)
-        before = entries.get(key)
-        write_allow_list(self.allowed_path, (entries | {key: AllowedKey(role, key, name)}).values())
-        return before
+            write_listing(self.allowed_path, listing.with_entry(entry))
+        return entries.get(key)
 
     def revoke(self, who: str) -> AllowedKey:
-        """Take a key off the list, by its name or by itself; returns what was taken.
+        """Take a key off the list, by its name or by itself; returns what was taken. Lines that are wrong are left out.
 
         Raises:
-            BadInput: it is not on the list.
+            BadInput: it is not on the list, or that cannot be written.
         """
-        entries = self.entries()
-        for entry in entries:
-            if who in (entry.name, entry.key):
-                write_allow_list(self.allowed_path, [one for one in entries if one is not entry])
-                return entry
-        raise BadInput(f"{who} is not on the list {self.allowed_path}.", field="name", value=who)
+        require_private_folder(self.path)
+        with changing(self.allowed_path):
+            listing = self.listing().whole()
+            for entry in listing.entries:
+                if who in (entry.name, entry.key):
+                    write_listing(self.allowed_path, listing.without_key(entry.key))
+                    return entry
+        raise BadInput(f"{printable(who)} is not on the list {self.allowed_path}.", field="name", value=who)
+
+    def mend(self) -> tuple[Line, ...]:
+        """Take lines that cannot be understood off the list; returns them. They allowed nobody.
+
+        Raises:
+            BadInput: that cannot be written.
+        """
+        require_private_folder(self.path)
+        if not self.listing().faults:
+            return ()
+        with changing(self.allowed_path):
+            listing = self.listing()
+            if listing.faults:
+                write_listing(self.allowed_path, listing.whole())
+        return listing.faults
 
 
 def _is_path(name: str) -> bool:
     return Path(name).name != name or name.endswith((SECRET_SUFFIX, PUBLIC_SUFFIX))
+
+
+def _said(name: str) -> str:
+    return printable(name) if len(name) <= _LONGEST else short(name)

@@ -41,9 +41,13 @@ def _key(path: Path) -> Finding:
 
 def _allowed(folder: KeyFolder) -> Finding:
     try:
-        entries = folder.entries()
+        listing = folder.listing()
     except GrainloopError as error:
         return bad("allowed keys", error.message, "Services that use this list serve nobody: mend it.")
+    entries = listing.entries
+    if listing.faults:
+        do = "Such lines let nobody in; the next grainloop keys authorise or revoke leaves them out."
+        return bad("allowed keys", listing.faults[0].fault, do)
     roles = Counter(entry.role for entry in entries)
     found = ", ".join(f"{count} {role}{'s' * (count > 1)}" for role, count in roles.items()) or "nobody"
     do = "Services with keys refuse everybody here: run grainloop keys authorise."
