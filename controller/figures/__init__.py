@@ -4,6 +4,7 @@ Inferred maps are drawn as inferred, scan points as points; nothing here changes
 `sheets` say which stand beside which, `layout` where, `style` is the look of all; `summary` is the score.
 """
 
+from grainloop.controller.figures import panels
 from grainloop.controller.figures.layout import NOTE_INCH, bar, place, save, sheet
 from grainloop.controller.figures.reconstruction import POINT_COLOUR, Shown, draw_keys, write_reconstruction_figure
 from grainloop.controller.figures.session_figures import write_figures
@@ -19,6 +20,7 @@ __all__ = [
     "grid_baseline",
     "house_style",
     "light_lines",
+    "panels",
     "place",
     "save",
     "sheet",

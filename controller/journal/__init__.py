@@ -4,6 +4,7 @@
 again what they hold. It is the truth of a session; `session.h5` is a view of it.
 """
 
+from grainloop.controller.journal import entries
 from grainloop.controller.journal.decisions import batch_of, decided_entry
 from grainloop.controller.journal.entries import (
     BatchClosed,
@@ -52,6 +53,7 @@ __all__ = [
     "Stopped",
     "batch_of",
     "decided_entry",
+    "entries",
     "first_difference",
     "first_entry",
     "journal_files",
