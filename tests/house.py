@@ -10,7 +10,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 SHIPPED = ("controller", "grainloop", "instrument_sim", "model", "protocols")
 """Folders of an installation."""
-FOLDERS = (*SHIPPED, "benchmarks", "examples", "tests")
+FOLDERS = (*SHIPPED, "benchmarks", "data", "examples", "tests")
 
 
 @cache

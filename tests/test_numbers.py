@@ -45,7 +45,7 @@ def test_functions_are_short(folder: str) -> None:
     lengths = [length for length, _ in found]
     assert [one for one in found if one[0] > MOST_LINES] == []
     assert lengths[len(lengths) // 10] <= NINE_IN_TEN_LINES
-    if folder != "examples":  # scripts that are read from top to bottom
+    if folder not in ("data", "examples"):  # scripts that are read from top to bottom
         assert statistics.median(lengths) <= MEDIAN_LINES
 
 
@@ -54,7 +54,7 @@ def test_no_folder_is_full() -> None:
 
 
 def test_a_room_of_the_controller_is_full_before_another_folder() -> None:
-    files = Counter({"controller/run": 14, "controller/decide": 15, "grainloop/cli": 15, "model/light": 20, "tests": 21})
+    files = Counter({"controller/run": 14, "controller/decide": 15, "grainloop/cli": 15, "model": 20, "tests": 21})
     assert too_full(files) == {"controller/decide": 15, "grainloop/cli": 15, "tests": 21}
 
 

@@ -5,7 +5,7 @@ the gain is Σ_b P(b at j) Σ_i [P(the map is right at i | b) − P(it is right 
 left of Gram-matrix lookahead with 0/1 distances, taken over the exact probabilities of the gate instead of samples of
 it: no noise and no bias from few samples. What one pixel tells of another is the one assumption: with probability
 exp(−d/L) both belong together, and then their grains follow the maximal coupling of the two distributions. L was
-fitted to pairs of pixels in reconstructions of synthetic specimens (`docs/decisions/0013`).
+fitted to pairs of pixels in reconstructions of synthetic specimens (`docs/decisions/0013-where-to-ask-next.md`).
 """
 
 from __future__ import annotations

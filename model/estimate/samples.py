@@ -3,7 +3,8 @@
 A pixel takes the candidate with the largest log w_k + g_k, where g_k is a standard Gumbel number: candidate k then wins
 with probability w_k exactly. The numbers of neighbouring pixels come from one smooth field per grain, so a sample moves
 a boundary or swaps a grain as a whole instead of sprinkling pixels: a Gaussian copula over the marginals of the gate.
-It takes no evaluation of the network. `docs/decisions/0010` compares it with samplers that do.
+It takes no evaluation of the network;
+`docs/decisions/0010-posterior-samples-come-from-the-gate.md` compares it with samplers that do.
 """
 
 from __future__ import annotations

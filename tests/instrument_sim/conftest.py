@@ -1,3 +1,5 @@
+"""What tests of the simulated instrument share."""
+
 import numpy as np
 import pytest
 

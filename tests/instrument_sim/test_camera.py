@@ -1,3 +1,5 @@
+"""The PL camera: noise, dust and shading as stated, the same for the same seed."""
+
 import numpy as np
 import pytest
 from scipy import ndimage

@@ -1,3 +1,5 @@
+"""The EBSD detector: noise and lost points as stated, whatever the order of the points."""
+
 import numpy as np
 import pytest
 from scipy import stats

@@ -1,3 +1,5 @@
+"""The simulated instrument as a driver: declaration, blocks, repeatability, limits."""
+
 import threading
 from dataclasses import replace
 

@@ -1,3 +1,5 @@
+"""Faults that are asked for come where they were asked for, and nowhere else."""
+
 import threading
 
 import numpy as np

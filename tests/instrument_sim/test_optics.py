@@ -1,3 +1,5 @@
+"""The optics of PL against closed forms and published figures."""
+
 import numpy as np
 import pytest
 from hypothesis import given, settings

@@ -1,3 +1,5 @@
+"""Specimens load where the base installation is all there is."""
+
 import subprocess
 import sys
 

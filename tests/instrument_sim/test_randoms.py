@@ -1,3 +1,5 @@
+"""Random numbers of places and exposures: independent, and what they say they are."""
+
 import numpy as np
 from scipy import stats
 

@@ -1,3 +1,5 @@
+"""The maps that ship: as published, with licences and the statistics they should have."""
+
 import hashlib
 
 import numpy as np

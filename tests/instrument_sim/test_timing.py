@@ -1,3 +1,5 @@
+"""The simulated clock: it waits as long as it says, and stands still between requests."""
+
 import math
 
 import pytest

@@ -1,3 +1,5 @@
+"""The warp between PL and EBSD: of the size asked for, and undone by its inverse."""
+
 import numpy as np
 import pytest
 from hypothesis import given, settings

@@ -1,3 +1,5 @@
+"""Compiled kernels and their cache, between processes and where there is no place for it."""
+
 import subprocess
 import sys
 from types import SimpleNamespace

@@ -1,3 +1,5 @@
+"""A decider driven as the loop drives it: budgets are kept, no point comes twice."""
+
 from __future__ import annotations
 
 from typing import Any

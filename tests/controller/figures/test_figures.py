@@ -1,3 +1,5 @@
+"""Figures of a session are drawn whatever it lacks: truth, PL, reconstructions, evidence."""
+
 from __future__ import annotations
 
 from dataclasses import replace

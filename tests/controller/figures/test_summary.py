@@ -1,3 +1,5 @@
+"""The score of a session, against brute force and a grid of as many points."""
+
 from __future__ import annotations
 
 import numpy as np

@@ -1,3 +1,5 @@
+"""Coarse grids: as many points as allowed, regular, nearly square, spread as they are taken away."""
+
 from __future__ import annotations
 
 import numpy as np

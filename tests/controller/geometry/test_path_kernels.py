@@ -1,3 +1,5 @@
+"""The compiled moves of a path, and what goes along with it."""
+
 from __future__ import annotations
 
 import numpy as np

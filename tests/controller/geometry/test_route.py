@@ -1,3 +1,5 @@
+"""Short paths: permutations that are the same every time and near the optimum."""
+
 from __future__ import annotations
 
 import hashlib

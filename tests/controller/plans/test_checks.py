@@ -1,3 +1,5 @@
+"""A plan against what an instrument scans and a model knows, before anything is measured."""
+
 from __future__ import annotations
 
 from typing import Any

@@ -1,3 +1,5 @@
+"""Plans read from TOML, and one sentence for what cannot be read."""
+
 from __future__ import annotations
 
 from pathlib import Path

@@ -1,3 +1,5 @@
+"""What follows from a plan and an instrument together."""
+
 from __future__ import annotations
 
 import pytest

@@ -1,3 +1,5 @@
+"""A whole run with pretended services in virtual time: what is measured and stored, and how it ends."""
+
 from __future__ import annotations
 
 import asyncio

@@ -1,3 +1,5 @@
+"""The control service over real sockets: one run at a time, commands, events, health proven by work."""
+
 from __future__ import annotations
 
 import asyncio

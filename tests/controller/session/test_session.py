@@ -1,3 +1,5 @@
+"""`session.h5`: everything comes back as it was written, and what is none is told in a sentence."""
+
 from __future__ import annotations
 
 import os

@@ -1,3 +1,5 @@
+"""The command line as a whole: light to import, one sentence for every fault, exit codes."""
+
 from __future__ import annotations
 
 import json

@@ -1,3 +1,5 @@
+"""Every policy keeps what all promise: no pixel twice, none excluded."""
+
 from dataclasses import replace
 
 import numpy as np

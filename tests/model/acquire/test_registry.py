@@ -1,5 +1,6 @@
 """Policies of other packages: a fake one is installed, used, and refused where it is no policy."""
 
+import ast
 import re
 import subprocess
 import sys
@@ -9,7 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.acquisition.policies import POLICIES as COMPARED
 from grainloop.model.acquire.registry import GROUP, SHIPPED, collect, find_policies
+from tests.house import ROOT, modules, tree_of
 from tests.model.acquire.scenes import real_scene
 
 CODE = """
@@ -108,3 +111,27 @@ def test_the_policy_that_the_documentation_shows_works():
     found = names["FarFromEdges"]()(scene, 5, np.random.default_rng(0))
     assert len(found.position_px) == 5
     assert np.all(scene.posterior.boundary[tuple(found.position_px.T)] < 0.5)
+
+
+def test_every_policy_that_is_written_here_ships() -> None:
+    """A policy is known by a field `name` and by being called with a scene."""
+    written = {
+        node.name
+        for path in modules("model")
+        if path.parent.name == "acquire"
+        for node in tree_of(path).body
+        if isinstance(node, ast.ClassDef) and is_policy(node)
+    }
+    assert written == {type(policy).__name__ for policy in SHIPPED}
+
+
+def is_policy(node: ast.ClassDef) -> bool:
+    named = any(isinstance(one, ast.AnnAssign) and ast.unparse(one.target) == "name" for one in node.body)
+    return named and any(isinstance(one, ast.FunctionDef) and one.name == "__call__" for one in node.body)
+
+
+@pytest.mark.parametrize("name", [policy.name for policy in SHIPPED])
+def test_every_policy_that_ships_is_documented_and_compared(name: str) -> None:
+    page = (ROOT / "docs" / "acquire.md").read_text(encoding="utf-8")
+    assert re.search(rf"^\|.*`{name}`.*\|", page, re.MULTILINE), "the table of policies in docs/acquire.md"
+    assert name in COMPARED, "benchmarks/acquisition/policies.py"

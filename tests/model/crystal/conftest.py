@@ -1,3 +1,5 @@
+"""What tests of orientations share."""
+
 import numpy as np
 import pytest
 

@@ -1,3 +1,5 @@
+"""Disorientation against orix, and as a metric."""
+
 import numpy as np
 import pytest
 from hypothesis import given, settings

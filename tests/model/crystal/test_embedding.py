@@ -1,3 +1,5 @@
+"""The embedding of orientations: one for symmetric equivalents, undone by decoding, true to small angles."""
+
 import numpy as np
 import pytest
 from hypothesis import given, settings

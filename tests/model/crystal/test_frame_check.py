@@ -1,3 +1,5 @@
+"""The Euler frame is found from PL among eight, or is told to be ambiguous."""
+
 import numpy as np
 import pytest
 

@@ -1,3 +1,5 @@
+"""Euler frames of vendors: their names, turns and ways back."""
+
 import numpy as np
 import pytest
 from hypothesis import given

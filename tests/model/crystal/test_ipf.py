@@ -1,3 +1,5 @@
+"""IPF colours: one for symmetric equivalents, and those of the key at its corners."""
+
 import subprocess
 import sys
 

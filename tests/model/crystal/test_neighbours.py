@@ -1,3 +1,5 @@
+"""Disorientation of neighbours, boundaries and grains, against pairs and by hand."""
+
 import numpy as np
 import pytest
 from hypothesis import given, settings

@@ -1,3 +1,5 @@
+"""Quaternions and Euler angles against closed forms and orix."""
+
 import numpy as np
 import pytest
 from hypothesis import given

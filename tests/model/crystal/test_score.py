@@ -1,3 +1,5 @@
+"""Scores of maps: perfect against themselves, blind to the description and to what is not indexed."""
+
 import math
 
 import numpy as np

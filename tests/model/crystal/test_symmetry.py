@@ -1,3 +1,5 @@
+"""Laue groups and their operators against orix."""
+
 import numpy as np
 import pytest
 from orix.quaternion import symmetry as orix_symmetry

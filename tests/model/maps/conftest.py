@@ -1,3 +1,5 @@
+"""What tests of map files share."""
+
 import numpy as np
 
 from grainloop.model.crystal import random_quaternions

@@ -1,3 +1,5 @@
+"""`.ang` files of EDAX, with what varies between writers."""
+
 import numpy as np
 import pytest
 

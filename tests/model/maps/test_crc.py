@@ -1,3 +1,5 @@
+"""`.crc` and `.cpr` pairs of Oxford, with what varies between writers."""
+
 import numpy as np
 import pytest
 

@@ -1,3 +1,5 @@
+"""`.ctf` files of Oxford, with what varies between writers."""
+
 import numpy as np
 import pytest
 

@@ -1,3 +1,5 @@
+"""Rows shared among threads: each is worked on once, and errors are raised."""
+
 import threading
 
 import numpy as np

@@ -1,3 +1,5 @@
+"""The classical gate: which measured grains may lie at a pixel, and how likely each is."""
+
 import numpy as np
 import pytest
 from scipy.special import expit

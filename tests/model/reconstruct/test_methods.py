@@ -1,3 +1,5 @@
+"""Every classical method keeps what all promise: points held, sound figures, one result per seed."""
+
 from dataclasses import fields, replace
 
 import numpy as np

@@ -1,3 +1,5 @@
+"""What no reconstruction can begin with is refused by name, and every stage can be cancelled."""
+
 import numpy as np
 import pytest
 

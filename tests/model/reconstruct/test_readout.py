@@ -1,3 +1,5 @@
+"""What is read from the weights of candidates: map, doubt, bound, boundaries, grains."""
+
 import numpy as np
 import pytest
 

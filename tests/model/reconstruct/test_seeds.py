@@ -1,3 +1,5 @@
+"""Measured points as seeds: repeats that agree or contradict, groups of neighbours."""
+
 import numpy as np
 import pytest
 

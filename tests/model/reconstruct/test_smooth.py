@@ -1,3 +1,5 @@
+"""Smoothing of labels solves the equations it claims to solve."""
+
 import numpy as np
 import pytest
 from hypothesis import given, settings

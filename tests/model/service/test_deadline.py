@@ -1,3 +1,5 @@
+"""Deadlines of a reconstruction: refused before there is a map, reported after."""
+
 import pytest
 
 from grainloop.model.reconstruct import no_report

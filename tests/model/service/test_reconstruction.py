@@ -1,3 +1,5 @@
+"""Answers of the model service keep the shapes, shares and exclusions that they promise."""
+
 from dataclasses import replace
 
 import numpy as np

@@ -1,3 +1,5 @@
+"""Sections held in memory: opened, used, dropped for others, closed."""
+
 import numpy as np
 import pytest
 

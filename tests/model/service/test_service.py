@@ -1,3 +1,5 @@
+"""The model service over a socket: sections, health by work, withdrawals, deadlines."""
+
 import asyncio
 import threading
 from dataclasses import dataclass, field

@@ -1,3 +1,5 @@
+"""Turns: callers alternate, results reach whoever asked, the loop stays free."""
+
 import asyncio
 import threading
 
