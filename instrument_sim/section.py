@@ -15,11 +15,10 @@ from scipy import ndimage
 
 from grainloop.instrument_sim import optics
 from grainloop.instrument_sim.optics import Dielectric, Optics
-from grainloop.model.crystal import neighbour_disorientation_deg
+from grainloop.model.crystal import laue_group, neighbour_disorientation_deg
 from grainloop.model.crystal.frames import to_map_frame
 from grainloop.model.maps import MapPhase, OrientationMap
 
-UNIAXIAL = ("4/m", "4/mmm", "-3", "-3m", "6/m", "6/mmm")
 BOUNDARY_DEG = 5.0
 _METALS = {"mg": optics.MAGNESIUM, "magnesium": optics.MAGNESIUM, "zr": optics.ZIRCONIUM, "zirconium": optics.ZIRCONIUM}
 
@@ -29,7 +28,7 @@ def dielectric_of(phase: MapPhase, permittivity: tuple[complex, complex] | None 
 
     Biaxial crystals (orthorhombic and lower) are treated as isotropic: the optics knows uniaxial ones only.
     """
-    if phase.laue_group not in UNIAXIAL:
+    if laue_group(phase.laue_group).optic_axes != 1:
         return optics.ISOTROPIC
     if permittivity is not None:
         return Dielectric("as configured", *permittivity)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from grainloop.controller.geometry import coarse_rasters, smallest_points
 from grainloop.controller.plans.terms import Terms
+from grainloop.model.crystal import UnknownPointGroup, laue_group
 from grainloop.protocols.capabilities import ScanMeans
 from grainloop.protocols.errors import OutOfLimits
 from grainloop.protocols.messages import ModelDescription
@@ -18,8 +19,10 @@ def check_terms(terms: Terms) -> None:
     """Refuse a plan that the instrument cannot carry out.
 
     Raises:
-        OutOfLimits: section, exposure, PL angles, budget or shape of scans outside what the instrument declares.
+        OutOfLimits: section, exposure, PL angles, budget or shape of scans outside what the instrument declares, or a
+            phase whose point group is unknown.
     """
+    _check_phases(terms)
     _check_section(terms)
     _check_dwell(terms)
     if terms.takes_light:
@@ -39,6 +42,15 @@ def check_model(plan: RunPlan, model: ModelDescription) -> None:
         if asked is not None and asked not in known:
             message = f"The model service has no {field} '{asked}'; it has: {', '.join(known) or 'none'}."
             raise OutOfLimits(message, field=field, value=asked)
+
+
+def _check_phases(terms: Terms) -> None:
+    for phase in terms.capabilities.phases:
+        try:
+            laue_group(phase.point_group)
+        except UnknownPointGroup as error:
+            message = f"The phase {phase.name} of {terms.name} cannot be measured: {error}."
+            raise OutOfLimits(message, field="point_group", value=phase.point_group) from None
 
 
 def _check_section(terms: Terms) -> None:

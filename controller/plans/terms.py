@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from grainloop.model.crystal import laue_group
 from grainloop.protocols.capabilities import Capabilities, ScanMeans
 from grainloop.protocols.plan import ANY_SHAPE, RunPlan
 from grainloop.protocols.shapes import ScanShape
 from grainloop.protocols.values import FramePreset, LightKind
-
-_CUBIC = frozenset({"23", "m-3", "432", "-43m", "m-3m"})
 
 
 @dataclass(frozen=True)
@@ -83,9 +82,11 @@ class Terms:
             return "The plan takes no PL images: EBSD alone."
         if self.capabilities.light is None:
             return f"{self.name} has no PL camera: EBSD alone."
-        if all(phase.point_group in _CUBIC for phase in self.capabilities.phases):
-            names = ", ".join(f"{phase.name} ({phase.point_group})" for phase in self.capabilities.phases)
-            return f"{names} is cubic and shows no PL contrast: EBSD alone."
+        phases = self.capabilities.phases
+        if not any(laue_group(phase.point_group).shows_light for phase in phases):
+            names = ", ".join(f"{phase.name} ({phase.point_group})" for phase in phases)
+            told = "is cubic and shows" if len(phases) == 1 else "are cubic and show"
+            return f"{names} {told} no PL contrast: EBSD alone."
         return None
 
     @property

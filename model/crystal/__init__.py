@@ -58,6 +58,7 @@ from grainloop.model.crystal.score import (
 )
 from grainloop.model.crystal.symmetry import (
     LAUE_GROUP_NAMES,
+    POINT_GROUP_NAMES,
     LaueGroup,
     laue_group,
     laue_group_from_ctf,
@@ -68,6 +69,7 @@ __all__ = [
     "CANDIDATE_FRAMES",
     "FRAME_PRESETS",
     "LAUE_GROUP_NAMES",
+    "POINT_GROUP_NAMES",
     "AmbiguousFrame",
     "AzimuthFrame",
     "BadOrientation",

@@ -32,24 +32,25 @@ class _Row:
     """What distinguishes one Laue group; `uniaxial_fold` is set where ±c are equivalent and c is unique."""
 
     proper: str
+    optic_axes: int
     generators: tuple[tuple[float, float, float, float], ...]
     other_names: tuple[str, ...] = ()
     uniaxial_fold: int = 0
 
 
 _TABLE: dict[str, _Row] = {
-    "-1": _Row("1", ()),
-    "2/m": _Row("2", (_TWO_Z,), ("112", "11m", "112/m", "m")),
-    "12/m1": _Row("121", (_TWO_Y,), ("1m1",)),
-    "mmm": _Row("222", (_TWO_X, _TWO_Z), ("mm2", "2/m2/m2/m")),
-    "4/m": _Row("4", (_about_z(4),), ("-4",)),
-    "4/mmm": _Row("422", (_about_z(4), _TWO_X), ("4mm", "-42m", "-4m2"), 4),
-    "-3": _Row("3", (_about_z(3),)),
-    "-3m": _Row("32", (_about_z(3), _TWO_X), ("321", "3m", "3m1", "-3m1"), 3),
-    "6/m": _Row("6", (_about_z(6),), ("-6",)),
-    "6/mmm": _Row("622", (_about_z(6), _TWO_X), ("6mm", "-6m2", "-62m"), 6),
-    "m-3": _Row("23", (_TWO_Z, _THREE_111), ("m3",)),
-    "m-3m": _Row("432", (_about_z(4), _THREE_111), ("-43m", "m3m")),
+    "-1": _Row("1", 2, ()),
+    "2/m": _Row("2", 2, (_TWO_Z,), ("112", "11m", "112/m", "m")),
+    "12/m1": _Row("121", 2, (_TWO_Y,), ("1m1",)),
+    "mmm": _Row("222", 2, (_TWO_X, _TWO_Z), ("mm2", "2/m2/m2/m")),
+    "4/m": _Row("4", 1, (_about_z(4),), ("-4",)),
+    "4/mmm": _Row("422", 1, (_about_z(4), _TWO_X), ("4mm", "-42m", "-4m2"), 4),
+    "-3": _Row("3", 1, (_about_z(3),)),
+    "-3m": _Row("32", 1, (_about_z(3), _TWO_X), ("321", "3m", "3m1", "-3m1"), 3),
+    "6/m": _Row("6", 1, (_about_z(6),), ("-6",)),
+    "6/mmm": _Row("622", 1, (_about_z(6), _TWO_X), ("6mm", "-6m2", "-62m"), 6),
+    "m-3": _Row("23", 0, (_TWO_Z, _THREE_111), ("m3",)),
+    "m-3m": _Row("432", 0, (_about_z(4), _THREE_111), ("-43m", "m3m")),
 }
 _NAMES: dict[str, str] = {alias: name for name, row in _TABLE.items() for alias in (name, row.proper, *row.other_names)}
 # EDAX/TSL writes the rotation axes of the proper group; 20 is the monoclinic setting with unique axis b.
@@ -61,6 +62,8 @@ _TSL = {1: "-1", 2: "2/m", 20: "12/m1", 22: "mmm", 4: "4/m", 42: "4/mmm", 3: "-3
 _CTF = ("-1", "12/m1", "mmm", "4/m", "4/mmm", "-3", "-3m", "6/m", "6/mmm", "m-3", "m-3m")
 
 LAUE_GROUP_NAMES: tuple[str, ...] = tuple(name for name in _TABLE if name != "12/m1")
+POINT_GROUP_NAMES: tuple[str, ...] = tuple(_NAMES)
+"""Every name that `laue_group` knows."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,19 @@ class LaueGroup:
     def is_cubic(self) -> bool:
         """Whether this is m-3m, the group with the cubic closed forms."""
         return self.name == "m-3m"
+
+    @property
+    def optic_axes(self) -> int:
+        """Directions along which light meets no birefringence: 2 biaxial, 1 uniaxial (c), 0 for isotropic crystals.
+
+        A second-rank tensor that the group leaves alone has three, two or one principal values (Nye, 1957, ch. XIII).
+        """
+        return _TABLE[self.name].optic_axes
+
+    @property
+    def shows_light(self) -> bool:
+        """Whether such crystals show PL contrast: all do but cubic ones, which look the same in every direction."""
+        return self.optic_axes > 0
 
     @property
     def uniaxial_fold(self) -> int:

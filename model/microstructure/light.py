@@ -14,6 +14,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from grainloop.model.crystal import laue_group
 from grainloop.model.microstructure.fields import smooth_image
 from grainloop.model.microstructure.light_flaws import Blemishes, draw_blemishes, tile_steps
 from grainloop.model.microstructure.recipe import Range, draw, draw_log
@@ -102,7 +103,7 @@ def polynomial_light(
 ) -> Light:
     """PL of `specimen` with nuisance levels drawn from `nuisances`; cubic crystals show no contrast at all."""
     shape = specimen.shape
-    anisotropic = (specimen.phase == MAIN_PHASE) & (specimen.point_group == "6/mmm")
+    anisotropic = (specimen.phase == MAIN_PHASE) & laue_group(specimen.point_group).shows_light
     ideal = _polynomial(specimen.orientation, anisotropic, 0.0)
     shown = _polynomial(specimen.orientation, anisotropic, draw(rng, nuisances.law))
     drift = draw_log(rng, nuisances.drift_tail_px if rng.random() < nuisances.tail else nuisances.drift_px)

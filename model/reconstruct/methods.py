@@ -90,7 +90,8 @@ def usable_light(problem: Problem, seeds: Seeds) -> tuple[RegisteredLight | None
     """The PL of a problem as far as it is usable, how much weight it deserves, and what of it is left out and why."""
     group = laue_group(problem.laue_group)
     if group.uniaxial_fold == 0:
-        return None, 0.0, (f"Crystals of Laue group {group.name} are given no PL contrast. {WITHOUT}",)
+        told = "is not read" if group.shows_light else "has no contrast"
+        return None, 0.0, (f"PL of crystals of Laue group {group.name} {told}. {WITHOUT}",)
     if problem.light is None:
         return None, 0.0, (f"{problem.light_missing} {WITHOUT}",)
     if not np.isfinite(problem.light.sigma).any():

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from grainloop.model.crystal import laue_group
+from grainloop.model.crystal import LAUE_GROUP_NAMES, LaueGroup, UnknownPointGroup, laue_group
 from grainloop.model.estimate.share import Checked
 from grainloop.model.light import Alignment, LightFeatures, features_from_rgb, fit_stack
 from grainloop.protocols.errors import BadInput, OutOfLimits, UnknownSection
@@ -27,6 +27,9 @@ BYTES_PER_LIGHT_PIXEL = 64
 """Five features as fitted, standardised and sharpened, and their residual."""
 BYTES_PER_SAMPLED_PIXEL = 16
 """A quaternion."""
+NO_CONTRAST = "No phase of this section shows PL contrast, for all are cubic: EBSD alone is used."
+_READ = ", ".join(name for name in LAUE_GROUP_NAMES if laue_group(name).uniaxial_fold)
+NOT_READ = f"PL of this section is not used, for it is read of Laue groups {_READ} alone: EBSD alone is used."
 
 
 def needed_bytes(grid: Grid, light_px: tuple[int, int] | None, samples: int = 0) -> int:
@@ -110,20 +113,22 @@ def prepare(request: OpenSection) -> Section:
     Raises:
         BadInput: a phase with an unknown point group.
     """
-    shows_light = False
-    for phase in request.phases:
-        try:
-            shows_light |= laue_group(phase.point_group).uniaxial_fold > 0
-        except ValueError as error:
-            raise BadInput(f"Phase '{phase.name}': {error}.", field="point_group", value=phase.point_group) from None
+    groups = [_group_of(phase) for phase in request.phases]
     declared = request.model_copy(update={"light": None})
     if request.light is None:
         return Section(declared, None, 0.0, ("There is no PL of this section.",))
-    if not shows_light:
-        note = "No phase of this section shows PL contrast (none has a unique c-axis): EBSD alone is used."
+    if not any(group.uniaxial_fold for group in groups):
+        note = NOT_READ if any(group.shows_light for group in groups) else NO_CONTRAST
         return Section(declared, None, 0.0, (note,))
     features, notes = fit_features(request.light)
     return Section(declared, features, request.light.pixel_um, notes)
+
+
+def _group_of(phase: Phase) -> LaueGroup:
+    try:
+        return laue_group(phase.point_group)
+    except UnknownPointGroup as error:
+        raise BadInput(f"Phase '{phase.name}': {error}.", field="point_group", value=phase.point_group) from None
 
 
 def fit_features(light: LightImages) -> tuple[LightFeatures | None, tuple[str, ...]]:

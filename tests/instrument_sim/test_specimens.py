@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 
 from grainloop.instrument_sim import specimens
-from grainloop.model.crystal import disorientation_deg, neighbour_disorientation_deg, segment_grains, tilt_deg
+from grainloop.model.crystal import (
+    disorientation_deg,
+    laue_group,
+    neighbour_disorientation_deg,
+    segment_grains,
+    tilt_deg,
+)
 
 
 @pytest.mark.parametrize("name", specimens.ALL)
@@ -14,6 +20,12 @@ def test_files_are_byte_identical_to_the_published_ones(name):
     readme = (specimens.FOLDER / "README.md").read_text(encoding="utf-8")
     for file in specimens.FOLDER.glob(specimens.path_of(name).stem + ".*"):
         assert hashlib.sha256(file.read_bytes()).hexdigest() in readme
+
+
+@pytest.mark.parametrize("name", specimens.ALL)
+def test_those_that_are_said_to_show_light_do(name):
+    group = laue_group(specimens.load(name).main_phase.laue_group)
+    assert group.shows_light == (name in specimens.FILES) == (name not in specimens.CUBIC)
 
 
 def test_each_source_has_its_licence():

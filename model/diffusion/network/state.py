@@ -23,6 +23,7 @@ SIGMA_MIN = 0.04
 # Mean and standard deviation of (m, C4, S4, C2, S2) over uniformly random c-axes: closed forms of the moments of
 # sin⁴θ and sin²θ, E[sin²θ] = 2/3, E[sin⁴θ] = 8/15, E[sin⁸θ] = 128/315.
 _M_VAR = 128 / 315 - (8 / 15) ** 2
+_LIGHT_CHANNELS = 5
 LIGHT_MEAN = np.array([8 / 15, 0, 0, 0, 0], np.float32)
 LIGHT_STD = np.sqrt(np.array([_M_VAR, 64 / 315, 64 / 315, 4 / 15, 4 / 15])).astype(np.float32)
 
@@ -68,7 +69,7 @@ class StateSpace:
 
 
 def state_space(point_group: str) -> StateSpace:
-    """The layout for `point_group`: every group that has an embedding; PL only where the crystal is uniaxial.
+    """The layout for `point_group`: every group that has an embedding; PL only where crystals show it.
 
     Raises:
         UnsupportedSymmetry: no embedding exists for this point group.
@@ -76,9 +77,8 @@ def state_space(point_group: str) -> StateSpace:
     group = laue_group(point_group)
     embedding = embedding_of(group)
     chord = radians(1) * embedding.scale
-    if group.is_hexagonal:
-        return StateSpace(group, np.array(_HEXAGONAL_STD, np.float32), 5, chord)
-    return StateSpace(group, np.ones(embedding.channels, np.float32), 0, chord)
+    std = np.array(_HEXAGONAL_STD if group.is_hexagonal else [1.0] * embedding.channels, np.float32)
+    return StateSpace(group, std, _LIGHT_CHANNELS if group.shows_light else 0, chord)
 
 
 def orientations_of(states: NDArray[np.float32], space: StateSpace) -> NDArray[np.float32]:

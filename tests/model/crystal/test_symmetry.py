@@ -6,11 +6,13 @@ from orix.quaternion import symmetry as orix_symmetry
 
 from grainloop.model.crystal import (
     LAUE_GROUP_NAMES,
+    POINT_GROUP_NAMES,
     LaueGroup,
     UnknownPointGroup,
     laue_group,
     laue_group_from_ctf,
     laue_group_from_tsl,
+    matrix_from_quaternion,
     multiply,
 )
 
@@ -92,6 +94,20 @@ def test_vendor_numbers():
     assert laue_group_from_tsl(32).name == "-3m"
     assert [laue_group_from_ctf(n).name for n in (5, 7, 9, 11)] == ["4/mmm", "-3m", "6/mmm", "m-3m"]
     assert len({laue_group_from_ctf(n) for n in range(1, 12)}) == 11
+
+
+@pytest.mark.parametrize("name", POINT_GROUP_NAMES)
+def test_a_crystal_shows_light_unless_its_permittivity_is_the_same_in_all_directions(name):
+    """Of a second-rank tensor, a group leaves the part that is the same after each of its rotations."""
+    group = laue_group(name)
+    turns = matrix_from_quaternion(group.operators)
+    drawn = np.random.default_rng(3).standard_normal((3, 3))
+    left = np.mean(turns @ (drawn + drawn.T) @ np.swapaxes(turns, 1, 2), axis=0)
+    values = np.unique(np.linalg.eigvalsh(left).round(9))
+    assert group.optic_axes == len(values) - 1
+    assert group.shows_light == (len(values) > 1)
+    assert group.shows_light != (group.name in ("m-3", "m-3m"))
+    assert group.optic_axes == 1 or not group.uniaxial_fold
 
 
 @pytest.mark.parametrize("name", ["", "7", "6/mm", "m-3m2", "312"])

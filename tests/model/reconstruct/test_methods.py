@@ -150,7 +150,10 @@ def test_what_keeps_light_out_is_said(name):
     for task, words in (
         (problem(truth, position), "There is no PL of this section"),
         (problem(truth, position, light=dark), "trusted nowhere"),
-        (problem(truth, position, group="m-3m", light=perfect_light(truth, 0.1)), "m-3m are given no PL contrast"),
+        (
+            problem(truth, position, group="m-3m", light=perfect_light(truth, 0.1)),
+            "Laue group m-3m has no contrast",
+        ),
         (problem(truth, position[:1], light=perfect_light(truth, 0.1)), "does not tell the measured grains apart"),
     ):
         found = solve(name, task)

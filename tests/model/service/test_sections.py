@@ -10,6 +10,7 @@ from grainloop.protocols.values import Grid, LightImages, LightKind, Phase
 
 ALPHA = Phase(phase_id=1, name="Ti alpha", point_group="6/mmm")
 BETA = Phase(phase_id=2, name="Ti beta", point_group="m-3m")
+OLIVINE = Phase(phase_id=3, name="Olivine", point_group="mmm")
 
 
 def opening(key="s", shape=(10, 10), phases=(ALPHA,), light=None):
@@ -85,7 +86,8 @@ def test_images_are_not_held_once_their_features_are_fitted():
     ("request_", "words"),
     [
         (opening(), "There is no PL"),
-        (opening(phases=(BETA,), light=stack(range(0, 180, 20))), "none has a unique c-axis"),
+        (opening(phases=(BETA,), light=stack(range(0, 180, 20))), "shows PL contrast, for all are cubic"),
+        (opening(phases=(OLIVINE,), light=stack(range(0, 180, 20))), "read of Laue groups 4/mmm, -3m, 6/mmm alone"),
         (opening(light=stack((0.0, 90.0))), "cannot be fitted from the stage angles 0°, 90°"),
     ],
 )
