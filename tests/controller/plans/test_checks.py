@@ -1,4 +1,4 @@
-"""A plan against what an instrument scans and a model knows, before anything is measured."""
+"""What an instrument or a model cannot do is refused by name before anything is measured."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from grainloop.controller.plans import Terms, check_model, check_terms
 from grainloop.instrument_sim.presets import EXTERNAL_CONTROL, MAP_QUEUE
 from grainloop.protocols.errors import OutOfLimits
 from grainloop.protocols.plan import Budget, RunPlan
-from grainloop.protocols.values import Phase
 from tests.controller.fakes import capabilities, description
 
 
@@ -51,12 +50,6 @@ def test_plans_outside_the_limits(changes: dict[str, Any], told: str) -> None:
     check_terms(Terms(RunPlan(), capabilities()))
     with pytest.raises(OutOfLimits, match=told):
         check_terms(Terms(RunPlan().model_copy(update=changes), capabilities()))
-
-
-def test_a_phase_of_unknown_point_group_is_refused() -> None:
-    phase = Phase(phase_id=1, name="mystery", point_group="7/mmm")
-    with pytest.raises(OutOfLimits, match=r"The phase mystery of Fake-1 cannot be .* point group '7/mmm'"):
-        check_terms(Terms(RunPlan(), capabilities(phases=(phase,))))
 
 
 def test_angles_do_not_matter_without_light() -> None:

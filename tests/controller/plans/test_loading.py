@@ -1,4 +1,4 @@
-"""Plans read from TOML, and one sentence for what cannot be read."""
+"""Plans from TOML, and faults told with file, field and value."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What follows from a plan and an instrument together."""
+"""What follows from a plan and an instrument together: exposure, PL, shapes, most points."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ import pytest
 
 from grainloop.controller.plans import Terms
 from grainloop.instrument_sim.presets import EXTERNAL_CONTROL, MAP_QUEUE
-from grainloop.model.crystal import POINT_GROUP_NAMES, laue_group
 from grainloop.protocols.capabilities import LightCapabilities
 from grainloop.protocols.plan import Budget, RunPlan
 from grainloop.protocols.shapes import ScanShape
-from grainloop.protocols.values import FramePreset, LightKind, Phase
+from grainloop.protocols.values import FramePreset, LightKind
 from tests.controller.fakes import DWELL_S, TIMING, capabilities
 
 
@@ -23,18 +22,6 @@ def test_why_there_is_no_light() -> None:
         assert told in str(terms.why_no_light)
         assert not terms.takes_light
         assert terms.light_s == 0.0
-
-
-@pytest.mark.parametrize("name", POINT_GROUP_NAMES)
-def test_cubic_phases_alone_take_no_light_whatever_their_group_is_called(name: str) -> None:
-    phase = Phase(phase_id=1, name="Any", point_group=name)
-    alone = Terms(RunPlan(), capabilities(phases=(phase,)))
-    assert alone.takes_light == laue_group(name).shows_light
-    assert alone.takes_light or alone.why_no_light == f"Any ({name}) is cubic and shows no PL contrast: EBSD alone."
-    cubic = Phase(phase_id=2, name="Ni", point_group="m3m")
-    both = Terms(RunPlan(), capabilities(phases=(phase, cubic)))
-    assert both.takes_light == laue_group(name).shows_light
-    assert both.takes_light or "Ni (m3m) are cubic and show no PL" in str(both.why_no_light)
 
 
 def test_rgb_cameras_get_no_angles() -> None:
