@@ -1,19 +1,20 @@
-"""Inverse pole figure (IPF) colours and their colour key, by orix, which is imported on first use.
+"""Inverse pole figure (IPF) colours of orientations, and their colour key as part of a figure.
 
-Colours follow the TSL scheme of orix, so figures agree with those of the orientation community.
+Colours are those of `ipf_sectors`; matplotlib is imported by those who draw.
 """
 
 from __future__ import annotations
 
 from math import sqrt
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from grainloop.model.crystal.errors import UnknownFrame
 from grainloop.model.crystal.frames import convert_hexagonal_axis
-from grainloop.model.crystal.quaternions import check_orientations, conjugate, multiply
+from grainloop.model.crystal.ipf_sectors import Sector, direction_colours, sector
+from grainloop.model.crystal.quaternions import check_orientations, conjugate, multiply, rotate_vectors
 from grainloop.model.crystal.symmetry import LaueGroup, laue_group
 
 if TYPE_CHECKING:
@@ -21,15 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 KEY_PIXELS = 200
-_DIRECTIONS = {"x": (1, 0, 0), "y": (0, 1, 0), "z": (0, 0, 1)}
-_SCHOENFLIES = {"-1": "Ci", "2/m": "C2h", "12/m1": "C2h", "mmm": "D2h", "4/m": "C4h", "4/mmm": "D4h"} | {
-    "-3": "S6",
-    "-3m": "D3d",
-    "6/m": "C6h",
-    "6/mmm": "D6h",
-    "m-3": "Th",
-    "m-3m": "Oh",
-}
+_DIRECTIONS = {"x": (1.0, 0.0, 0.0), "y": (0.0, 1.0, 0.0), "z": (0.0, 0.0, 1.0)}
 # The key of 2/m has its two-fold axis along z: a quarter turn about x brings b there.
 _B_TO_Z = (sqrt(0.5), -sqrt(0.5), 0.0, 0.0)
 
@@ -40,25 +33,19 @@ def ipf_colours(
     """RGB (..., 3), 0 … 1: the crystal direction along the sample `direction` x, y or z of the frame of `q`.
 
     A crystal frame with x along a* (`hexagonal_axis`) is turned to a first, where the key has its prism colours.
-    Costs about 1 s for 512×512.
 
     Raises:
         UnknownFrame: no such direction or axis.
         BadOrientation, ShapeMismatch, UnknownPointGroup: see `check_orientations` and `laue_group`.
     """
-    from orix.plot import IPFColorKeyTSL
-    from orix.quaternion import Orientation
-
     known = laue_group(group)
-    symmetry = _orix_symmetry(known)
     array = check_orientations(q).astype(np.float64)
     if known.name == "12/m1":
         array = multiply(array, _B_TO_Z)
     if hexagonal_axis != "a":
         array = convert_hexagonal_axis(array, hexagonal_axis, "a")
-    passive = Orientation(conjugate(array.reshape(-1, 4)), symmetry=symmetry)
-    colours = IPFColorKeyTSL(symmetry, _orix_direction(direction)).orientation2color(passive)
-    return np.asarray(colours, dtype=np.float64).reshape(*array.shape[:-1], 3)
+    seen = rotate_vectors(conjugate(array), _sample_direction(direction))
+    return direction_colours(seen, _of_key(known))
 
 
 def add_ipf_key(
@@ -75,35 +62,61 @@ def add_ipf_key(
     Raises:
         UnknownFrame: no such direction.
     """
-    import matplotlib as mpl
-    from orix.plot import InversePoleFigurePlot
-
+    _sample_direction(direction)
     known = laue_group(group)
-    symmetry = _orix_symmetry(known)
-    options: dict[str, Any] = {"symmetry": symmetry, "direction": _orix_direction(direction)}
-    with mpl.rc_context({"font.size": max(font_size - 4, 1)}):  # orix writes its labels 4 pt larger
-        axes: Any = figure.add_axes(rectangle, projection=InversePoleFigurePlot.name, **options)
-    axes.stereographic_grid(False)
-    sector = next(patch for patch in axes.patches if "sector" in str(patch.get_label()))
-    sector.set_linewidth(1.2)
-    _paint(axes, sector, symmetry)
+    within = sector(_of_key(known))
+    axes = figure.add_axes(rectangle)
+    axes.set_axis_off()
+    axes.set_aspect("equal")
+    outline = _stereographic(within.edge())
+    _paint(axes, outline, within.group)
+    _label(axes, within, outline, font_size)
     axes.set_title(f"IPF-{direction.upper()}  {known.name}", fontsize=font_size, loc="left", pad=1.8 * font_size)
     return axes
 
 
-def _paint(axes: Any, sector: Any, symmetry: Any) -> None:
-    """Fill the sector of a stereographic plot; orix interpolates its key from scattered points, which takes seconds."""
-    from orix.plot import IPFColorKeyTSL
-    from orix.vector import Vector3d
+def _paint(axes: Axes, outline: NDArray[np.float64], group: str) -> None:
+    """Fill the outline (n, 2) of a sector in the stereographic plane with its colours."""
+    from matplotlib.patches import Polygon
 
-    low, high = sector.get_path().vertices.min(axis=0), sector.get_path().vertices.max(axis=0)
+    low, high = outline.min(axis=0), outline.max(axis=0)
     x, y = np.meshgrid(np.linspace(low[0], high[0], KEY_PIXELS), np.linspace(low[1], high[1], KEY_PIXELS))
     squared = x**2 + y**2
     directions = np.stack([2 * x, 2 * y, 1 - squared], axis=-1) / (1 + squared)[..., None]
-    colours = IPFColorKeyTSL(symmetry).direction_color_key.direction2color(Vector3d(directions.reshape(-1, 3)))
-    image = np.clip(colours, 0, 1).reshape(*x.shape, 3)
-    painted = axes.imshow(image, extent=(low[0], high[0], low[1], high[1]), origin="lower", zorder=0)
-    painted.set_clip_path(sector)
+    border = Polygon(outline, facecolor="none", edgecolor="k", linewidth=1.2)
+    axes.add_patch(border)
+    extent = (low[0], high[0], low[1], high[1])
+    painted = axes.imshow(direction_colours(directions, group), extent=extent, origin="lower", zorder=0)
+    painted.set_clip_path(border)
+    margin = 0.01 * (high - low).max()
+    axes.set_xlim(low[0] - margin, high[0] + margin)
+    axes.set_ylim(low[1] - margin, high[1] + margin)
+
+
+def _label(axes: Axes, within: Sector, outline: NDArray[np.float64], font_size: float) -> None:
+    """Write the indices of the corners beside them, outside the sector."""
+    low, high = outline.min(axis=0), outline.max(axis=0)
+    middle, pad = _stereographic(within.centre)[1], 0.02 * (high - low)
+    for (x, y), label in zip(_stereographic(within.corners), within.labels, strict=True):
+        if not label:
+            continue
+        if abs(y - middle) < 0.01:
+            axes.text(x - pad[0], y, _indices(label), ha="right", va="center", fontsize=font_size)
+        elif y > middle:  # a slanted or round edge goes on above
+            axes.text(x, y + pad[1] + 0.2 * (high[1] - y), _indices(label), ha="center", fontsize=font_size)
+        else:
+            axes.text(x, y - pad[1], _indices(label), ha="center", va="top", fontsize=font_size)
+
+
+def _indices(label: str) -> str:
+    """Miller indices with a bar over what is negative."""
+    shown = (f"\\bar{{{index[1:]}}}" if index.startswith("-") else index for index in label.split())
+    return f"[${' '.join(shown)}$]"
+
+
+def _stereographic(directions: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(…, 2) places of unit vectors (…, 3) of the upper half."""
+    return directions[..., :2] / (1 + directions[..., 2:])
 
 
 def ipf_key_figure(group: LaueGroup | str, direction: str = "z", size_inch: float = 3.0) -> Figure:
@@ -115,15 +128,11 @@ def ipf_key_figure(group: LaueGroup | str, direction: str = "z", size_inch: floa
     return figure
 
 
-def _orix_symmetry(group: LaueGroup) -> Any:
-    from orix.quaternion import symmetry
-
-    return getattr(symmetry, _SCHOENFLIES[group.name])
+def _of_key(group: LaueGroup) -> str:
+    return "2/m" if group.name == "12/m1" else group.name
 
 
-def _orix_direction(direction: str) -> Any:
-    from orix.vector import Vector3d
-
+def _sample_direction(direction: str) -> tuple[float, float, float]:
     if direction not in _DIRECTIONS:
         raise UnknownFrame(f"unknown sample direction {direction!r}; known: x, y, z")
-    return Vector3d(_DIRECTIONS[direction])
+    return _DIRECTIONS[direction]

@@ -7,6 +7,9 @@ import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from orix.plot.direction_color_keys import DirectionColorKeyTSL
+from orix.quaternion import symmetry
+from orix.vector import Vector3d
 
 from grainloop.model.crystal import (
     LAUE_GROUP_NAMES,
@@ -22,8 +25,15 @@ from grainloop.model.crystal import (
     quaternion_from_euler,
     random_quaternions,
 )
+from grainloop.model.crystal.ipf_sectors import direction_colours, sector
 
 RED, GREEN, BLUE = np.eye(3)
+SCHOENFLIES = {"-1": "Ci", "2/m": "C2h", "mmm": "D2h", "4/m": "C4h", "4/mmm": "D4h", "-3": "S6", "-3m": "D3d"} | {
+    "6/m": "C6h",
+    "6/mmm": "D6h",
+    "m-3": "Th",
+    "m-3m": "Oh",
+}
 KEYS = ["6/mmm", "m-3m", "mmm", "-3m", "-1"]
 
 
@@ -45,6 +55,25 @@ def test_corners_of_the_hexagonal_key():
     assert np.allclose(ipf_colours(a_up, "6/mmm"), GREEN, atol=0.02)
     assert np.allclose(ipf_colours(identity, "6/mmm", "x"), GREEN, atol=0.02)
     assert np.allclose(ipf_colours(identity, "6/mmm", "y"), BLUE, atol=0.02)
+
+
+@pytest.mark.parametrize("name", LAUE_GROUP_NAMES)
+def test_colours_are_those_of_orix(name, rng):
+    """Within what its rounding of angles leaves; where all directions differ, since orix leaves some of m-3 outside."""
+    directions = rng.normal(size=(20000, 3))
+    directions = directions[(directions @ sector(name).normals.T > 0).all(axis=1)]
+    theirs = DirectionColorKeyTSL(getattr(symmetry, SCHOENFLIES[name])).direction2color(Vector3d(directions))
+    assert np.abs(direction_colours(directions, name) - np.clip(theirs, 0, 1)).max() < 2e-4
+
+
+@pytest.mark.parametrize("name", LAUE_GROUP_NAMES)
+def test_sectors_are_those_of_orix(name):
+    ours, theirs = sector(name), getattr(symmetry, SCHOENFLIES[name]).fundamental_sector
+    assert np.allclose(ours.centre, theirs.center.unit.data, atol=1e-6)
+    assert np.allclose(sorted(ours.normals.round(6).tolist()), sorted(theirs.unit.data.round(6).tolist()))
+    if theirs.vertices.size:
+        of_corners = set(map(tuple, (ours.vertices.round(6) + 0.0).tolist()))
+        assert of_corners == set(map(tuple, (theirs.vertices.data.round(6) + 0.0).tolist()))
 
 
 def test_the_direction_is_one_of_the_sample(rng):
@@ -113,7 +142,6 @@ def test_a_key_fits_into_a_figure_of_others(keys):
 
 
 def test_importing_the_package_loads_neither_numba_nor_orix():
-    code = (
-        "import sys, model.crystal; sys.exit(any(m in sys.modules for m in ('numba', 'orix', 'scipy', 'matplotlib')))"
-    )
+    heavy = ("numba", "orix", "scipy", "matplotlib")
+    code = f"import sys, grainloop.model.crystal; sys.exit(any(m in sys.modules for m in {heavy}))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
