@@ -11,9 +11,10 @@ from grainloop.model.maps.ctf import read_ctf, write_ctf
 from grainloop.model.maps.errors import MapFileError
 from grainloop.model.maps.orientation_map import MapPhase, OrientationMap
 
-__all__ = ["MapFileError", "MapPhase", "OrientationMap", "read_map", "write_ang", "write_ctf"]
+__all__ = ["MapFileError", "MapPhase", "OrientationMap", "read_map", "write_map"]
 
 _READERS = {".ang": read_ang, ".ctf": read_ctf, ".cpr": read_crc, ".crc": read_crc}
+_WRITERS = {".ang": write_ang, ".ctf": write_ctf}
 
 
 def read_map(path: str | PathLike[str], frame: str | None = None) -> OrientationMap:
@@ -32,3 +33,16 @@ def read_map(path: str | PathLike[str], frame: str | None = None) -> Orientation
     if reader is None:
         raise MapFileError(file, f"files of type {file.suffix!r} cannot be read; known: {', '.join(_READERS)}.")
     return reader(file, frame)
+
+
+def write_map(path: str | PathLike[str], map_: OrientationMap) -> None:
+    """Write a map to a file, by its suffix: .ang or .ctf.
+
+    Raises:
+        MapFileError: another suffix, a map that the format cannot hold, or a file that cannot be written.
+    """
+    file = Path(path)
+    writer = _WRITERS.get(file.suffix.lower())
+    if writer is None:
+        raise MapFileError(file, f"files of type {file.suffix!r} cannot be written; known: {', '.join(_WRITERS)}.")
+    writer(file, map_)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from grainloop.model.crystal import random_quaternions
-from grainloop.model.maps import MapPhase, OrientationMap, write_ang
+from grainloop.model.maps import MapPhase, OrientationMap, write_map
 
 TITANIUM = MapPhase(1, "Titanium", "6/mmm", (2.95, 2.95, 4.686), (90.0, 90.0, 120.0))
 NICKEL = MapPhase(2, "Nickel", "m-3m", (3.52, 3.52, 3.52))
@@ -45,5 +45,5 @@ def with_hole(one: OrientationMap, rows: slice, columns: slice) -> OrientationMa
 
 def written(one: OrientationMap, path: Path) -> str:
     """The name of a file that holds the map."""
-    write_ang(path, one)
+    write_map(path, one)
     return str(path)

@@ -16,7 +16,7 @@ import numpy as np
 
 from grainloop.cli.serve.processes import free_endpoints
 from grainloop.instrument_sim import specimens
-from grainloop.model.maps import OrientationMap, write_ang
+from grainloop.model.maps import OrientationMap, write_map
 
 MARK = "GRAINLOOP_TEST_MARK"
 WORD_S = 110
@@ -121,5 +121,5 @@ def cubic(side: int = 24) -> OrientationMap:
 
 def written(specimen: OrientationMap, path: Path) -> Path:
     """`path`, with the map in it."""
-    write_ang(path, specimen)
+    write_map(path, specimen)
     return path

@@ -19,7 +19,7 @@ from grainloop.evaluate.figures_of_merit import OTHER_PHASE_DEG, error_map_deg
 from grainloop.model.crystal import to_euler_frame
 from grainloop.model.light.sample import sample
 from grainloop.model.light.warp import grid_positions
-from grainloop.model.maps import MapFileError, OrientationMap, write_ang
+from grainloop.model.maps import MapFileError, OrientationMap, write_map
 from grainloop.protocols.errors import BadInput
 from grainloop.protocols.values import LightImages, LightKind
 
@@ -34,7 +34,7 @@ def write_files(outcome: Outcome, summary: dict[str, Any], folder: Path) -> None
         BadInput: the map cannot be written as .ang, or the folder is not writable.
     """
     try:
-        write_ang(folder / MAP, inferred_map(outcome))
+        write_map(folder / MAP, inferred_map(outcome))
         _write_arrays(outcome, folder)
         write_reconstruction_figure(_shown(outcome), folder / FIGURE)
         (folder / SUMMARY).write_text(json.dumps(summary, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

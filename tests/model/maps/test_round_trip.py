@@ -8,11 +8,10 @@ from orix import io
 
 from grainloop.instrument_sim import specimens
 from grainloop.model.crystal import conjugate, disorientation_deg
-from grainloop.model.maps import MapFileError, MapPhase, read_map, write_ang, write_ctf
+from grainloop.model.maps import MapFileError, MapPhase, read_map, write_map
 from tests.model.maps.conftest import BETA, TITANIUM, random_map
 
-WRITERS = {".ang": write_ang, ".ctf": write_ctf}
-FORMATS = pytest.mark.parametrize("suffix", WRITERS)
+FORMATS = pytest.mark.parametrize("suffix", [".ang", ".ctf"])
 
 
 def rotation_angle_deg(a, b):
@@ -33,7 +32,7 @@ def test_written_maps_come_back(tmp_path_factory, suffix, seed, shape, step, two
     phases = (TITANIUM, BETA) if two_phases else (TITANIUM,)
     original = random_map(seed, shape, phases=phases, step_um=step, with_flags=with_flags, frame=frame)
     path = tmp_path_factory.mktemp("map") / f"map{suffix}"
-    WRITERS[suffix](path, original)
+    write_map(path, original)
     back = read_map(path)
     np.testing.assert_array_equal(back.phase_id, original.phase_id)
     assert rotation_angle_deg(back.orientation, original.orientation).max() < 1.5e-3
@@ -52,7 +51,7 @@ def test_written_maps_come_back(tmp_path_factory, suffix, seed, shape, step, two
 def test_orix_opens_what_is_written(tmp_path, suffix, capsys):
     original = random_map(3, (20, 30), phases=(TITANIUM, BETA))
     path = tmp_path / f"map{suffix}"
-    WRITERS[suffix](path, original)
+    write_map(path, original)
     xmap = io.load(path)
     capsys.readouterr()
     assert xmap.shape == original.shape_px
@@ -73,7 +72,7 @@ def test_hexagonal_axis_is_carried_not_converted(tmp_path, suffix):
     for axis in ("a", "a*"):
         phase = MapPhase(1, "Mg", "6/mmm", (3.2, 3.2, 5.2), (90.0, 90.0, 120.0), axis)
         original = random_map(1, (4, 5), phases=(phase,))
-        WRITERS[suffix](path, original)
+        write_map(path, original)
         back = read_map(path)
         assert back.phases[0].hexagonal_axis == axis
         assert rotation_angle_deg(back.orientation, original.orientation).max() < 1.5e-3
@@ -82,7 +81,7 @@ def test_hexagonal_axis_is_carried_not_converted(tmp_path, suffix):
 @FORMATS
 def test_a_declared_frame_wins_over_the_note(tmp_path, suffix):
     path = tmp_path / f"map{suffix}"
-    WRITERS[suffix](path, random_map(1, (4, 5), frame="edax-1"))
+    write_map(path, random_map(1, (4, 5), frame="edax-1"))
     assert read_map(path, frame="bruker").frame == "bruker"
 
 
@@ -91,25 +90,39 @@ def test_unknown_fit_is_written_as_zero(tmp_path, suffix):
     original = random_map(1, (4, 5), lost=0)
     original = type(original)(**{**original.__dict__, "fit_deg": np.full((4, 5), np.nan, np.float32)})
     path = tmp_path / f"map{suffix}"
-    WRITERS[suffix](path, original)
+    write_map(path, original)
     assert np.all(read_map(path).fit_deg == 0)
 
 
 @FORMATS
 def test_writing_into_a_missing_folder_is_one_sentence(tmp_path, suffix):
     with pytest.raises(MapFileError, match="cannot be written"):
-        WRITERS[suffix](tmp_path / "nowhere" / f"map{suffix}", random_map(1, (3, 3)))
+        write_map(tmp_path / "nowhere" / f"map{suffix}", random_map(1, (3, 3)))
+
+
+@pytest.mark.parametrize("name", ["map.cpr", "map.crc", "map.h5", "map"])
+def test_what_cannot_be_written_is_said_with_what_can(tmp_path, name):
+    """Nothing is left of the attempt."""
+    with pytest.raises(MapFileError, match=r"of type '(\.cpr|\.crc|\.h5|)' cannot be written; known: \.ang, \.ctf\."):
+        write_map(tmp_path / name, random_map(1, (3, 3)))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_case_of_a_suffix_does_not_matter(tmp_path):
+    written = random_map(1, (3, 3))
+    write_map(str(tmp_path / "map.CTF"), written)
+    np.testing.assert_array_equal(read_map(tmp_path / "map.CTF").phase_id, written.phase_id)
 
 
 def test_formats_refuse_what_they_cannot_hold(tmp_path):
     odd = MapPhase(1, "odd", "7/mmm")
     with pytest.raises(MapFileError, match="no number for the Laue group '7/mmm'"):
-        write_ang(tmp_path / "a.ang", random_map(1, (3, 3), phases=(odd,)))
+        write_map(tmp_path / "a.ang", random_map(1, (3, 3), phases=(odd,)))
     with pytest.raises(MapFileError, match="no number for the Laue group '7/mmm'"):
-        write_ctf(tmp_path / "a.ctf", random_map(1, (3, 3), phases=(odd,)))
+        write_map(tmp_path / "a.ctf", random_map(1, (3, 3), phases=(odd,)))
     gap = random_map(1, (3, 3), lost=1.0, phases=(MapPhase(4, "beta", "m-3m"),))
     with pytest.raises(MapFileError, match=r"phase 4 stands where the \.ctf format counts phase 1"):
-        write_ctf(tmp_path / "a.ctf", gap)
+        write_map(tmp_path / "a.ctf", gap)
 
 
 def test_orix_reads_the_same_from_a_real_file(capsys):
