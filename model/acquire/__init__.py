@@ -8,7 +8,7 @@ from grainloop.model.acquire.evidence import with_evidence
 from grainloop.model.acquire.filling import BlueNoise, GridFill, RandomPoints
 from grainloop.model.acquire.lookahead import Lookahead
 from grainloop.model.acquire.registry import GROUP, SHIPPED, find_policies
-from grainloop.model.acquire.scene import Policy, Scene
+from grainloop.model.acquire.scene import Policy, Scene, fills_evenly
 from grainloop.model.acquire.segments import Segments
 from grainloop.model.acquire.spread import Spread
 from grainloop.model.acquire.valued import Boundary, Entropy
@@ -35,6 +35,7 @@ __all__ = [
     "Scene",
     "Segments",
     "Spread",
+    "fills_evenly",
     "find_policies",
     "with_evidence",
 ]

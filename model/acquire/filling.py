@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ from grainloop.protocols.messages import ProposalReason, Proposals
 class GridFill:
     """Always next where the largest gap between measured points is."""
 
+    fills_evenly: ClassVar[bool] = True
     name: str = "grid"
 
     def __call__(self, scene: Scene, count: int, rng: np.random.Generator) -> Proposals:
@@ -36,6 +38,7 @@ class BlueNoise:
         candidates: how many random pixels each point is the best of.
     """
 
+    fills_evenly: ClassVar[bool] = True
     name: str = "bluenoise"
     candidates: int = 12
 
@@ -50,6 +53,7 @@ class BlueNoise:
 class RandomPoints:
     """Any pixel with equal probability."""
 
+    fills_evenly: ClassVar[bool] = True
     name: str = "random"
 
     def __call__(self, scene: Scene, count: int, rng: np.random.Generator) -> Proposals:

@@ -98,7 +98,10 @@ class Scene:
 
 
 class Policy(Protocol):
-    """Chooses points; deterministic for a scene, a count and the state of the generator."""
+    """Chooses points; deterministic for a scene, a count and the state of the generator.
+
+    One that does not look at the posterior says so by `fills_evenly = True` (see `fills_evenly`).
+    """
 
     @property
     def name(self) -> str:
@@ -108,6 +111,11 @@ class Policy(Protocol):
     def __call__(self, scene: Scene, count: int, rng: np.random.Generator) -> Proposals:
         """At most `count` points worth measuring, best first."""
         ...
+
+
+def fills_evenly(policy: Policy) -> bool:
+    """Whether a policy does not look at the posterior, so that shapes in its place fill the section evenly."""
+    return bool(getattr(policy, "fills_evenly", False))
 
 
 def repeat_chance(points: PointBlock | None) -> float:

@@ -11,10 +11,8 @@ from grainloop.model.acquire import (
     DEFAULT_POLICY,
     POLICIES,
     POLICY_FAULTS,
-    BlueNoise,
-    GridFill,
-    RandomPoints,
     Scene,
+    fills_evenly,
     with_evidence,
 )
 from grainloop.model.acquire.shape_proposals import asks_for_shapes, shape_proposals
@@ -23,9 +21,6 @@ from grainloop.model.reconstruct.problem import check_positions
 from grainloop.protocols.errors import BadInput
 from grainloop.protocols.messages import ProposalRequest, Proposals
 from grainloop.protocols.values import PointBlock
-
-EVEN_POLICIES = frozenset({GridFill().name, BlueNoise().name, RandomPoints().name})
-"""Policies that do not look at the posterior: shapes then fill the section evenly."""
 
 
 def policy_named(name: str | None) -> str:
@@ -78,8 +73,8 @@ def propose(scene: Scene, request: ProposalRequest, policy: str, seed: int) -> P
     Points that a policy must not ask for are left out: packages may bring policies of their own.
     """
     if request.means is not None and asks_for_shapes(request.means):
-        evenly = policy in EVEN_POLICIES
-        return shape_proposals(scene, request.means, request.count, request.budget_s, not evenly)
+        looks = not fills_evenly(POLICIES[policy])
+        return shape_proposals(scene, request.means, request.count, request.budget_s, looks_at_posterior=looks)
     rng = np.random.default_rng((seed, int(scene.measured.sum())))
     return with_evidence(scene, allowed(scene, POLICIES[policy](scene, request.count, rng), request.count))
 

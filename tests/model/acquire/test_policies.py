@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial import KDTree
 
-from grainloop.model.acquire import POLICIES, Scene, Spread
+from grainloop.model.acquire import POLICIES, Scene, Spread, fills_evenly
 from grainloop.model.acquire.scene import repeat_chance
 from grainloop.model.acquire.valued import both_sides
 from grainloop.protocols.messages import REASON_CODES, ProposalReason, Proposals
@@ -180,3 +180,11 @@ def test_a_point_counts_for_grains_where_points_are_few_and_for_pixels_where_the
     scene = random_scene((120, 120), 0, taken=0)
     scene.measured[::spacing, ::spacing] = True
     assert Spread().window_px(scene) == pytest.approx(window, rel=0.01)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_policies_that_say_that_they_fill_evenly_ask_for_the_same_whatever_the_posterior_is(name):
+    first, second = real_scene(seed=0), real_scene(seed=1)
+    assert np.array_equal(first.free, second.free)
+    asked = [POLICIES[name](scene, 60, np.random.default_rng(5)).position_px.tolist() for scene in (first, second)]
+    assert fills_evenly(POLICIES[name]) == (asked[0] == asked[1])

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from grainloop.instrument_sim.presets import MAP_QUEUE
 from grainloop.model.acquire import POLICIES
 from grainloop.model.acquire.scene import proposals
 from grainloop.model.reconstruct import never, no_report
@@ -113,3 +114,24 @@ def test_why_a_policy_of_a_package_cannot_be_used_is_told(monkeypatch):
     ):
         proposing.policy_named("lost")
     assert proposing.policy_named(None) == next(iter(POLICIES))
+
+
+@pytest.mark.parametrize("evenly", [True, False])
+def test_a_policy_of_a_package_says_itself_whether_shapes_fill_the_section_evenly(monkeypatch, evenly):
+    """In the place of points; the policies that ship say so by the same word."""
+    _, points = section()
+
+    class Mine:
+        name = "mine"
+        fills_evenly = evenly
+
+        def __call__(self, scene, count, rng):
+            raise AssertionError("it is asked for no points")
+
+    monkeypatch.setitem(POLICIES, "mine", Mine())
+    looked = []
+    monkeypatch.setattr(proposing, "shape_proposals", lambda *_, looks_at_posterior: looked.append(looks_at_posterior))
+    asked = ProposalRequest(count=20, excluded_px=NOTHING, means=MAP_QUEUE.means(0.1))
+    request = asking(points).model_copy(update={"propose": asked.model_copy(update={"policy": "mine"})})
+    reconstruct(prepare(opening()), request, no_report, never)
+    assert looked == [not evenly]
