@@ -125,7 +125,7 @@ def play(preset: str, dwell_s: float, shape: str, seed: int) -> dict[str, Any]:
     fields = {"shape": "rectangles", "first_pass": 1.0} if shape == RASTER else {"shape": shape}
     plan = RunPlan.model_validate({"budget": budget, "seed": seed} | fields)
     with tempfile.TemporaryDirectory() as folder:
-        finished = run(Run(plan, Path(folder), Here(instrument), model, lambda _: None).execute())
+        finished = run(Run(plan, Path(folder), Here(instrument), model).execute())
         session = load_session(Path(finished.session_file))
         again = replay(read_journal(Path(folder) / JOURNAL_NAME).entries)
     truth = load_specimen(MAP)

@@ -26,11 +26,11 @@ from benchmarks.services.durability_runs import replayed_live, runs
 from benchmarks.services.ingest import decided, raw_of
 from benchmarks.services.ingest import instrument as declared
 from grainloop.controller.geometry import warm_up
-from grainloop.controller.journal import Journal, PointsStored
+from grainloop.controller.journal import BatchClosed, Journal, PointsStored, decided_entry
 from grainloop.controller.ledger import Ledger
 from grainloop.controller.plans import Terms
 from grainloop.controller.record import JOURNAL_NAME, SESSION_NAME, Recording
-from grainloop.controller.session import SessionFile
+from grainloop.controller.session import SessionFile, SessionView
 from grainloop.protocols.aio import run
 from grainloop.protocols.messages import ScanDone, Sync
 from grainloop.protocols.plan import Budget, RunPlan
@@ -142,15 +142,15 @@ def _taken(folder: Path, sync: Sync, count: int) -> tuple[float, float]:
     batches = [decided(ledger, number) for number in range(count)]
     raw = [raw_of(batch) for batch in batches]
     journal = TimedJournal(folder / JOURNAL_NAME, sync)
-    session = Recording(folder / SESSION_NAME, journal, SessionFile(folder / SESSION_NAME, terms))
+    session = Recording(folder / SESSION_NAME, journal, SessionView(SessionFile(folder / SESSION_NAME, terms)))
     began = time.perf_counter()
     for number, batch in enumerate(batches):
         points = PointBlock.model_validate(raw[number])
-        session.add_decision(batch, {"round": number})
-        session.add_points(number, ledger.receive(number, points).kept)
+        session.record(decided_entry(batch, {"round": number}))
+        session.record(PointsStored(batch=number, points=ledger.receive(number, points).kept))
         done = ScanDone(batch=number, points=POINTS, started_s=number, finished_s=number + 1)
         ledger.close(number, done)
-        session.close_batch(number, POINTS, POINTS, done, None)
+        session.record(BatchClosed(batch=number, asked=POINTS, points=POINTS, done=done, error=None))
     seconds = time.perf_counter() - began
     session.close()
     return seconds, journal.seconds

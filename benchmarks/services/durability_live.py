@@ -199,7 +199,7 @@ def plan_of(points: int, per_batch: int) -> RunPlan:
 async def carry_out(endpoint: str, folder: Path, plan: RunPlan, sync: Sync = Sync.ALWAYS) -> RunFinished:
     """A whole run without model, over sockets; warmed up by whoever wants it so."""
     async with asking(endpoint) as client:
-        return await Run(plan, folder, client, NoModel(), _unheard, sync).execute()
+        return await Run(plan, folder, client, NoModel(), sync=sync).execute()
 
 
 async def stream(endpoint: str, folder: Path, sync: Sync, batches: int, points: int) -> float:
@@ -207,9 +207,9 @@ async def stream(endpoint: str, folder: Path, sync: Sync, batches: int, points: 
     plan = RunPlan(budget=Budget(fraction=1.0), use_light=False)
     decider = Decider(Terms(plan, FastInstrument(waits=False).capabilities), uuid4().hex)
     decider.begin(0.0)
-    standing = Standing(_unheard)
+    standing = Standing()
     recording = Recording.begin(folder / SESSION_NAME, decider, sync)
-    standing.ledger, standing.session = decider.ledger, recording
+    standing.record_in(recording, decider.ledger)
     async with asking(endpoint) as client:
         out = Batches(client, decider, recording, standing)
         decided = [_decided(decider, number, points) for number in range(batches)]
@@ -229,9 +229,6 @@ def _decided(decider: Decider, number: int, points: int) -> Batch:
     pixels = np.stack([index // SIDE_PX, index % SIDE_PX], axis=1).astype(np.int32)
     why = Why.plain(points, ProposalReason.UNCERTAIN)
     return Batch(decider.ledger.order(pixels, 0.0), why, np.ones(points, np.float32), "plan", When(0))
-
-
-def _unheard(_event: object) -> None: ...
 
 
 def come_back(at_instrument: str, session: Path) -> dict[str, float]:

@@ -150,7 +150,7 @@ async def carry_out(specimen: OrientationMap, case: Case, folder: Path) -> RunFi
         Client(at[1], ModelReply, service="model") as to_model,
     ):
         await to_model.request(CheckHealth(), deadline_s=_PATIENCE_S)  # loads and compiles, as before any run
-        return await Run(case.plan, folder, to_instrument, to_model, lambda _: None).execute()
+        return await Run(case.plan, folder, to_instrument, to_model).execute()
 
 
 @asynccontextmanager

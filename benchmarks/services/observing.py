@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import tempfile
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -18,15 +19,16 @@ import numpy as np
 
 from benchmarks.services import ingest
 from grainloop.controller.decide import Batch, Decider, When, Why
+from grainloop.controller.journal import BatchClosed, Entry, LatestMaps, PointsStored, decided_entry
 from grainloop.controller.plans import Terms
-from grainloop.controller.record import SESSION_NAME, Recording
+from grainloop.controller.record import SESSION_NAME, Recording, Views
 from grainloop.controller.run import RunObserver
 from grainloop.controller.run.standing import Standing
 from grainloop.protocols.messages import ProposalReason, ScanDone, Sync
 from grainloop.protocols.observability.output import LogOptions, logging_to
 from grainloop.protocols.observability.prometheus import PrometheusMetrics, page
 from grainloop.protocols.plan import Budget, RunPlan
-from grainloop.protocols.values import PointBlock, Value
+from grainloop.protocols.values import PointBlock
 
 BATCHES, REPEATS = 100, 5
 MOST = 0.01
@@ -39,10 +41,14 @@ class Timed:
     def __init__(self, observer: RunObserver) -> None:
         self._observer, self.seconds = observer, 0.0
 
-    def __call__(self, entry: Value, seconds: float) -> None:
+    def recall(self, entries: Sequence[Entry]) -> None:
+        """Pass them on."""
+        self._observer.recall(entries)
+
+    def show(self, entry: Entry | LatestMaps, number: int | None, seconds: float) -> None:
         """Pass an entry on."""
         began = time.thread_time()
-        self._observer(entry, seconds)
+        self._observer.show(entry, number, seconds)
         self.seconds += time.thread_time() - began
 
 
@@ -72,7 +78,7 @@ def _quickest(spent: list[tuple[float, float]]) -> dict[str, float]:
 def _spent(sync: Sync, points: int, level: str) -> tuple[float, float]:
     """Seconds within the observer, and in all."""
     decider = Decider(Terms(RunPlan(budget=Budget(fraction=1.0)), ingest.instrument()), "benchmark")
-    metrics, standing = PrometheusMetrics("controller"), Standing(lambda _event: None)
+    metrics, standing = PrometheusMetrics("controller"), Standing()
     standing.ledger = decider.ledger
     decided = [_decided(decider, number, points) for number in range(BATCHES)]
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
@@ -80,16 +86,17 @@ def _spent(sync: Sync, points: int, level: str) -> tuple[float, float]:
         stack.enter_context(logging_to(LogOptions(level, file=log), stack.enter_context(Path("/dev/null").open("w"))))
         stack.enter_context(page(metrics, ("127.0.0.1", 0)))
         session = Recording.begin(Path(folder) / SESSION_NAME, decider, sync)
-        session.on_entry = timed = Timed(RunObserver(standing, metrics))
+        timed = Timed(RunObserver(standing, metrics))
+        session.attach(Views([timed]))
         began = time.perf_counter()
         for batch in decided:
             number, block = batch.request.batch, PointBlock.model_validate(ingest.raw_of(batch))
-            session.add_decision(batch, {"round": number})
+            session.record(decided_entry(batch, {"round": number}))
             decider.ledger.receive(number, block)
-            session.add_points(number, block)
+            session.record(PointsStored(batch=number, points=block))
             done = ScanDone(batch=number, points=len(block), started_s=number, finished_s=number + 1)
             decider.ledger.close(number, done)
-            session.close_batch(number, len(block), len(block), done, None)
+            session.record(BatchClosed(batch=number, asked=len(block), points=len(block), done=done, error=None))
         elapsed = time.perf_counter() - began
         session.close()
     return timed.seconds, elapsed

@@ -7,7 +7,7 @@ says why.
 
 from grainloop.controller.decide.decider import Decider
 from grainloop.controller.decide.decision import BUDGET_SPENT, Batch, Enough, When, Why
-from grainloop.controller.decide.drift import Shift, Watch, groups_of, told_by
+from grainloop.controller.decide.drift import Shift, Watch, groups_of
 
 __all__ = [
     "BUDGET_SPENT",
@@ -19,5 +19,4 @@ __all__ = [
     "When",
     "Why",
     "groups_of",
-    "told_by",
 ]

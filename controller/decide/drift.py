@@ -11,7 +11,6 @@ and for the beam is the business of `controller.ledger.ledger`.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -92,44 +91,6 @@ class Shift:
     def found(self) -> bool:
         """Whether it is a drift and no accident."""
         return self.clear >= CLEAR and self.length_px >= SMALLEST_PX
-
-
-@dataclass(frozen=True)
-class Told:
-    """What the words of a correction say.
-
-    Attributes:
-        whole_px, found_px: the shift in rows and columns, as it was corrected and as it was found.
-        points: that told.
-        moved, outside: points that count elsewhere since, and those of them beside the grid.
-    """
-
-    whole_px: tuple[int, int]
-    found_px: tuple[float, float]
-    points: int
-    moved: int
-    outside: int
-
-
-_WAY = r"([\d.]+) px (down|up) and ([\d.]+) px (right|left)"
-_WORDS = re.compile(
-    rf"the newest (\d+) points agree best with the map {_WAY} of where they are said to be\. "
-    rf"(\d+) points count {_WAY} of there(?:; (\d+) of these are beside the grid then)?, and the beam is aimed by that"
-)
-
-
-def told_by(text: str) -> Told | None:
-    """What `Shift.corrected_words` told; nothing where a text tells of no correction."""
-    if (said := _WORDS.search(text)) is None:
-        return None
-    points, *found, moved, down, down_word, right, right_word, outside = said.groups()
-    rows_px, columns_px = _way(*found)
-    whole = _way(down, down_word, right, right_word)
-    return Told((round(whole[0]), round(whole[1])), (rows_px, columns_px), int(points), int(moved), int(outside or 0))
-
-
-def _way(down: str, down_word: str, right: str, right_word: str) -> tuple[float, float]:
-    return float(down) * (1 if down_word == "down" else -1), float(right) * (1 if right_word == "right" else -1)
 
 
 class Watch:

@@ -6,6 +6,7 @@ caller's business; it must be the same instrument with the same noise.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,11 +18,8 @@ from grainloop.model.crystal import disorientation_deg
 from grainloop.model.crystal.score import MapScore, score_map
 from grainloop.model.maps import OrientationMap
 from grainloop.protocols.errors import BadInput
-from grainloop.protocols.messages import LightDiagnostics
+from grainloop.protocols.messages import EventKind, LightDiagnostics, RunEvent, Severity
 from grainloop.protocols.values import PointBlock
-
-WARNINGS = frozenset({"drift", "displaced", "batch_failed", "model_failed", "final_missing", "not_parked"})
-"""Events that say that something went otherwise than planned."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +93,9 @@ def summarise(session: Session, truth: OrientationMap, grid: GridBaseline, name:
         "instrument_s": instrument_s,
         "wall_s": wall_s,
         "instrument_idle_fraction": idle_s / instrument_s if instrument_s > 0 else 0.0,
-        "warnings": [event.text for event in session.events if event.event in WARNINGS],
+        "errors": [event.text for event in session.events if event.severity is Severity.ERROR],
+        "warnings": [event.text for event in session.events if event.severity is Severity.WARNING],
+        "points_lost": points_lost(session.events),
         "versions": session.software,
     }
 
@@ -104,6 +104,12 @@ def instrument_times(session: Session) -> tuple[float, float]:
     """Instrument time of the session, PL included, and how much of it the instrument had nothing to do."""
     end_s = max((event.instrument_s for event in session.events), default=0.0)
     return end_s, sum(float(batch["idle_s"]) for batch in session.batches if batch["ok"] and batch["batch"])
+
+
+def points_lost(events: Iterable[RunEvent]) -> int | None:
+    """Points that were exposed and whose results are lost; nothing where an older session says so in words alone."""
+    told = [event.numbers.get("points") for event in events if event.event == EventKind.POINTS_LOST]
+    return None if None in told else sum(int(count) for count in told if count is not None)
 
 
 def light_lines(light: LightDiagnostics) -> tuple[str, ...]:

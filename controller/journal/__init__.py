@@ -5,15 +5,18 @@ again what they hold. It is the truth of a session; `session.h5` is a view of it
 """
 
 from grainloop.controller.journal import entries
-from grainloop.controller.journal.decisions import batch_of, decided_entry
+from grainloop.controller.journal.decisions import answered_entry, batch_of, corrected_entry, decided_entry
 from grainloop.controller.journal.entries import (
     BatchClosed,
     Began,
     Corrected,
     Decided,
     Ended,
+    Entry,
     EventTold,
+    LatestMaps,
     LightStored,
+    Missing,
     PointsStored,
     QuestionAnswered,
     QuestionAsked,
@@ -23,6 +26,7 @@ from grainloop.controller.journal.entries import (
     Started,
     Stopped,
 )
+from grainloop.controller.journal.memory import KeepsEntries, MemoryJournal
 from grainloop.controller.journal.reading import ADVICE, Found, first_entry, journal_files, read_journal
 from grainloop.controller.journal.replay import Replayed, first_difference, replay, said_of
 from grainloop.controller.journal.writing import LOCK, SUFFIX, TORN, Journal, JournalLost, locked
@@ -37,11 +41,16 @@ __all__ = [
     "Corrected",
     "Decided",
     "Ended",
+    "Entry",
     "EventTold",
     "Found",
     "Journal",
     "JournalLost",
+    "KeepsEntries",
+    "LatestMaps",
     "LightStored",
+    "MemoryJournal",
+    "Missing",
     "PointsStored",
     "QuestionAnswered",
     "QuestionAsked",
@@ -51,7 +60,9 @@ __all__ = [
     "SoftwareTold",
     "Started",
     "Stopped",
+    "answered_entry",
     "batch_of",
+    "corrected_entry",
     "decided_entry",
     "entries",
     "first_difference",

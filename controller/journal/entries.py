@@ -18,15 +18,23 @@ from grainloop.controller.plans import Terms
 from grainloop.protocols.arrays import ByteList, ByteMap, FloatList
 from grainloop.protocols.capabilities import Capabilities
 from grainloop.protocols.codec import validator
-from grainloop.protocols.messages import Proposals, Reconstruction, RunEvent, ScanDone, ScanRequest, Sync
+from grainloop.protocols.messages import (
+    EventKind,
+    Proposals,
+    Reconstruction,
+    RunEvent,
+    ScanDone,
+    ScanRequest,
+    Sync,
+)
 from grainloop.protocols.payloads import to_payload, tree_of
 from grainloop.protocols.plan import RunPlan
 from grainloop.protocols.states import FinishReason
 from grainloop.protocols.values import LightImages, PointBlock, Value
 
-VERSION: Final = 2
-"""Of these entries, in the header of each file. Version 1 knows no `Corrected`, and `sync`, `answers` and `lost`
-read as unset."""
+VERSION: Final = 3
+"""Of these entries, in the header of each file. Version 2 knows no numbers of events; version 1 no `Corrected` either,
+and `sync`, `answers` and `lost` read as unset."""
 
 
 class Began(Value):
@@ -106,7 +114,7 @@ class Corrected(Value):
         aimed_from: id of the first point that is asked for with that in mind.
         moved, outside, again: points that count elsewhere now; of these, beside the grid, on a pixel measured before.
         points, gain, clear, found_px: evidence, as in `controller.decide.drift.Shift`; the shift in rows and columns. A
-            record that was lost and made again from its event (`controller.record.lost_corrections`) knows no gain: 0.
+            record that was lost and made again from mere words (`controller.record.older_words`) knows no gain: 0.
     """
 
     kind: Literal["corrected"] = "corrected"
@@ -127,6 +135,22 @@ class Corrected(Value):
     def correction(self) -> Correction:
         """What of it places points and aims the beam."""
         return Correction(self.rows_px, self.columns_px, self.from_point, self.aimed_from)
+
+    @property
+    def numbers(self) -> dict[str, float]:
+        """All of it but what kind it is, by name, for the event that tells of it."""
+        rows_px, columns_px = self.found_px
+        columns = self.model_dump(exclude={"kind", "found_px"})
+        return columns | {"found_rows_px": rows_px, "found_columns_px": columns_px}
+
+    @classmethod
+    def told_by(cls, event: RunEvent) -> Corrected | None:
+        """The correction that an event tells of by its numbers; nothing where it tells of none, or in words alone."""
+        numbers = dict(event.numbers)
+        if event.event != EventKind.DRIFT or "aimed_from" not in numbers:
+            return None
+        found_px = numbers.pop("found_rows_px"), numbers.pop("found_columns_px")
+        return cls.model_validate(numbers | {"found_px": found_px})
 
 
 class Stopped(Value):
@@ -248,6 +272,21 @@ Entry = Annotated[
     | Ended,
     Field(discriminator="kind"),
 ]
+
+
+@dataclass(frozen=True, eq=False)
+class LatestMaps:
+    """Maps of an answer within a run, shown and never stored: they follow from the points.
+
+    Attributes:
+        question: that was answered.
+        points: that they were made from.
+        answer: maps and all.
+    """
+
+    question: int
+    points: int
+    answer: Reconstruction
 
 
 @dataclass(frozen=True)

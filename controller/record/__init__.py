@@ -5,21 +5,21 @@ from grainloop.controller.record.recording import (
     JOURNAL_NAME,
     LOST,
     SESSION_NAME,
-    OnEntry,
     Recording,
     folder_of,
-    ignore,
     recorded_beginning,
 )
+from grainloop.controller.record.views import EventsTo, View, Views
 
 __all__ = [
     "JOURNAL_NAME",
     "LOST",
     "SESSION_NAME",
-    "OnEntry",
+    "EventsTo",
     "Recording",
+    "View",
+    "Views",
     "folder_of",
-    "ignore",
     "mend",
     "recorded_beginning",
 ]

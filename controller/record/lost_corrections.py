@@ -1,7 +1,7 @@
 """Corrections of a drift that a journal lost: put back from `session.h5`, else made again from the event that told it.
 
-The event stands right behind the record and says in words how far, how many points moved, and how many of them lie
-beside the grid; which these are follows from the points before. By how much more of them agreed it does not say.
+The event stands right behind the record and holds all its numbers. In journals of version 2 it holds words alone;
+reading these is the business of `controller.record.older_words`.
 """
 
 from __future__ import annotations
@@ -9,13 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
-from grainloop.controller.decide import told_by
 from grainloop.controller.journal import entries as of
-from grainloop.controller.journal import replay
-from grainloop.protocols.errors import BadInput
-from grainloop.protocols.states import RunState
+from grainloop.controller.record.older_words import made_of_words, told_in_words
+from grainloop.protocols.messages import RunEvent
 
 
 def put_stored(items: list[Any], stored: Sequence[of.Corrected]) -> None:
@@ -47,49 +43,16 @@ def put_told(items: list[Any]) -> None:
     while place < len(items):
         lost = isinstance(items[place], of.Missing) and not isinstance(items[place - 1], of.Corrected)
         if lost and (event := _told_behind(items, place)) is not None:
-            made = _made_of(items[:place], event)
-            items[place:place] = made
-            place += len(made)
+            made = of.Corrected.told_by(event) or made_of_words(items[:place], event)
+            items[place:place] = [] if made is None else [made]
+            place += made is not None
         place += 1
 
 
-def _told_behind(items: Sequence[Any], gap: int) -> of.EventTold | None:
+def _told_behind(items: Sequence[Any], gap: int) -> RunEvent | None:
     """The event right behind a gap, if it tells of a correction."""
     behind = next(iter(items[gap + 1 : gap + 2]), None)
-    return behind if isinstance(behind, of.EventTold) and told_by(behind.event.text) is not None else None
-
-
-def _made_of(before: Sequence[Any], event: of.EventTold) -> list[of.Corrected]:
-    """The correction that an event tells of; nothing where the points before do not fit its words."""
-    told = told_by(event.event.text)
-    try:
-        found = replay(before)
-    except BadInput:
-        return []
-    if told is None or found.difference is not None or found.unknown or found.notes:
-        return []
-    ledger = found.decider.ledger
-    ids = np.sort(np.concatenate([ledger.points.block().point_id, ledger.outside.block().point_id]))
-    if not 0 < told.moved <= len(ids):
-        return []
-    from_point = int(ids[-told.moved])
-    moved = ledger.correct(*told.whole_px, from_point)
-    if (moved.points, moved.outside) != (told.moved, told.outside):
-        return []
-    asked_finally = event.event.state is not RunState.RUNNING  # the last question is not in the journal
-    return [
-        of.Corrected(
-            question=found.decider.questions + asked_finally,
-            rows_px=told.whole_px[0],
-            columns_px=told.whole_px[1],
-            from_point=from_point,
-            aimed_from=moved.aimed_from,
-            moved=moved.points,
-            outside=moved.outside,
-            again=moved.again,
-            points=told.points,
-            gain=0.0,
-            clear=0.0,
-            found_px=told.found_px,
-        )
-    ]
+    if not isinstance(behind, of.EventTold):
+        return None
+    event = behind.event
+    return event if of.Corrected.told_by(event) is not None or told_in_words(event) is not None else None

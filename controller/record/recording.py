@@ -1,62 +1,50 @@
-"""What a run leaves behind, as it goes: journal first, then its view.
+"""What a run leaves behind, as it goes: journal first, then its views.
 
-An entry is in the journal when a method returns, on disk unless `Sync.NEVER` was asked for, and only then anybody may
-count on it. The view, `session.h5`, follows at once; should it be lost, `grainloop repair` makes it again from the
-journal.
+An entry is in the journal when `record` returns, on disk unless `Sync.NEVER` was asked for, and only then anybody may
+count on it. The first view, `session.h5`, follows at once; should it be lost, `grainloop repair` makes it again from
+the journal.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
-from grainloop.controller.decide import Batch, Decider, Shift
+from grainloop.controller.decide import Decider
 from grainloop.controller.journal import (
     ADVICE,
-    BatchClosed,
     Began,
-    Corrected,
-    Ended,
-    EventTold,
+    Entry,
     Journal,
     JournalLost,
-    LightStored,
+    KeepsEntries,
+    LatestMaps,
+    MemoryJournal,
     PointsStored,
-    QuestionAnswered,
-    QuestionAsked,
-    Reconstructed,
     Replayed,
     Resumed,
-    SoftwareTold,
-    Started,
-    Stopped,
-    decided_entry,
     first_entry,
     read_journal,
     replay,
 )
-from grainloop.controller.ledger import Moved
+from grainloop.controller.record.views import Views
 from grainloop.controller.session import (
-    FINAL,
     CannotStore,
     ReopenedSessionFile,
     SessionFile,
+    SessionView,
     now_text,
     replace_view,
-    show,
     software_versions,
 )
 from grainloop.protocols.errors import BadInput
-from grainloop.protocols.messages import Reconstruction, RunEvent, ScanDone, Sync
+from grainloop.protocols.messages import Sync
 from grainloop.protocols.states import FinishReason
-from grainloop.protocols.values import LightImages, PointBlock, Value
 
 LOST = (JournalLost, CannotStore)
 """Errors after which nothing more may be measured."""
-OnEntry = Callable[[Value, float], None]
 SESSION_NAME, JOURNAL_NAME = "session.h5", "journal"
 """The session file, and the folder of the journal beside it."""
 
@@ -79,10 +67,6 @@ def recorded_beginning(folder: Path) -> Began:
     return began
 
 
-def ignore(_entry: Value, _seconds: float) -> None:
-    """The default of `Recording.on_entry`."""
-
-
 def _new_journal(folder: Path, sync: Sync) -> Journal:
     """A journal in a folder that holds none.
 
@@ -98,18 +82,26 @@ def _new_journal(folder: Path, sync: Sync) -> Journal:
 
 
 class Recording:
-    """Journal and session file of one run.
+    """Journal, session file and other views of one run.
+
+    Args:
+        path: of the session file.
+        journal: where entries are stored.
+        file: the view that the run cannot do without; nothing where there is none.
+        earlier: entries that the journal holds already.
 
     Attributes:
         path: of the session file.
         journal: of the run.
         points: how many are in it.
-        on_entry: told every entry that is in the journal, and how many seconds that took; must not raise.
     """
 
-    def __init__(self, path: Path, journal: Journal, view: SessionFile) -> None:
-        self.path, self.journal, self._view, self.points = path, journal, view, 0
-        self.on_entry: OnEntry = ignore
+    def __init__(
+        self, path: Path, journal: KeepsEntries, file: SessionView | None, earlier: Sequence[Entry] = ()
+    ) -> None:
+        self.path, self.journal, self._file = path, journal, file
+        self.points = sum(len(entry.points) for entry in earlier if isinstance(entry, PointsStored))
+        self._earlier, self._views = list(earlier), None
 
     @classmethod
     def begin(cls, path: Path, decider: Decider, sync: Sync) -> Recording:
@@ -119,30 +111,27 @@ class Recording:
             BadInput: there is a session in the folder already, or it cannot be written.
             JournalLost, CannotStore: the beginning cannot be written.
         """
-        created = now_text()
-        terms = decider.terms
-        view = SessionFile(path, terms, created)
-        began = Began(
-            run=decider.run,
-            created=created,
-            plan=terms.plan,
-            capabilities=terms.capabilities,
-            software=software_versions(),
-            sync=sync,
-            answers=decider.ledger.answers,
-        )
+        began = _beginning(decider, sync)
+        file = SessionFile(path, began.terms, began.created)
         try:
             journal = _new_journal(path.with_name(JOURNAL_NAME), sync)
         except BadInput:
-            view.discard()
+            file.discard()
             raise
-        recording = cls(path, journal, view)
+        recording = cls(path, journal, SessionView(file))
         try:
             recording.record(began)
         except LOST:
             journal.close()
-            view.discard()
+            file.discard()
             raise
+        return recording
+
+    @classmethod
+    def nowhere(cls, path: Path, decider: Decider, sync: Sync) -> Recording:
+        """The same for a run that nobody will go on with: nothing is written, its views are told all the same."""
+        recording = cls(path, MemoryJournal(), None)
+        recording.record(_beginning(decider, sync))
         return recording
 
     @classmethod
@@ -158,19 +147,9 @@ class Recording:
         began = recorded_beginning(path.parent)  # before a journal is begun where there is none
         journal = Journal(folder, sync)
         try:
-            read = read_journal(folder)
-            if read.damage:
-                raise BadInput(f"{read.damage[0]} {ADVICE}", field="session", value=folder)
-            entries = read.entries
-            found = replay(entries)
-            if found.difference is not None:
-                raise BadInput(f"The run in {path.parent} cannot be gone on with. {found.difference}", field="session")
-            if found.ended is not None and found.ended.reason is FinishReason.COMPLETED:
-                message = f"The run in {path.parent} was completed: {found.ended.detail}."
-                raise BadInput(message, field="session", value=path.parent)
+            entries, found = _decided_again(folder, path)
             replace_view(began, entries, path)
-            recording = cls(path, journal, ReopenedSessionFile(path))
-            recording.points = sum(len(entry.points) for entry in entries if isinstance(entry, PointsStored))
+            recording = cls(path, journal, SessionView(ReopenedSessionFile(path)), entries)
         except BaseException:
             journal.close()
             raise
@@ -182,106 +161,69 @@ class Recording:
         found.decider.ledger.meet_again()
         return recording, found
 
-    def record(self, entry: Value) -> None:
-        """Store an entry, then show it.
+    def attach(self, views: Views) -> None:
+        """Show these what is recorded from now on; they recall what was before."""
+        views.recall(self._earlier)
+        self._earlier, self._views = [], views
+
+    def record(self, entry: Entry) -> None:
+        """Store an entry, then show it to the views in order.
 
         Raises:
             JournalLost, CannotStore: it cannot be written.
         """
         began_s = time.perf_counter()
-        self.journal.append(entry)
-        self.on_entry(entry, time.perf_counter() - began_s)
-        show(self._view, entry)
+        number = self.journal.append(entry)
+        if isinstance(entry, PointsStored):
+            self.points += len(entry.points)
+        if self._views is None:
+            self._earlier.append(entry)
+        self.show(entry, number, time.perf_counter() - began_s)
 
-    def add_software(self, more: Mapping[str, str]) -> None:
-        """Versions known only when the services have answered."""
-        self.record(SoftwareTold(software=dict(more)))
+    def show(self, entry: Entry | LatestMaps, number: int | None = None, seconds: float = 0.0) -> None:
+        """Show the views what is in the journal, or need not be.
 
-    def add_light(self, light: LightImages, seconds: float) -> None:
-        """The PL images as taken."""
-        self.record(LightStored(light=light, seconds=seconds))
-
-    def add_decision(self, batch: Batch, about: Mapping[str, Any]) -> None:
-        """A decided batch with its reasons and gains, before it is sent."""
-        self.record(decided_entry(batch, dict(about)))
-
-    def add_points(self, batch: int, block: PointBlock, lost: str | None = None) -> None:
-        """Points as they come, before they are acknowledged, and why their results are lost, if the service says so."""
-        self.record(PointsStored(batch=batch, points=block, lost=lost))
-        self.points += len(block)
-
-    def close_batch(self, batch: int, asked: int, points: int, done: ScanDone | None, error: str | None) -> None:
-        """How a batch ended."""
-        self.record(BatchClosed(batch=batch, asked=asked, points=points, done=done, error=error))
-
-    def withdraw_batch(self, batch: int, asked: int) -> None:
-        """A batch was taken back before it began."""
-        self.record(BatchClosed(batch=batch, asked=asked, points=0, done=None, error=None, withdrawn=True))
-
-    def add_event(self, event: RunEvent) -> None:
-        """An event of the run."""
-        self.record(EventTold(event=event))
-
-    def start(self, light_s: float) -> None:
-        """The first pass is planned; PL took so much of the instrument time."""
-        self.record(Started(light_s=light_s))
-
-    def add_question(self, question: int, points: int) -> None:
-        """The model is asked for the next batch."""
-        self.record(QuestionAsked(question=question, points=points))
-
-    def add_answer(self, question: int, answer: Reconstruction | None, error: str | None = None) -> None:
-        """What the model answered, without its maps, or why it did not."""
-        if answer is None:
-            self.record(QuestionAnswered(question=question, error=error))
-            return
-        self.record(
-            QuestionAnswered(
-                question=question,
-                predicted_wrong=answer.predicted_wrong,
-                method=answer.method,
-                seconds=answer.seconds,
-                proposals=answer.proposals,
-            )
-        )
-
-    def add_correction(self, question: int, shift: Shift, moved: Moved) -> None:
-        """A drift is taken into account from now on."""
-        rows_px, columns_px = shift.whole_px
-        self.record(
-            Corrected(
-                question=question,
-                rows_px=rows_px,
-                columns_px=columns_px,
-                from_point=shift.from_point,
-                aimed_from=moved.aimed_from,
-                moved=moved.points,
-                outside=moved.outside,
-                again=moved.again,
-                points=shift.points,
-                gain=shift.gain,
-                clear=shift.clear,
-                found_px=(shift.rows_px, shift.columns_px),
-            )
-        )
-
-    def add_enough(self, question: int, why: str) -> None:
-        """The decision to measure no more."""
-        self.record(Stopped(question=question, why=why))
-
-    def add_inferred(self, name: str, answer: Reconstruction, points: int) -> None:
-        """The maps of a reconstruction; the journal keeps those of the last one alone."""
-        if name == FINAL:
-            self.record(Reconstructed(points=points, answer=answer))
-        else:
-            self._view.add_inferred(name, answer, points)
-
-    def finish(self, reason: FinishReason, detail: str) -> None:
-        """How the run ended."""
-        self.record(Ended(reason=reason, detail=detail))
+        Raises:
+            CannotStore: the session file cannot be written, without which a run does not go on.
+        """
+        if self._file is not None:
+            self._file.show(entry, number, seconds)
+        if self._views is not None:
+            self._views.show(entry, number, seconds)
 
     def close(self) -> None:
         """Close both; closing twice does nothing. A view that cannot be closed is one that can be made again."""
         with suppress(CannotStore):
-            self._view.close()
+            if self._file is not None:
+                self._file.close()
         self.journal.close()
+
+
+def _beginning(decider: Decider, sync: Sync) -> Began:
+    return Began(
+        run=decider.run,
+        created=now_text(),
+        plan=decider.terms.plan,
+        capabilities=decider.terms.capabilities,
+        software=software_versions(),
+        sync=sync,
+        answers=decider.ledger.answers,
+    )
+
+
+def _decided_again(folder: Path, path: Path) -> tuple[Sequence[Entry], Replayed]:
+    """What a journal holds, and the run as far as that goes.
+
+    Raises:
+        BadInput: it is damaged, decided otherwise, or tells of a run that was completed.
+    """
+    read = read_journal(folder)
+    if read.damage:
+        raise BadInput(f"{read.damage[0]} {ADVICE}", field="session", value=folder)
+    found = replay(read.entries)
+    if found.difference is not None:
+        raise BadInput(f"The run in {path.parent} cannot be gone on with. {found.difference}", field="session")
+    if found.ended is not None and found.ended.reason is FinishReason.COMPLETED:
+        message = f"The run in {path.parent} was completed: {found.ended.detail}."
+        raise BadInput(message, field="session", value=path.parent)
+    return read.entries, found

@@ -16,6 +16,7 @@ from typing import Any
 
 from grainloop.controller.journal import Replayed, replay
 from grainloop.controller.journal import entries as of
+from grainloop.controller.record import EventsTo
 from grainloop.controller.recorded import virtual_time
 from grainloop.controller.recorded.instrument import Beyond, RecordedInstrument, RecordedPoints
 from grainloop.controller.run import Asks, Run
@@ -112,7 +113,7 @@ def redecide(
     answers, thinks = points.times(declared.grid.shape_px), _Thinks(model, recorded)
 
     async def whole() -> RunFinished:
-        return await Run(plan, folder, instrument, thinks, on_event, answers=answers).execute()
+        return await Run(plan, folder, instrument, thinks, [EventsTo(on_event)], answers=answers).execute()
 
     return Redecided(virtual_time.run(whole()), points.recorded, points.beyond)
 

@@ -16,13 +16,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from grainloop.controller.decide import Batch, Decider
-from grainloop.controller.ledger import Closed
+from grainloop.controller.journal import BatchClosed, PointsStored, decided_entry
 from grainloop.controller.record import LOST, Recording
 from grainloop.controller.run.links import Asks, Thinking
 from grainloop.controller.run.standing import Standing
+from grainloop.controller.run.words import say_closed
 from grainloop.protocols.aio import expect
 from grainloop.protocols.errors import BadMessage, Cancelled, DeviceFailed, ErrorCode, GrainloopError, OutOfLimits
-from grainloop.protocols.messages import PointsMeasured, ScanDone, Stored, Withdraw, Withdrawn
+from grainloop.protocols.messages import EventKind, PointsMeasured, ScanDone, Stored, Withdraw, Withdrawn
 from grainloop.protocols.observability import about as lines_about
 
 _SCAN_S = 600.0
@@ -75,7 +76,7 @@ class Batches:
 
     def send(self, batch: Batch, about: Mapping[str, Any]) -> None:
         """Store the decision, then send it."""
-        self._session.add_decision(batch, about)
+        self._session.record(decided_entry(batch, dict(about)))
         with lines_about(round=about.get("round")):
             self.send_again(batch)
 
@@ -93,8 +94,8 @@ class Batches:
         number, asked = batch.request.batch, len(batch.request.point_id)
         closed = self._decider.ledger.close(number, None)
         why = "The controller died, and the instrument may have been started again since."
-        self._session.close_batch(number, asked, len(closed.points), None, why)
-        self._say_closed(number, closed, asked, why)
+        self._note_closed(number, asked, len(closed.points), None, why)
+        say_closed(self._standing, number, closed, asked, why)
 
     async def outlast(self, thinking: Thinking) -> bool:
         """Whether the model answers before the oldest batch is over, by the instrument clock; waits for the first."""
@@ -158,7 +159,8 @@ class Batches:
     def _scan_again(self, one: _Out) -> None:
         one.tries += 1
         self._decider.ledger.sent_again(one.number)
-        self._standing.say("sent_again", f"Batch {one.number} was stopped by the instrument and is asked for again.")
+        text = f"Batch {one.number} was stopped by the instrument and is asked for again."
+        self._standing.say(EventKind.SENT_AGAIN, text, batch=one.number)
         one.task = asyncio.create_task(self._scan(one))
 
     def _tell_stored(self, newest: Batch) -> None:
@@ -229,7 +231,8 @@ class Batches:
             if not gone or not one.begun or _outcome(one.task)[0] is not None:
                 self._close(one)
             else:
-                self._standing.say("batch_kept", f"Batch {one.number} stays open until somebody goes on with the run.")
+                kept = f"Batch {one.number} stays open until somebody goes on with the run."
+                self._standing.say(EventKind.BATCH_KEPT, kept, batch=one.number)
 
     async def _scan(self, one: _Out) -> ScanDone:
         await one.turn.wait()
@@ -239,10 +242,11 @@ class Batches:
             if not isinstance(message, PointsMeasured) or message.batch != number:
                 raise BadMessage(f"The instrument answered batch {number} with something else.", field="batch")
             received = self._decider.ledger.receive(number, message.points)
-            self._session.add_points(number, received.kept, message.lost)
+            self._session.record(PointsStored(batch=number, points=received.kept, lost=message.lost))
             if message.lost is not None:
-                lost = f"{len(received.kept)} points of batch {number} failed: {message.lost}."
-                self._standing.say("points_lost", lost)
+                count = len(received.kept)
+                lost = f"{count} points of batch {number} failed: {message.lost}."
+                self._standing.say(EventKind.POINTS_LOST, lost, batch=number, points=count)
             if received.fault is not None:
                 raise DeviceFailed(received.fault, field="points")
             if self._decider.ledger.time_is_over(received.kept):
@@ -265,27 +269,19 @@ class Batches:
             name = self._decider.terms.name
             error = DeviceFailed(f"{name} called batch {one.number} done, but {closed.lost} of its points are missing.")
         told = None if error is None else str(error)
-        self._session.close_batch(one.number, asked, len(closed.points), done, told)
-        self._say_closed(one.number, closed, asked, told, stop_gap=one.batch.stop_gap)
+        self._note_closed(one.number, asked, len(closed.points), done, told)
+        say_closed(self._standing, one.number, closed, asked, told, stop_gap=one.batch.stop_gap)
         return error
-
-    def _say_closed(
-        self, number: int, closed: Closed, asked: int, error: str | None, *, stop_gap: bool = False
-    ) -> None:
-        points, say = len(closed.points), self._standing.say
-        if error is not None:
-            say("batch_failed", f"Batch {number} ended with {points} of {asked} points: {error}")
-        else:
-            why = " while the model was thinking" if stop_gap else ""
-            say("batch_done", f"Batch {number}: {points} of {asked} points measured{why}.")
-        if closed.displaced:
-            far = f"up to {closed.farthest_px:.1f} px beside their targets; they count where they were measured."
-            beside = f" {closed.outside} of them are beside the grid." if closed.outside else ""
-            say("displaced", f"Batch {number}: {closed.displaced} of {points} points were measured {far}{beside}")
 
     def _note_withdrawn(self, one: _Out) -> None:
         self._decider.ledger.withdraw(one.number)
-        self._session.withdraw_batch(one.number, len(one.batch.request.point_id))
+        asked = len(one.batch.request.point_id)
+        self._session.record(
+            BatchClosed(batch=one.number, asked=asked, points=0, done=None, error=None, withdrawn=True)
+        )
+
+    def _note_closed(self, number: int, asked: int, points: int, done: ScanDone | None, error: str | None) -> None:
+        self._session.record(BatchClosed(batch=number, asked=asked, points=points, done=done, error=error))
 
 
 def _outcome(task: asyncio.Task[ScanDone]) -> tuple[ScanDone | None, GrainloopError | None]:

@@ -8,12 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from grainloop.controller.journal import Ended
 from grainloop.controller.run.batches import GONE
 from grainloop.controller.run.links import Asks
 from grainloop.controller.run.pump import Pump
 from grainloop.controller.run.standing import Standing
 from grainloop.protocols.errors import GrainloopError
-from grainloop.protocols.messages import Park, RunFinished
+from grainloop.protocols.messages import EventKind, Park, RunFinished
 from grainloop.protocols.states import FinishReason, RunState, Trigger
 
 _PARK_S = 15.0
@@ -70,15 +71,15 @@ class WayOut:
             gone = isinstance(error, GrainloopError) and error.code in GONE
             await self._make_safe(_PARK_GONE_S if gone else _PARK_S)
             standing.move(ending.trigger)
-            standing.say("finished", f"The run has {ending.reason}: {ending.detail.rstrip('.')}.")
+            standing.say(EventKind.FINISHED, f"The run has {ending.reason}: {ending.detail.rstrip('.')}.")
             if standing.session is not None:
-                standing.session.finish(ending.reason, ending.detail)
+                standing.session.record(Ended(reason=ending.reason, detail=ending.detail))
         except GrainloopError as also:  # the session file cannot be written: nothing can be stored, all can be told
             self._close_file()
             ending = Ending(Trigger.FAIL, FinishReason.FAILED, str(also))
             if standing.state is not RunState.FINISHED:
                 standing.move(ending.trigger)
-            standing.say("finished", f"The run has {ending.reason}: {ending.detail}")
+            standing.say(EventKind.FINISHED, f"The run has {ending.reason}: {ending.detail}")
         finally:
             self._close_file()
         return ending
@@ -97,7 +98,7 @@ class WayOut:
         try:
             await self._instrument.request(Park(), deadline_s=patience_s)
         except GrainloopError as error:
-            self._standing.say("not_parked", f"The instrument could not be parked: {error}")
+            self._standing.say(EventKind.NOT_PARKED, f"The instrument could not be parked: {error}")
 
     def _close_file(self) -> None:
         if self._ready is not None:

@@ -6,21 +6,23 @@ decision; what every batch brings is told at the level `debug`. Nothing here cha
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from grainloop.controller.journal import (
     BatchClosed,
     Decided,
     Ended,
+    Entry,
     EventTold,
+    LatestMaps,
     PointsStored,
     QuestionAnswered,
     QuestionAsked,
     Stopped,
 )
 from grainloop.controller.run.standing import Standing
-from grainloop.protocols.messages import RunEvent
+from grainloop.protocols.messages import RunEvent, Severity
 from grainloop.protocols.observability import Metrics, bind, get_logger
 from grainloop.protocols.observability.metrics import (
     BATCH,
@@ -33,26 +35,15 @@ from grainloop.protocols.observability.metrics import (
     ROUNDS,
     WRONG,
 )
-from grainloop.protocols.values import Value
 
 SERVICE: Final = "controller"
-QUIET: Final = frozenset({"batch_done", "decided", "finished", "reconstructed"})
-"""Events of a run that another line tells already."""
-LOUD: Final = frozenset(
-    {
-        "batch_failed",
-        "batch_kept",
-        "displaced",
-        "drift",
-        "final_missing",
-        "model_failed",
-        "no_light",
-        "not_parked",
-        "not_synced",
-        "sent_again",
-    }
-)
-"""Events of a run that an operator should look at."""
+LEVELS: Final = {
+    Severity.QUIET: "debug",
+    Severity.INFO: "info",
+    Severity.WARNING: "warning",
+    Severity.ERROR: "error",
+}
+"""At which level of the log an event is told."""
 
 
 class RunObserver:
@@ -79,13 +70,17 @@ class RunObserver:
             PointsStored: lambda entry: self._metrics.add(POINTS, len(entry.points)),
         }
 
-    def __call__(self, entry: Value, seconds: float) -> None:
-        """An entry that took so long to be stored."""
+    def recall(self, entries: Sequence[Entry]) -> None:
+        """What was recorded before was told before."""
+
+    def show(self, entry: Entry | LatestMaps, number: int | None, seconds: float) -> None:
+        """An entry that took so long to be stored, if it was."""
         if not self._known and (ledger := self._standing.ledger) is not None:
             self._known = {"run": ledger.run, "section": ledger.terms.plan.section}
             self._log = self._log.bind(**self._known)
             bind(**self._known)  # for what the tasks of the run tell
-        self._metrics.observe(JOURNAL, seconds)
+        if number is not None:
+            self._metrics.observe(JOURNAL, seconds)
         if (tell := self._tells.get(type(entry))) is not None:
             tell(entry)
 
@@ -134,8 +129,9 @@ class RunObserver:
         self._log.info("stop rule", why=entry.why)
 
     def _event(self, event: RunEvent) -> None:
-        tell = self._log.debug if event.event in QUIET else self._log.warning if event.event in LOUD else self._log.info
-        tell(event.event, what=event.text, state=event.state, points=event.points_measured)
+        tell = getattr(self._log, LEVELS[event.severity])
+        numbers = {"numbers": event.numbers} if event.numbers and event.severity >= Severity.WARNING else {}
+        tell(str(event.event), what=event.text, state=event.state, points=event.points_measured, **numbers)
 
     def _ended(self, entry: Ended) -> None:
         self._metrics.set(BATCHES_OUT, 0)

@@ -7,6 +7,7 @@ obstacle, nor is a PL camera that fails; an instrument that does not answer is.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
@@ -15,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grainloop.controller.decide import Decider, Watch, groups_of
-from grainloop.controller.journal import Replayed
+from grainloop.controller.journal import LightStored, Replayed, SoftwareTold, Started
 from grainloop.controller.plans import Terms, check_model, check_terms
 from grainloop.controller.record import Recording, recorded_beginning
 from grainloop.controller.run.batches import Batches
@@ -24,7 +25,16 @@ from grainloop.controller.run.standing import Standing
 from grainloop.protocols.aio import expect
 from grainloop.protocols.capabilities import Capabilities
 from grainloop.protocols.errors import ErrorCode, GrainloopError, OutOfLimits
-from grainloop.protocols.messages import Describe, Description, Expected, LightRequest, LightTaken, OpenSection, Sync
+from grainloop.protocols.messages import (
+    Describe,
+    Description,
+    EventKind,
+    Expected,
+    LightRequest,
+    LightTaken,
+    OpenSection,
+    Sync,
+)
 from grainloop.protocols.plan import RunPlan
 from grainloop.protocols.values import LightImages
 
@@ -34,6 +44,10 @@ _READY_S = 900.0
 """A fresh model service compiles before it is ready; one that is gone or frozen is noticed within seconds."""
 _LIGHT_S = 600.0
 _LIGHT_FACTOR = 20.0
+
+
+Begins = Callable[[Path, Decider, Sync], Recording]
+"""What begins the recording of a run: `Recording.begin`, or `Recording.nowhere`."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +69,7 @@ async def prepare(
     standing: Standing,
     sync: Sync,
     answers: NDArray[np.uint8] | None = None,
+    records: Begins = Recording.begin,
 ) -> Prepared:
     """Get ready to measure; `standing` gets ledger and session as soon as they exist, `answers` are for `Decider`.
 
@@ -66,10 +81,10 @@ async def prepare(
     check_terms(terms)
     software = await _known_model(plan, model)
     decider = Decider(terms, uuid4().hex, answers)
-    session = Recording.begin(path, decider, sync)
-    standing.ledger, standing.session, session.on_entry = decider.ledger, session, standing.on_entry
-    session.add_software(software)
-    standing.say("described", _about(terms.capabilities))
+    session = records(path, decider, sync)
+    standing.record_in(session, decider.ledger)
+    session.record(SoftwareTold(software=software))
+    standing.say(EventKind.DESCRIBED, _about(terms.capabilities))
     _say_sync(standing, sync)
     light = await _take_light(decider, instrument, standing)
     link = ModelLink(model, _section(decider, light), plan.model_deadline_s)
@@ -91,10 +106,10 @@ async def take_up(path: Path, instrument: Asks, model: Asks, standing: Standing,
     _check_same(described.capabilities, recorded_beginning(path.parent).capabilities)
     recording, found = await _taken_up(path, sync)
     decider, standing.last = found.decider, found.last
-    standing.ledger, standing.session, recording.on_entry = decider.ledger, recording, standing.on_entry
-    standing.say(
-        "resumed", f"The run goes on with {len(decider.ledger.points)} points; {len(found.sent)} batches were out."
-    )
+    standing.record_in(recording, decider.ledger)
+    points, out = len(decider.ledger.points), len(found.sent)
+    text = f"The run goes on with {points} points; {out} batches were out."
+    standing.say(EventKind.RESUMED, text, points=points, batches=out)
     _say_sync(standing, sync)
     light = None if found.light is None else found.light.light
     if not found.started and found.light is not None:  # it died between the two records
@@ -126,7 +141,7 @@ async def _taken_up(path: Path, sync: Sync) -> tuple[Recording, Replayed]:
 
 def _say_sync(standing: Standing, sync: Sync) -> None:
     if sync is Sync.NEVER:
-        standing.say("not_synced", _NOT_SYNCED)
+        standing.say(EventKind.NOT_SYNCED, _NOT_SYNCED)
 
 
 def _check_same(declared: Capabilities, before: Capabilities) -> None:
@@ -156,7 +171,7 @@ async def _take_light(decider: Decider, instrument: Asks, standing: Standing) ->
     terms = decider.terms
     if (why := terms.why_no_light) is not None:
         _begin(decider, standing, 0.0)
-        standing.say("no_light", why)
+        standing.say(EventKind.NO_LIGHT, why)
         return None
     request = LightRequest(section=terms.plan.section, angles_deg=terms.light_angles_deg)
     deadline_s = _LIGHT_S + _LIGHT_FACTOR * terms.light_s
@@ -166,19 +181,21 @@ async def _take_light(decider: Decider, instrument: Asks, standing: Standing) ->
         if error.code is not ErrorCode.DEVICE_FAILED:
             raise
         _begin(decider, standing, terms.light_s)
-        standing.say("no_light", f"{error} EBSD alone.")
+        standing.say(EventKind.LIGHT_FAILED, f"{error} EBSD alone.")
         return None
     if standing.session is not None:
-        standing.session.add_light(taken.light, taken.seconds)
+        standing.session.record(LightStored(light=taken.light, seconds=taken.seconds))
     _begin(decider, standing, taken.seconds)
-    standing.say("light_taken", f"{len(taken.light.images)} PL images in {taken.seconds:.1f} s.")
+    images = len(taken.light.images)
+    text = f"{images} PL images in {taken.seconds:.1f} s."
+    standing.say(EventKind.LIGHT_TAKEN, text, images=images, seconds=taken.seconds)
     return taken.light
 
 
 def _begin(decider: Decider, standing: Standing, light_s: float) -> None:
     decider.begin(light_s)
     if standing.session is not None:
-        standing.session.start(light_s)
+        standing.session.record(Started(light_s=light_s))
 
 
 def _section(decider: Decider, light: LightImages | None) -> OpenSection:
@@ -197,10 +214,10 @@ async def _open_section(link: ModelLink, standing: Standing) -> None:
     try:
         opened = await link.open(_READY_S)
     except GrainloopError as error:
-        standing.say("model_failed", f"{error} Space filling decides until the model answers.")
+        standing.say(EventKind.MODEL_FAILED, f"{error} Space filling decides until the model answers.")
         return
     for note in opened.notes:
-        standing.say("model_note", note)
+        standing.say(EventKind.MODEL_NOTE, note)
 
 
 def _about(capabilities: Capabilities) -> str:

@@ -10,12 +10,21 @@ from __future__ import annotations
 import asyncio
 
 from grainloop.controller.decide import BUDGET_SPENT, Batch, Enough
+from grainloop.controller.journal import (
+    LatestMaps,
+    QuestionAnswered,
+    QuestionAsked,
+    Reconstructed,
+    Stopped,
+    answered_entry,
+    corrected_entry,
+)
 from grainloop.controller.run.links import Thinking
 from grainloop.controller.run.prepare import Prepared
 from grainloop.controller.run.standing import Standing
 from grainloop.protocols.errors import GrainloopError
 from grainloop.protocols.memory import give_back_memory
-from grainloop.protocols.messages import Reconstruction, RunCommand
+from grainloop.protocols.messages import EventKind, Reconstruction, RunCommand
 from grainloop.protocols.observability import about as lines_about
 from grainloop.protocols.states import RunState
 
@@ -97,7 +106,7 @@ class Pump:
         if question is None:
             self.no_more = decider.nothing_more
             return
-        self.ready.session.add_question(decider.questions, len(question.points))
+        self.ready.session.record(QuestionAsked(question=decider.questions, points=len(question.points)))
         with lines_about(round=decider.rounds + 1, question=decider.questions):
             self._thinking = Thinking(self.ready.link.reconstruct(question), decider.now_s, len(question.points))
 
@@ -145,13 +154,16 @@ class Pump:
             about = {"round": decider.rounds, "data_points": thinking.points, "predicted_wrong": predicted}
             self._batches.send(decided, about)
         if answer is not None:
-            keep(self.ready, self._standing, "latest", answer, thinking.points)
+            self.ready.session.show(LatestMaps(decider.questions, thinking.points, answer))
+            say_reconstructed(self._standing, answer, thinking.points)
         if isinstance(decided, Enough):
-            self.ready.session.add_enough(decider.questions, decided.why)
+            self.ready.session.record(Stopped(question=decider.questions, why=decided.why))
             self.no_more = decided.why
             return
         count = len(decided.request.point_id)
-        self._standing.say("decided", f"Round {decider.rounds}: {count} points chosen by {decided.decided_by}.")
+        text = f"Round {decider.rounds}: {count} points chosen by {decided.decided_by}."
+        numbers = {"round": decider.rounds, "batch": decided.request.batch, "points": count}
+        self._standing.say(EventKind.DECIDED, text, **numbers)
 
     async def _answer(self, thinking: Thinking) -> Reconstruction | None:
         """The model's answer, or nothing: it failed, or the operator stopped the run meanwhile."""
@@ -159,13 +171,13 @@ class Pump:
         try:
             answer = await thinking.task
         except GrainloopError as error:
-            self.ready.session.add_answer(question, None, str(error))
-            self._standing.say("model_failed", f"{error} Space filling decides this batch.")
+            self.ready.session.record(QuestionAnswered(question=question, error=str(error)))
+            self._standing.say(EventKind.MODEL_FAILED, f"{error} Space filling decides this batch.")
         except asyncio.CancelledError:
             if not self._stopped or (task is not None and task.cancelling()):  # it is the run that is cancelled
                 raise
         else:
-            self.ready.session.add_answer(question, answer)
+            self.ready.session.record(answered_entry(question, answer))
             return answer
         return None
 
@@ -176,12 +188,11 @@ class Pump:
             await thinking.give_up()
 
 
-def keep(ready: Prepared, standing: Standing, name: str, answer: Reconstruction, points: int) -> None:
-    """Store the maps under a name, and tell; `points` were their input."""
-    ready.session.add_inferred(name, answer, points)
+def say_reconstructed(standing: Standing, answer: Reconstruction, points: int) -> None:
+    """Tell of maps that were made from so many points."""
     standing.predicted_wrong = answer.predicted_wrong
     text = f"{points} points reconstructed by {answer.method}; predicted wrong: {answer.predicted_wrong:.1%}."
-    standing.say("reconstructed", " ".join([text, *answer.degraded]))
+    standing.say(EventKind.RECONSTRUCTED, " ".join([text, *answer.degraded]), points=points)
 
 
 def see_drift(ready: Prepared, standing: Standing, answer: Reconstruction, points: int) -> bool:
@@ -192,10 +203,13 @@ def see_drift(ready: Prepared, standing: Standing, answer: Reconstruction, point
         return False
     if decider.terms.plan.correct_drift:
         moved = decider.ledger.correct(*shift.whole_px, shift.from_point)
-        ready.session.add_correction(decider.questions, shift, moved)
-        standing.say("drift", shift.corrected_words(moved))
+        correction = corrected_entry(decider.questions, shift, moved)
+        ready.session.record(correction)
+        standing.say(EventKind.DRIFT, shift.corrected_words(moved), **correction.numbers)
     else:
-        standing.say("drift", f"{shift.words} Their positions are not corrected.")
+        text = f"{shift.words} Their positions are not corrected."
+        found = {"found_rows_px": shift.rows_px, "found_columns_px": shift.columns_px}
+        standing.say(EventKind.DRIFT, text, points=shift.points, gain=shift.gain, clear=shift.clear, **found)
     return decider.terms.plan.correct_drift
 
 
@@ -207,6 +221,8 @@ async def reconstruct_finally(ready: Prepared, standing: Standing) -> None:
         if see_drift(ready, standing, answer, len(decider.ledger.points)):
             answer = await link.reconstruct(decider.final_question())
     except GrainloopError as error:
-        standing.say("final_missing", f"{error} The final reconstruction is missing.")
+        standing.say(EventKind.FINAL_MISSING, f"{error} The final reconstruction is missing.")
         return
-    keep(ready, standing, "final", answer, len(decider.ledger.points))
+    points = len(decider.ledger.points)
+    ready.session.record(Reconstructed(points=points, answer=answer))
+    say_reconstructed(standing, answer, points)

@@ -8,25 +8,29 @@ business of `controller.run.prepare`, measuring that of `controller.run.pump`, t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from grainloop.controller.record import LOST, SESSION_NAME, recorded_beginning
+from grainloop.controller.record import LOST, SESSION_NAME, Recording, View, recorded_beginning
 from grainloop.controller.run.finish import Ending, WayOut, how_it_ended
 from grainloop.controller.run.links import Asks
-from grainloop.controller.run.prepare import Prepared, prepare, take_up
+from grainloop.controller.run.prepare import Begins, Prepared, prepare, take_up
 from grainloop.controller.run.pump import Pump, reconstruct_finally
 from grainloop.controller.run.standing import Standing
 from grainloop.protocols.errors import GrainloopError
-from grainloop.protocols.messages import RunCommand, RunEvent, RunFinished, Sync
+from grainloop.protocols.messages import EventKind, RunCommand, RunFinished, Sync
 from grainloop.protocols.observability import get_logger
 from grainloop.protocols.plan import RunPlan
 from grainloop.protocols.states import RunState, Trigger, move
 
-_PAST = {"pause": "paused", "resume": "resumed", "stop": "stopped"}
+_PAST = {
+    RunCommand.PAUSE: EventKind.PAUSED,
+    RunCommand.RESUME: EventKind.RESUMED,
+    RunCommand.STOP: EventKind.STOPPED,
+}
 
 
 class Run:
@@ -37,9 +41,10 @@ class Run:
         folder: where the session file goes.
         instrument: connection to the instrument service.
         model: connection to the model service.
-        on_event: told every event, after it is in the journal.
+        views: shown everything that is recorded, after it is in the journal.
         sync: when records of the journal must be on disk.
         answers: (h, w) how often each pixel can be measured, where answers come from a recording; else nothing.
+        records: begins the recording.
 
     Attributes:
         standing: state and newest event.
@@ -51,13 +56,15 @@ class Run:
         folder: Path,
         instrument: Asks,
         model: Asks,
-        on_event: Callable[[RunEvent], None],
+        views: Iterable[View] = (),
         sync: Sync = Sync.ALWAYS,
         answers: NDArray[np.uint8] | None = None,
+        records: Begins = Recording.begin,
     ) -> None:
         self.plan, self.path = plan, folder / SESSION_NAME
-        self.standing = Standing(on_event)
+        self.standing = Standing(views)
         self._instrument, self._model, self._sync, self._answers = instrument, model, sync, answers
+        self._records = records
         self._pump: Pump | None = None
         self._work: asyncio.Task[None] | None = None
         self._finished = asyncio.Event()
@@ -71,7 +78,7 @@ class Run:
         folder: Path,
         instrument: Asks,
         model: Asks,
-        on_event: Callable[[RunEvent], None],
+        views: Iterable[View] = (),
         sync: Sync = Sync.ALWAYS,
     ) -> Run:
         """The run recorded in a folder, to be gone on with after its controller died.
@@ -79,7 +86,7 @@ class Run:
         Raises:
             BadInput: there is no journal in the folder, or its beginning is lost.
         """
-        run = cls(recorded_beginning(folder).plan, folder, instrument, model, on_event, sync)
+        run = cls(recorded_beginning(folder).plan, folder, instrument, model, views, sync)
         run._takes_up = True
         return run
 
@@ -98,7 +105,7 @@ class Run:
             return self.standing.state
         self.standing.move(Trigger(command.value))
         try:
-            self.standing.say(_PAST[command.value], f"The operator {_PAST[command.value]} the run.")
+            self.standing.say(_PAST[command], f"The operator {_PAST[command]} the run.")
         except LOST as lost:  # the run must not wait for words that nobody can say any more
             self._fail(lost)
             raise
@@ -150,7 +157,8 @@ class Run:
         self._pump = pump = Pump(ready, self.standing)
         if self.standing.state is RunState.PREPARING:
             self.standing.move(Trigger.PREPARED)
-            self.standing.say("running", f"Measuring at most {ready.decider.ledger.terms.max_points} points.")
+            most = ready.decider.ledger.terms.max_points
+            self.standing.say(EventKind.RUNNING, f"Measuring at most {most} points.", points=most)
             await pump.run()
         if self.standing.state is RunState.RUNNING:
             self.standing.move(Trigger.DONE)
@@ -162,7 +170,7 @@ class Run:
         if self._takes_up:
             return await take_up(self.path, self._instrument, self._model, self.standing, self._sync)
         to = self._instrument, self._model
-        return await prepare(self.plan, self.path, *to, self.standing, self._sync, self._answers)
+        return await prepare(self.plan, self.path, *to, self.standing, self._sync, self._answers, self._records)
 
     def _ending(self, error: BaseException | None) -> Ending:
         if error is not None and not isinstance(error, GrainloopError) and not self._aborted:

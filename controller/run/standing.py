@@ -1,15 +1,17 @@
 """Where a run stands: its state, and its events, numbered, stored and told.
 
-An event is in the session file before anybody hears of it. Which moves are legal is `protocols.states`' business.
+An event is in the session file, where there is one, before anybody hears of it. Which moves are legal is the business
+of `protocols.states`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterable
 
+from grainloop.controller.journal import EventTold
 from grainloop.controller.ledger import Ledger
-from grainloop.controller.record import OnEntry, Recording, ignore
-from grainloop.protocols.messages import RunEvent
+from grainloop.controller.record import Recording, View, Views
+from grainloop.protocols.messages import EventKind, RunEvent
 from grainloop.protocols.states import RunState, Trigger, move
 
 
@@ -17,7 +19,7 @@ class Standing:
     """State and events of one run.
 
     Args:
-        on_event: told every event.
+        views: told every event, and what is recorded as soon as there is a recording.
 
     Attributes:
         state: where the run stands.
@@ -25,17 +27,21 @@ class Standing:
         session: where events are stored, once there is a file.
         ledger: where the figures in events come from, once there is one.
         predicted_wrong: newest predicted share of wrong pixels.
-        on_entry: told every entry of the journal, and how long storing it took.
+        views: who looks at the run.
     """
 
-    def __init__(self, on_event: Callable[[RunEvent], None]) -> None:
+    def __init__(self, views: Iterable[View] = ()) -> None:
         self.state = RunState.IDLE
         self.last: RunEvent | None = None
         self.session: Recording | None = None
         self.ledger: Ledger | None = None
         self.predicted_wrong: float | None = None
-        self.on_entry: OnEntry = ignore
-        self._on_event = on_event
+        self.views = Views(views)
+
+    def record_in(self, session: Recording, ledger: Ledger) -> None:
+        """From now on there is a recording, and there are figures."""
+        self.session, self.ledger = session, ledger
+        session.attach(self.views)
 
     def move(self, trigger: Trigger) -> RunState:
         """Make a move.
@@ -46,8 +52,8 @@ class Standing:
         self.state = move(self.state, trigger)
         return self.state
 
-    def say(self, event: str, text: str) -> None:
-        """Store and tell an event."""
+    def say(self, event: EventKind, text: str, **numbers: float) -> None:
+        """Store and tell an event; `numbers` are those in its text."""
         ledger = self.ledger
         self.last = RunEvent(
             sequence=1 if self.last is None else self.last.sequence + 1,
@@ -58,7 +64,10 @@ class Standing:
             points_budget=0 if ledger is None else ledger.terms.max_points,
             predicted_wrong=self.predicted_wrong,
             instrument_s=0.0 if ledger is None else ledger.clock_s,
+            numbers=numbers,
         )
-        if self.session is not None:
-            self.session.add_event(self.last)
-        self._on_event(self.last)
+        told = EventTold(event=self.last)
+        if self.session is None:
+            self.views.show(told, None, 0.0)
+        else:
+            self.session.record(told)

@@ -10,8 +10,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable, Generator, Sequence
 
+from grainloop.controller.journal import Entry, EventTold, LatestMaps
 from grainloop.protocols.errors import Busy
 from grainloop.protocols.messages import RunEvent
 from grainloop.protocols.observability import NO_METRICS, Metrics
@@ -89,6 +90,14 @@ class Followers:
         self.over()
         self._followers = set()
         self._kept.clear()
+
+    def recall(self, entries: Sequence[Entry]) -> None:
+        """Events of an earlier controller are told no more."""
+
+    def show(self, entry: Entry | LatestMaps, number: int | None, seconds: float) -> None:  # noqa: ARG002
+        """Tell everybody of an event."""
+        if isinstance(entry, EventTold):
+            self.tell(entry.event)
 
     def tell(self, event: RunEvent) -> None:
         """Tell everybody."""

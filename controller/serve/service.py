@@ -160,10 +160,12 @@ class ControlService:
             Client(at_model, ModelReply, service="model", credentials=model_keys) as model,
         ):
             if isinstance(request, ResumeRequest):
-                self._run = Run.taken_up(folder, instrument, model, self._followers.tell, self._sync)
+                self._run = Run.taken_up(folder, instrument, model, sync=self._sync)
             else:
-                self._run = Run(request.plan, folder, instrument, model, self._followers.tell, self._sync)
-            self._run.standing.on_entry = RunObserver(self._run.standing, self._metrics)
+                self._run = Run(request.plan, folder, instrument, model, sync=self._sync)
+            standing = self._run.standing
+            for view in (RunObserver(standing, self._metrics), self._followers):
+                standing.views.add(view)
             return await self._run.execute()
 
     async def _status(self, _request: GetStatus, _call: Call) -> RunStatus:

@@ -6,11 +6,10 @@ What is where in it is told in `layout`. Nothing here decides, and nothing in it
 from grainloop.controller.session.layout import INFERRED_MAPS
 from grainloop.controller.session.reader import Inferred, Requested, Session, load_session, stored_points
 from grainloop.controller.session.software import now_text, software_versions
-from grainloop.controller.session.view import FINAL, remake, replace_view, show
+from grainloop.controller.session.view import SessionView, remake, replace_view
 from grainloop.controller.session.writer import CannotStore, ReopenedSessionFile, SessionFile
 
 __all__ = [
-    "FINAL",
     "INFERRED_MAPS",
     "CannotStore",
     "Inferred",
@@ -18,11 +17,11 @@ __all__ = [
     "Requested",
     "Session",
     "SessionFile",
+    "SessionView",
     "load_session",
     "now_text",
     "remake",
     "replace_view",
-    "show",
     "software_versions",
     "stored_points",
 ]

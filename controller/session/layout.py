@@ -1,9 +1,9 @@
 """What is where in `session.h5`, for `controller.session.writer`, which writes it, and `controller.session.reader`.
 
 The file is ordinary HDF5 in the default format (no SWMR, no newer library version), so that whatever was flushed can be
-read after the writer was killed. Layout, version 5 (version 4 has no /corrections, version 3 no batches that
-were withdrawn and tells of no timing with decisions, version 2 no evidence with the points asked for, version 1 no
-/inferred/…/bound90_deg):
+read after the writer was killed. Layout, version 6 (version 5 has no numbers in /events, version 4 no /corrections,
+version 3 no batches that were withdrawn and tells of no timing with decisions, version 2 no evidence with the points
+asked for, version 1 no /inferred/…/bound90_deg):
 
     /                   attributes: format, format_version, created, finish_reason, finish_detail, journal_sync (`never`
                         where records of the journal counted before they were on disk)
@@ -30,7 +30,7 @@ Kinds = dict[str, tuple[str, tuple[int, ...]]]
 """Of each column of a group: the type of its values, and their shape."""
 
 FORMAT: Final = "grainloop-session"
-FORMAT_VERSION: Final = 5
+FORMAT_VERSION: Final = 6
 INFERRED_MAPS: Final = ("orientation", "phase_id", "expected_error_deg", "bound90_deg", "p_wrong", "boundary", "grain")
 TEXTS: Final = ("batches", "decisions", "events")
 CORRECTIONS: Final = "corrections"

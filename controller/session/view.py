@@ -7,10 +7,10 @@ holds, the maps of a running loop, is not: it follows from the points.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Any, Final
+from typing import Final, assert_never
 
 from grainloop.controller.journal import (
     BatchClosed,
@@ -18,26 +18,89 @@ from grainloop.controller.journal import (
     Corrected,
     Decided,
     Ended,
+    Entry,
     EventTold,
+    LatestMaps,
     LightStored,
     PointsStored,
+    QuestionAnswered,
+    QuestionAsked,
     Reconstructed,
     Resumed,
     SoftwareTold,
+    Started,
+    Stopped,
     batch_of,
     read_journal,
 )
 from grainloop.controller.session.writer import SessionFile
 from grainloop.protocols.errors import BadInput
 
+LATEST: Final = "latest"
 FINAL: Final = "final"
 BROKEN: Final = ".broken"
 
 
-def show(view: SessionFile, entry: Any) -> None:
-    """Add an entry to the view; kinds that the view does not hold add nothing."""
-    if (add := _ADDS.get(type(entry))) is not None:
-        add(view, entry)
+class SessionView:
+    """An open session file that is shown what a run records; what it cannot write ends the run."""
+
+    def __init__(self, file: SessionFile) -> None:
+        self._file = file
+
+    def recall(self, entries: Sequence[Entry]) -> None:
+        """The file was made of what was recorded before."""
+
+    def show(self, entry: Entry | LatestMaps, number: int | None = None, seconds: float = 0.0) -> None:  # noqa: ARG002
+        """Add an entry to the file; kinds that it does not hold add nothing.
+
+        Raises:
+            CannotStore: it cannot be written.
+        """
+        file = self._file
+        match entry:
+            case Began() | Resumed():
+                file.add_software(entry.software)
+                file.add_sync(entry.sync)
+                file.not_over()
+            case SoftwareTold():
+                file.add_software(entry.software)
+            case LightStored():
+                file.add_light(entry.light, entry.seconds)
+            case Corrected():
+                file.add_correction(entry.model_dump(exclude={"kind"}))
+            case Decided():
+                file.add_decision(batch_of(entry), entry.about)
+            case PointsStored():
+                file.add_points(entry.batch, entry.points)
+            case BatchClosed():
+                _add_end(file, entry)
+            case LatestMaps():
+                file.add_inferred(LATEST, entry.answer, entry.points)
+            case Reconstructed():
+                file.add_inferred(FINAL, entry.answer, entry.points)
+            case EventTold():
+                file.add_event(entry.event)
+            case Ended():
+                file.finish(entry.reason, entry.detail)
+            case Started() | QuestionAsked() | QuestionAnswered() | Stopped():
+                pass  # the file holds decisions with their timing, and maps
+            case _:
+                assert_never(entry)
+
+    def close(self) -> None:
+        """Close the file; closing twice does nothing.
+
+        Raises:
+            CannotStore: what was not flushed cannot be written.
+        """
+        self._file.close()
+
+
+def _add_end(file: SessionFile, entry: BatchClosed) -> None:
+    if entry.withdrawn:
+        file.withdraw_batch(entry.batch, entry.asked)
+    else:
+        file.close_batch(entry.batch, entry.asked, entry.points, entry.done, entry.error)
 
 
 def repair(journal: Path, session: Path) -> tuple[int, tuple[str, ...]]:
@@ -56,7 +119,7 @@ def repair(journal: Path, session: Path) -> tuple[int, tuple[str, ...]]:
     return remake(found.entries, session), found.damage
 
 
-def remake(entries: Sequence[Any], session: Path) -> int:
+def remake(entries: Sequence[Entry], session: Path) -> int:
     """Make `session` again from entries that hold a beginning; what was there is kept; returns the number of points."""
     began = next(entry for entry in entries if isinstance(entry, Began))
     made = _made_of(began, entries, session)
@@ -66,44 +129,16 @@ def remake(entries: Sequence[Any], session: Path) -> int:
     return sum(len(entry.points) for entry in entries if isinstance(entry, PointsStored))
 
 
-def replace_view(began: Began, entries: Iterable[Any], session: Path) -> None:
+def replace_view(began: Began, entries: Iterable[Entry], session: Path) -> None:
     """Put the view of entries in the place of `session`."""
     os.replace(_made_of(began, entries, session), session)
 
 
-def _made_of(began: Began, entries: Iterable[Any], session: Path) -> Path:
+def _made_of(began: Began, entries: Iterable[Entry], session: Path) -> Path:
     """A view made anew, closed, beside `session`."""
     made = session.with_name(f"{session.name}.new")
     made.unlink(missing_ok=True)
-    with closing(SessionFile(made, began.terms, began.created)) as view:
+    with closing(SessionView(SessionFile(made, began.terms, began.created))) as view:
         for entry in entries:
-            show(view, entry)
+            view.show(entry)
     return made
-
-
-def _began(view: SessionFile, entry: Began | Resumed) -> None:
-    view.add_software(entry.software)
-    view.add_sync(entry.sync)
-    view.not_over()
-
-
-def _closed(view: SessionFile, entry: BatchClosed) -> None:
-    if entry.withdrawn:
-        view.withdraw_batch(entry.batch, entry.asked)
-    else:
-        view.close_batch(entry.batch, entry.asked, entry.points, entry.done, entry.error)
-
-
-_ADDS: Final[dict[type, Callable[[SessionFile, Any], None]]] = {
-    Began: _began,
-    Resumed: _began,
-    SoftwareTold: lambda view, entry: view.add_software(entry.software),
-    LightStored: lambda view, entry: view.add_light(entry.light, entry.seconds),
-    Corrected: lambda view, entry: view.add_correction(entry.model_dump(exclude={"kind"})),
-    Decided: lambda view, entry: view.add_decision(batch_of(entry), entry.about),
-    PointsStored: lambda view, entry: view.add_points(entry.batch, entry.points),
-    BatchClosed: _closed,
-    Reconstructed: lambda view, entry: view.add_inferred(FINAL, entry.answer, entry.points),
-    EventTold: lambda view, entry: view.add_event(entry.event),
-    Ended: lambda view, entry: view.finish(entry.reason, entry.detail),
-}

@@ -254,7 +254,7 @@ def _report(summary: dict[str, Any], light: tuple[str, ...], options: DemoOption
         table.add_row(name, points, *errors)
     console = Console()
     console.print(table)
-    for line in (*light, *summary["warnings"]):
+    for line in (*light, *summary["errors"], *summary["warnings"]):
         console.print(line)
     idle = f"{summary['instrument_idle_fraction']:.1%} of it idle"
     console.print(f"Instrument time {summary['instrument_s']:.0f} s, {idle}; this took {summary['wall_s']:.0f} s.")

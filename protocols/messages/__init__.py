@@ -15,12 +15,12 @@ from grainloop.protocols.messages.control import (
     GetStatus,
     ResumeRequest,
     RunCommand,
-    RunEvent,
     RunFinished,
     RunRequest,
     RunStatus,
     Sync,
 )
+from grainloop.protocols.messages.events import EventKind, RunEvent, Severity
 from grainloop.protocols.messages.instrument import (
     Describe,
     Description,
@@ -68,6 +68,7 @@ __all__ = [
     "Describe",
     "DescribeModel",
     "Description",
+    "EventKind",
     "Expected",
     "FollowRun",
     "Forgotten",
@@ -106,6 +107,7 @@ __all__ = [
     "SectionClosed",
     "SectionOpened",
     "Seed",
+    "Severity",
     "Stored",
     "Sync",
     "Withdraw",

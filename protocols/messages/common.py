@@ -8,7 +8,7 @@ from pydantic import Field
 
 from grainloop.protocols.values import Value
 
-PROTOCOL_VERSION = 4
+PROTOCOL_VERSION = 5
 """Raised whenever a message changes its meaning or its fields."""
 
 Fraction = Annotated[float, Field(ge=0, le=1)]

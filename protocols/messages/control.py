@@ -1,4 +1,4 @@
-"""Messages of the controller: runs, their events, and the operator's four words."""
+"""Messages of the controller: runs, and the operator's four words. What runs tell: `protocols.messages.events`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from grainloop.protocols.messages.common import CheckHealth, Fraction, Health, Name, Seconds
+from grainloop.protocols.messages.common import CheckHealth, Health, Name, Seconds
+from grainloop.protocols.messages.events import RunEvent
 from grainloop.protocols.plan import RunPlan
 from grainloop.protocols.states import FinishReason, RunState
 from grainloop.protocols.values import Value
@@ -26,31 +27,6 @@ class ResumeRequest(Value):
 
     kind: Literal["resume_request"] = "resume_request"
     session_dir: Name
-
-
-class RunEvent(Value):
-    """One thing that happened in a run, numbered without gaps.
-
-    Attributes:
-        sequence: 1, 2, 3, …
-        state: run state after the event.
-        event: what happened, as a word of the journal (`light_taken`, `batch_done`, `reconstructed`, …).
-        text: the same as a sentence.
-        points_measured: so far.
-        points_budget: of at most.
-        predicted_wrong: latest predicted share of wrong pixels.
-        instrument_s: instrument clock.
-    """
-
-    kind: Literal["run_event"] = "run_event"
-    sequence: Annotated[int, Field(ge=1)]
-    state: RunState
-    event: Name
-    text: str
-    points_measured: Annotated[int, Field(ge=0)]
-    points_budget: Annotated[int, Field(ge=0)]
-    predicted_wrong: Fraction | None = None
-    instrument_s: Seconds = 0.0
 
 
 class RunFinished(Value):

@@ -31,7 +31,7 @@ async def test_stop_gaps_are_withdrawn_from_a_real_queue_and_never_exposed(tmp_p
         running(DriverService(driver)) as endpoint,
         Client(endpoint, InstrumentReply, service="instrument") as it,
     ):
-        finished = await Run(plan, tmp_path, it, FakeModel(), lambda _: None).execute()
+        finished = await Run(plan, tmp_path, it, FakeModel()).execute()
     assert (finished.reason, finished.detail) == (FinishReason.COMPLETED, "the budget is spent")
     session = load_session(Path(finished.session_file))
     withdrawn = [row["batch"] for row in session.batches if row.get("withdrawn")]

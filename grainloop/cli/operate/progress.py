@@ -8,11 +8,10 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from grainloop.protocols.messages import RunEvent
+from grainloop.protocols.messages import RunEvent, Severity
 
-_LOUD = frozenset(
-    {"model_failed", "model_note", "batch_failed", "no_light", "final_missing", "not_parked", "not_synced"}
-)
+_STYLE = {Severity.WARNING: "yellow", Severity.ERROR: "bold red"}
+"""Of events that stay on the terminal above the bar."""
 
 
 @contextmanager
@@ -29,8 +28,8 @@ def show_events(quiet: bool = False) -> Generator[Callable[[RunEvent], None]]:
             wrong = "–" if event.predicted_wrong is None else f"{event.predicted_wrong:.1%}"
             stage, total = event.event.replace("_", " "), event.points_budget or None
             progress.update(task, completed=event.points_measured, total=total, stage=stage, wrong=wrong)
-            if event.event in _LOUD:
-                progress.console.print(event.text, markup=False)
+            if event.severity in _STYLE:
+                progress.console.print(event.text, markup=False, style=_STYLE[event.severity])
 
         yield heard
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from grainloop.controller.decide.drift import FEWEST_POINTS, REACH_PX, Shift, Told, Watch, shift_of, told_by
+from grainloop.controller.decide.drift import FEWEST_POINTS, REACH_PX, Shift, Watch, shift_of
 from grainloop.controller.ledger.orders import Moved
 from grainloop.model.crystal import random_quaternions
 from grainloop.protocols.messages import Reconstruction, ReconstructRequest
@@ -148,22 +148,3 @@ def test_where_a_jump_begins_is_found(seed: int, begins: int) -> None:
     shift = shift_of(points, map_of(truth), GROUPS)
     assert shift is not None
     assert abs(shift.from_point - int(after.point_id[0])) <= 30
-
-
-@given(
-    st.tuples(st.integers(-5, 5), st.integers(-5, 5)),
-    st.tuples(st.floats(-0.49, 0.49), st.floats(-0.49, 0.49)),
-    st.integers(100, 600),
-    st.integers(1, 900),
-    st.integers(0, 50),
-)
-def test_the_words_of_a_correction_say_what_was_done(
-    whole_px: tuple[int, int], more_px: tuple[float, float], points: int, moved: int, outside: int
-) -> None:
-    """So that a record that is lost can be made again from its event."""
-    found_px = whole_px[0] + more_px[0], whole_px[1] + more_px[1]
-    shift = Shift(*found_px, points, 0.3, 6.0, 40)
-    assert shift.whole_px == whole_px
-    told = told_by(shift.corrected_words(Moved(moved, outside, 2, 700)))
-    assert told == Told(whole_px, pytest.approx(found_px, abs=0.051), points, moved, outside)  # type: ignore[arg-type]
-    assert told_by(f"{shift.words} Their positions are not corrected.") is None

@@ -40,7 +40,7 @@ PLAN = RunPlan(budget=Budget(fraction=0.25), batches=4)
 def journal_of(plan: RunPlan, instrument: Any, model: Any) -> Sequence[Any]:
     """The entries of a whole run in virtual time."""
     with tempfile.TemporaryDirectory() as folder:
-        run(Run(plan, Path(folder), instrument, model, lambda _: None).execute())
+        run(Run(plan, Path(folder), instrument, model).execute())
         found = read_journal(Path(folder) / JOURNAL_NAME)
         assert not found.damage
         return found.entries

@@ -6,6 +6,7 @@ Its `session.h5` is gzipped, from version 2 on its journal as well.
 1: 72 points of Ti-6Al-4V; the model chose 36 of them.
 2: lines and free points on a chessboard of grains, so that the beam, which jumps by 3 px down and 2 px left behind the
    first pass, can be found to have drifted: 100 points before it was told, 256 until it was corrected, 256 behind.
+3: a demo on a chessboard of grains; its events hold the numbers in their texts.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ from grainloop.controller.record.recording import JOURNAL_NAME, SESSION_NAME
 from grainloop.controller.session.reader import load_session
 from grainloop.controller.session.view import repair
 from grainloop.protocols.errors import BadInput
+from grainloop.protocols.messages import RunEvent
 from grainloop.protocols.plan import RunPlan
 from grainloop.protocols.records import SIGNATURE, Record, read_header, read_records
 from grainloop.protocols.shapes import ScanShape, decode_pieces
@@ -86,6 +88,7 @@ FACTS = {
         corrections=((3, -2, 115),),
         shapes=frozenset({ScanShape.POINTS, ScanShape.LINES}),
     ),
+    3: Facts(6, 180, 11, 4, 0.028, (18, 30, 30)),
 }
 ONLY_IN_THE_VIEW = "inferred/latest"
 LATER = frozenset({"format_version", "journal_sync"})
@@ -121,8 +124,9 @@ def content(file: Path) -> dict[str, Any]:
             return
         if isinstance(node, h5py.Dataset):
             value = np.asarray(node[()]).tolist()
-            # the fields of a plan that are newer than a sample have their defaults
+            # fields of plans and events that are newer than a sample have their defaults
             value = RunPlan.model_validate_json(value) if name == "plan" else value
+            value = [RunEvent.model_validate_json(row) for row in value] if name == "events" else value
             found[name] = node.dtype.str, node.shape, value
         found.update({f"{name}@{key}": value for key, value in node.attrs.items() if key not in LATER})
 

@@ -37,7 +37,7 @@ CANNOT = frozenset({"decided", "answered"})
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a run that was not disturbed."""
     folder = tmp_path_factory.mktemp("whole")
-    run(Run(PLAN, folder, Remembering(), FakeModel(), lambda _: None).execute())
+    run(Run(PLAN, folder, Remembering(), FakeModel()).execute())
     return folder
 
 
@@ -176,7 +176,7 @@ def test_a_run_is_refused_mended_and_gone_on_with(
     file.write_bytes(bytes(data))
 
     def go_on() -> Any:
-        return run(Run.taken_up(folder, Remembering(known=sent), FakeModel(), lambda _: None).execute())
+        return run(Run.taken_up(folder, Remembering(known=sent), FakeModel()).execute())
 
     with pytest.raises(BadInput, match="`grainloop repair` mends it where that can be done"):
         go_on()
@@ -216,6 +216,6 @@ def test_an_older_damaged_file_is_kept_too(whole: Path, tmp_path: Path) -> None:
 
 def test_a_run_without_light_gets_its_start_back(tmp_path: Path) -> None:
     dark = PLAN.model_copy(update={"use_light": False})
-    run(Run(dark, tmp_path / "dark", FakeInstrument(), FakeModel(), lambda _: None).execute())
+    run(Run(dark, tmp_path / "dark", FakeInstrument(), FakeModel()).execute())
     start = next(start for start, kind in records(tmp_path / "dark") if kind == "started")
     assert mended(damaged(tmp_path / "dark", tmp_path / "run", [start])).whole

@@ -50,7 +50,7 @@ def entries(folder: Path) -> tuple[Any, ...]:
 
 def recorded(plan: RunPlan, instrument: Any, model: Any) -> Recorded:
     with tempfile.TemporaryDirectory() as folder:
-        run(Run(plan, Path(folder), instrument, model, lambda _: None).execute())
+        run(Run(plan, Path(folder), instrument, model).execute())
         return recorded_run(entries(Path(folder)))
 
 

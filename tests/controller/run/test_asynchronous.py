@@ -33,7 +33,7 @@ PIXELS = 480
 def carry_out(plan: RunPlan, instrument: FakeInstrument, model: TimedModel) -> tuple[RunFinished, Session]:
     """A whole run in virtual time."""
     with tempfile.TemporaryDirectory() as folder:
-        finished = run(Run(plan, Path(folder), instrument, model, lambda _: None, Sync.NEVER).execute())
+        finished = run(Run(plan, Path(folder), instrument, model, (), Sync.NEVER).execute())
         return finished, load_session(Path(finished.session_file))
 
 

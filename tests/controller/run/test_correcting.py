@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from grainloop.controller.figures.summary import WARNINGS
 from grainloop.controller.journal.entries import Corrected, Decided, PointsStored, QuestionAnswered
 from grainloop.controller.journal.reading import read_journal
 from grainloop.controller.journal.replay import Replayed, replay
@@ -19,7 +18,14 @@ from grainloop.controller.run.run import Run
 from grainloop.controller.session.reader import Session, load_session
 from grainloop.controller.session.view import repair
 from grainloop.model.crystal import random_quaternions
-from grainloop.protocols.messages import PointsMeasured, Reconstruction, RunFinished, ScanDone, ScanRequest
+from grainloop.protocols.messages import (
+    PointsMeasured,
+    Reconstruction,
+    RunFinished,
+    ScanDone,
+    ScanRequest,
+    Severity,
+)
 from grainloop.protocols.plan import Budget, RunPlan
 from grainloop.protocols.states import FinishReason
 from grainloop.protocols.values import PointBlock
@@ -73,7 +79,7 @@ class Knowing(FakeModel):
 
 def carry_out(folder: Path, plan: RunPlan = PLAN) -> tuple[RunFinished, Drifting, Knowing]:
     instrument, model = Drifting(), Knowing()
-    finished = run(Run(plan, folder, instrument, model, lambda _: None).execute())
+    finished = run(Run(plan, folder, instrument, model).execute())
     assert finished.reason is FinishReason.COMPLETED
     return finished, instrument, model
 
@@ -128,7 +134,8 @@ def test_a_drift_is_corrected_and_told(tmp_path: Path) -> None:
     assert len(session.outside) >= correction.outside > 0
     assert not (session.outside.point_id >= correction.aimed_from).any()
     (told,) = [event for event in session.events if event.event == "drift"]
-    assert told.event in WARNINGS
+    assert told.severity is Severity.WARNING
+    assert Corrected.told_by(told) == correction
     assert f"{correction.moved} points count 3 px down and 2 px left of there" in told.text
     assert f"{correction.outside} of these are beside the grid then" in told.text
     assert model.asked[-1].points == session.points
@@ -183,7 +190,7 @@ def test_the_offset_survives_the_death_of_the_controller(whole: Path, tmp_path: 
     ends = record_ends(whole)
     cut_at(whole, tmp_path, ends[min(place + later, len(ends) - 4)])
     instrument = Drifting()
-    finished = run(Run.taken_up(tmp_path, instrument, Knowing(), lambda _: None).execute())
+    finished = run(Run.taken_up(tmp_path, instrument, Knowing()).execute())
     assert finished.reason is FinishReason.COMPLETED
     session, said = load_session(tmp_path / SESSION_NAME), stored(tmp_path)
     assert_nothing_lost(session, said)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from grainloop.controller.journal.writing import Journal, JournalLost
+from grainloop.controller.record import EventsTo
 from grainloop.controller.record.recording import JOURNAL_NAME, SESSION_NAME
 from grainloop.controller.run.run import Run
 from grainloop.controller.session.reader import load_session
@@ -50,11 +51,8 @@ def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
     return Disk(monkeypatch)
 
 
-def unheard(_event: Any) -> None: ...
-
-
 def made(folder: Path, on_scan: Callable[[Any], Any] | None = None) -> Run:
-    return Run(PLAN, folder, FakeInstrument(hold=on_scan), FakeModel(), unheard)
+    return Run(PLAN, folder, FakeInstrument(hold=on_scan), FakeModel())
 
 
 def carried_out(folder: Path) -> RunFinished:
@@ -143,8 +141,8 @@ async def test_what_cannot_be_gone_on_with_now_can_be_later(disk: Disk, tmp_path
     assert (tmp_path / JOURNAL_NAME).is_dir()
 
 
-def taken_up(folder: Path, on_event: Callable[[Any], Any] = unheard) -> Run:
-    return Run.taken_up(folder, FakeInstrument(), FakeModel(), on_event)
+def taken_up(folder: Path, on_event: Callable[[Any], Any] = lambda _: None) -> Run:
+    return Run.taken_up(folder, FakeInstrument(), FakeModel(), [EventsTo(on_event)])
 
 
 def reason_in(folder: Path) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from grainloop.controller.figures.summary import points_lost
 from grainloop.controller.journal.entries import PointsStored
 from grainloop.controller.journal.reading import read_journal
 from grainloop.controller.journal.replay import replay
@@ -38,14 +39,18 @@ class Forgetful(FakeInstrument):
 
 
 def test_why_points_are_lost_is_in_journal_and_events(tmp_path: Path) -> None:
-    run(Run(PLAN, tmp_path, Forgetful(), FakeModel(), lambda _: None).execute())
+    run(Run(PLAN, tmp_path, Forgetful(), FakeModel()).execute())
     entries = read_journal(tmp_path / JOURNAL_NAME).entries
     stored = [entry for entry in entries if isinstance(entry, PointsStored)]
     (lost,) = [entry for entry in stored if entry.lost is not None]
     assert (lost.batch, lost.lost) == (1, WHY)
     session = load_session(tmp_path / SESSION_NAME)
-    (said,) = [event.text for event in session.events if event.event == "points_lost"]
-    assert said == f"{len(lost.points)} points of batch 1 failed: {WHY}."
+    (said,) = [event for event in session.events if event.event == "points_lost"]
+    assert said.text == f"{len(lost.points)} points of batch 1 failed: {WHY}."
+    assert said.numbers == {"batch": 1, "points": len(lost.points)}
+    assert points_lost(session.events) == len(lost.points)
+    in_words_alone = [event.model_copy(update={"numbers": {}}) for event in session.events]
+    assert points_lost(in_words_alone) is None
     assert set(session.points.point_id[session.points.status == PointStatus.FAILED]) == set(lost.points.point_id)
     found = replay(entries)
     assert found.difference is None

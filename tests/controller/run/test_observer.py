@@ -10,12 +10,14 @@ from typing import Any
 
 import pytest
 
+from grainloop.controller.journal.entries import EventTold
 from grainloop.controller.journal.reading import read_journal
 from grainloop.controller.record.recording import JOURNAL_NAME
-from grainloop.controller.run.observer import RunObserver
+from grainloop.controller.run.observer import LEVELS, RunObserver
 from grainloop.controller.run.run import Run
+from grainloop.controller.run.standing import Standing
 from grainloop.protocols.errors import Unavailable
-from grainloop.protocols.messages import RunFinished
+from grainloop.protocols.messages import EventKind, RunEvent, RunFinished, Severity
 from grainloop.protocols.observability.metrics import (
     BATCH,
     BATCHES_OUT,
@@ -30,7 +32,7 @@ from grainloop.protocols.observability.metrics import (
 )
 from grainloop.protocols.observability.output import LogOptions, logging_to
 from grainloop.protocols.plan import Budget, RunPlan
-from grainloop.protocols.states import FinishReason
+from grainloop.protocols.states import FinishReason, RunState
 from tests.controller.fakes import FakeInstrument, FakeModel
 from tests.controller.virtual_time import in_virtual_time
 
@@ -60,8 +62,8 @@ async def observed(folder: Path, level: str, model: Any = None) -> tuple[RunFini
     """A run, its figures, and its lines."""
     told, out = Told(), io.StringIO()
     with logging_to(LogOptions(level), out):
-        run = Run(PLAN, folder, FakeInstrument(), model or FakeModel(), lambda _event: None)
-        run.standing.on_entry = RunObserver(run.standing, told)
+        run = Run(PLAN, folder, FakeInstrument(), model or FakeModel())
+        run.standing.views.add(RunObserver(run.standing, told))
         finished = await run.execute()
     return finished, told, [json.loads(line) for line in out.getvalue().splitlines()]
 
@@ -112,3 +114,25 @@ async def test_a_dead_model_is_told_as_a_warning(tmp_path: Path) -> None:
     assert {line["event"] for line in lines} >= {"model_failed", "final_missing"}
     assert all("The model service is silent." in line["what"] for line in lines if line["event"] == "model_failed")
     assert told.observed[MODEL] == []
+
+
+def test_the_level_of_an_event_follows_from_its_kind() -> None:
+    out = io.StringIO()
+    with logging_to(LogOptions("debug"), out):
+        observer = RunObserver(Standing(), Told())
+        for number, kind in enumerate(EventKind, 1):
+            event = RunEvent(
+                sequence=number,
+                state=RunState.RUNNING,
+                event=kind,
+                text="",
+                points_measured=0,
+                points_budget=9,
+                numbers={"points": number},
+            )
+            observer.show(EventTold(event=event), number, 0.0)
+    lines = {line["event"]: line for line in map(json.loads, out.getvalue().splitlines())}
+    assert set(lines) == set(EventKind)
+    for number, kind in enumerate(EventKind, 1):
+        assert lines[kind]["level"] == LEVELS[kind.severity]
+        assert lines[kind].get("numbers") == ({"points": number} if kind.severity >= Severity.WARNING else None)

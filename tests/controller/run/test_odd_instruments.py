@@ -12,6 +12,7 @@ from grainloop.controller.decide.decision import NOTHING_LEFT
 from grainloop.controller.decide.drift import Shift, Watch
 from grainloop.controller.journal.reading import read_journal
 from grainloop.controller.journal.replay import replay
+from grainloop.controller.record import EventsTo
 from grainloop.controller.record.recording import JOURNAL_NAME
 from grainloop.controller.run.run import Run
 from grainloop.controller.session.reader import Session, load_session
@@ -90,7 +91,7 @@ def carry_out(
     folder: Path, instrument: FakeInstrument, plan: RunPlan = PLAN
 ) -> tuple[RunFinished, Session, list[RunEvent]]:
     events: list[RunEvent] = []
-    finished = run(Run(plan, folder, instrument, FakeModel(), events.append).execute())
+    finished = run(Run(plan, folder, instrument, FakeModel(), [EventsTo(events.append)]).execute())
     return finished, load_session(Path(finished.session_file)), events
 
 

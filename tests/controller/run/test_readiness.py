@@ -6,6 +6,7 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+from grainloop.controller.record import EventsTo
 from grainloop.controller.run.run import Run
 from grainloop.controller.session.reader import load_session
 from grainloop.instrument_sim.presets import MAP_QUEUE
@@ -41,7 +42,7 @@ class Compiling(TimedModel):
 def test_a_fresh_model_is_waited_for_before_the_first_scan(tmp_path: Path) -> None:
     instrument = TimedInstrument(capabilities(light=False, simulated=False))
     model, events = Compiling(300.0, instrument.exposed), list[RunEvent]()
-    finished = run(Run(PLAN, tmp_path, instrument, model, events.append).execute())
+    finished = run(Run(PLAN, tmp_path, instrument, model, [EventsTo(events.append)]).execute())
     assert [event.text for event in events if event.event == "model_failed"] == []
     assert model.scans_before == 0
     assert model.expects == [Expected(method="nearest")]
@@ -53,7 +54,9 @@ def test_a_fresh_model_is_waited_for_before_the_first_scan(tmp_path: Path) -> No
 def test_a_model_that_never_gets_ready_is_no_obstacle(tmp_path: Path) -> None:
     instrument = TimedInstrument(capabilities(light=False, simulated=False))
     events = list[RunEvent]()
-    finished = run(Run(PLAN, tmp_path, instrument, Compiling(1e5, instrument.exposed), events.append).execute())
+    finished = run(
+        Run(PLAN, tmp_path, instrument, Compiling(1e5, instrument.exposed), [EventsTo(events.append)]).execute()
+    )
     assert finished.points_measured == 240
     assert [event.event for event in events].count("model_failed") == 1
 
@@ -62,7 +65,7 @@ def test_what_the_instrument_scans_is_told(tmp_path: Path) -> None:
     declared = capabilities((40, 40), light=False, simulated=False, shapes=MAP_QUEUE.shapes)
     instrument = TimedInstrument(declared)
     model = Compiling(1.0, instrument.exposed)
-    run(Run(RunPlan(budget=Budget(fraction=0.9)), tmp_path, instrument, model, lambda _: None).execute())
+    run(Run(RunPlan(budget=Budget(fraction=0.9)), tmp_path, instrument, model).execute())
     (expected,) = model.expects
     assert expected is not None
     assert expected.means is not None

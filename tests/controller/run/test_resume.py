@@ -85,7 +85,7 @@ class Remembering(FakeInstrument):
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a run that was not disturbed."""
     folder = tmp_path_factory.mktemp("whole")
-    run(Run(PLAN, folder, Remembering(), FakeModel(), lambda _: None).execute())
+    run(Run(PLAN, folder, Remembering(), FakeModel()).execute())
     return folder
 
 
@@ -105,7 +105,7 @@ def moments(whole: Path) -> list[int]:
 
 
 def go_on(folder: Path, instrument: Any) -> RunFinished:
-    return run(Run.taken_up(folder, instrument, FakeModel(), lambda _: None).execute())
+    return run(Run.taken_up(folder, instrument, FakeModel()).execute())
 
 
 @pytest.mark.parametrize("moment", range(MOMENTS))
@@ -191,7 +191,7 @@ def test_all_that_was_out_stays_open_when_an_instrument_that_remembers_is_gone(t
 
     declared = capabilities(simulated=False)
     before = Remembering(declared=declared, hold=nobody)
-    finished = run(Run(PLAN, tmp_path, before, FakeModel(), lambda _: None).execute())
+    finished = run(Run(PLAN, tmp_path, before, FakeModel()).execute())
     assert finished.reason is FinishReason.FAILED
     finished = go_on(tmp_path, Remembering(declared=declared))
     assert finished.reason is FinishReason.COMPLETED

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from grainloop.controller.record import EventsTo
 from grainloop.controller.record.recording import SESSION_NAME
 from grainloop.controller.run.run import Run
 from grainloop.controller.session.reader import Session, load_session
@@ -34,7 +35,7 @@ class Case:
         self.instrument: FakeInstrument = instrument or FakeInstrument()
         self.model: FakeModel = model or FakeModel()
         self.events: list[RunEvent] = []
-        self.run = Run(plan, folder, self.instrument, self.model, self.events.append)
+        self.run = Run(plan, folder, self.instrument, self.model, [EventsTo(self.events.append)])
 
     async def execute(self) -> tuple[RunFinished, Session]:
         finished = await self.run.execute()
@@ -388,7 +389,7 @@ async def test_a_camera_that_fails_leaves_ebsd_alone(tmp_path: Path) -> None:
     assert finished.reason is FinishReason.COMPLETED
     assert finished.points_measured == 120
     assert session.light is None
-    assert case.heard("no_light") == ["The PL camera of Fake-1 is off. EBSD alone."]
+    assert case.heard("light_failed") == ["The PL camera of Fake-1 is off. EBSD alone."]
 
 
 @in_virtual_time

@@ -10,6 +10,7 @@ import pytest
 from grainloop.controller.decide.decision import BUDGET_SPENT, NO_SHAPE, TOO_LITTLE_LEFT
 from grainloop.controller.journal.reading import read_journal
 from grainloop.controller.journal.replay import replay
+from grainloop.controller.record import EventsTo
 from grainloop.controller.record.recording import JOURNAL_NAME, SESSION_NAME
 from grainloop.controller.run.run import Run
 from grainloop.controller.session.reader import Session, load_session
@@ -33,7 +34,7 @@ def carry_out(
     events: list[RunEvent] = []
     instrument = ShapedInstrument(queue(**declared))
     model = model or ShapedModel([0.3])
-    finished = run(Run(plan, folder, instrument, model, events.append).execute())
+    finished = run(Run(plan, folder, instrument, model, [EventsTo(events.append)]).execute())
     assert [event.text for event in events if event.event == "batch_failed"] == []
     return finished, load_session(Path(finished.session_file)), instrument
 
@@ -191,7 +192,7 @@ def test_a_run_goes_on_in_the_middle_of_a_window(tmp_path: Path, remembers: bool
     assert set(asked) - set(stored)
     instrument = ShapedInstrument(queue())
     instrument.known = tuple(stored) if remembers else ()
-    finished = run(Run.taken_up(folder, instrument, ShapedModel([0.3]), lambda _: None).execute())
+    finished = run(Run.taken_up(folder, instrument, ShapedModel([0.3])).execute())
     assert finished.reason is FinishReason.COMPLETED
     assert not set(instrument.points.point_id.tolist()) & set(stored)
     session = load_session(folder / SESSION_NAME)

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from grainloop.cli.app import app
 from grainloop.controller.journal.reading import read_journal
+from grainloop.controller.record import EventsTo
 from grainloop.controller.record.recording import JOURNAL_NAME, SESSION_NAME
 from grainloop.controller.run.run import Run
 from grainloop.controller.serve.service import ControlService
@@ -74,16 +75,17 @@ def test_what_the_controller_has_taken_survives_a_power_failure(tmp_path: Path, 
             assert event in [entry.event for entry in left if entry.kind == "event"]
 
     instrument = Instrument(disk, tmp_path)
-    finished = run(Run(PLAN, tmp_path, instrument, FakeModel(), heard).execute())
+    finished = run(Run(PLAN, tmp_path, instrument, FakeModel(), [EventsTo(heard)]).execute())
     assert finished.points_measured == len(instrument.told) == 120
     assert instrument.looks > 10
+    assert events[-1].event == "finished"  # so `heard` has found nothing wrong
     assert "not_synced" not in [event.event for event in events]
     assert load_session(tmp_path / SESSION_NAME).journal_sync is Sync.ALWAYS
 
 
 def test_a_run_without_syncs_asks_the_disk_for_nothing_and_says_so(tmp_path: Path, disk: Disk) -> None:
     events = list[RunEvent]()
-    run(Run(PLAN, tmp_path, FakeInstrument(), FakeModel(), events.append, Sync.NEVER).execute())
+    run(Run(PLAN, tmp_path, FakeInstrument(), FakeModel(), [EventsTo(events.append)], Sync.NEVER).execute())
     assert disk.syncs == 0
     said = next(event for event in events if event.event == "not_synced")
     assert "not a power failure" in said.text
@@ -102,9 +104,9 @@ def test_a_session_that_was_ever_not_synced_says_so(tmp_path: Path, before: Sync
         if event.event == "batch_done":
             one.abort("enough for a test")
 
-    one = Run(PLAN, tmp_path, FakeInstrument(), FakeModel(), stop, before)
+    one = Run(PLAN, tmp_path, FakeInstrument(), FakeModel(), [EventsTo(stop)], before)
     run(one.execute())
-    run(Run.taken_up(tmp_path, FakeInstrument(), FakeModel(), lambda _: None, after).execute())
+    run(Run.taken_up(tmp_path, FakeInstrument(), FakeModel(), (), after).execute())
     expected = Sync.NEVER if Sync.NEVER in (before, after) else Sync.ALWAYS
     assert load_session(tmp_path / SESSION_NAME).journal_sync is expected
 

@@ -24,7 +24,7 @@ PLAN = RunPlan(budget=Budget(fraction=0.25), batches=4)
 
 
 def recorded(folder: Path, plan: RunPlan = PLAN, instrument: Any = None, model: Any = None) -> Path:
-    run(Run(plan, folder, instrument or FakeInstrument(), model or FakeModel(), lambda _: None).execute())
+    run(Run(plan, folder, instrument or FakeInstrument(), model or FakeModel()).execute())
     return folder
 
 

@@ -134,7 +134,7 @@ def test_keys_are_looked_at_one_by_one(tmp_path: Path) -> None:
 @in_virtual_time
 async def _measured(folder: Path) -> None:
     plan = RunPlan(budget=Budget(fraction=0.1), batches=2)
-    await Run(plan, folder, fakes.FakeInstrument(), fakes.FakeModel(), lambda _event: None).execute()
+    await Run(plan, folder, fakes.FakeInstrument(), fakes.FakeModel()).execute()
 
 
 @pytest.fixture(scope="module")
