@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal, cast
 
 from pydantic import Field
 
@@ -313,18 +313,22 @@ class Missing:
         return f"record {self.first}" if self.count == 1 else f"records {self.first} to {self.last}"
 
 
+Item = Entry | Missing
+"""What is read back: an entry, or the gap where records are lost."""
+
+
 def lost_words(lost: Sequence[Missing], whose: str = "") -> str:
     """That all these are lost, for the end of a sentence; `whose` journal, where there are several."""
     are = "is" if len(lost) == 1 and lost[0].count == 1 else "are"
     return f"{' and '.join(one.words for one in lost)}{whose} {are} lost"
 
 
-def entry_bytes(entry: Value) -> bytes:
+def entry_bytes(entry: Entry) -> bytes:
     """An entry as the payload of a record."""
     return to_payload(entry)
 
 
-def read_entry(payload: bytes) -> Any:
+def read_entry(payload: bytes) -> Entry:
     """The entry in a payload.
 
     Raises:
@@ -333,4 +337,4 @@ def read_entry(payload: bytes) -> Any:
     return _validated(tree_of(payload))
 
 
-_validated: Callable[[object], Value] = validator(Entry)
+_validated: Callable[[object], Entry] = cast("Callable[[object], Entry]", validator(Entry))

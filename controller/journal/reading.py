@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from grainloop.controller.journal.entries import VERSION, Missing, read_entry
+from grainloop.controller.journal.entries import VERSION, Entry, Item, Missing, read_entry
 from grainloop.protocols.errors import BadInput, GrainloopError
 from grainloop.protocols.records import HEADER_BYTES, Damage, NoJournal, Record, read_header, read_records
 
@@ -28,18 +28,18 @@ class Found:
         torn: the last file ends in the middle of a record, as after the death of the writer; no other damage.
     """
 
-    entries: tuple[Any, ...]
+    entries: tuple[Entry, ...]
     damage: tuple[str, ...]
     torn: bool
     numbers: tuple[int, ...] = ()
 
     @property
-    def with_gaps(self) -> tuple[Any, ...]:
+    def with_gaps(self) -> tuple[Item, ...]:
         """The entries with `Missing` where records are lost between them."""
         return tuple(_with_gaps(self.numbers, self.entries))
 
 
-def _with_gaps(numbers: Sequence[int], entries: Sequence[Any]) -> Iterator[Any]:
+def _with_gaps(numbers: Sequence[int], entries: Sequence[Entry]) -> Iterator[Item]:
     expected = 0
     for number, entry in zip(numbers, entries, strict=True):
         if number != expected:
@@ -77,7 +77,7 @@ def read_journal(folder: Path) -> Found:
         BadInput: there is none, or a file of it cannot be read or is no journal.
     """
     files = _files_in(folder)
-    entries, numbers, damage, torn, expected = list[Any](), list[int](), list[str](), False, 0
+    entries, numbers, damage, torn, expected = list[Entry](), list[int](), list[str](), False, 0
     for path in files:
         for found in _records_of(path, expected):
             if isinstance(found, Damage):
@@ -95,7 +95,7 @@ def read_journal(folder: Path) -> Found:
     return Found(tuple(entries), tuple(damage), torn and len(damage) == 1, tuple(numbers))
 
 
-def first_entry(folder: Path) -> Any:
+def first_entry(folder: Path) -> Entry | None:
     """The first entry of a journal, or nothing where that is damaged; the rest is not looked at.
 
     Raises:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, assert_never
 
 from grainloop.controller.decide import Batch, Decider
 from grainloop.controller.decide import Enough as NoMore
@@ -72,7 +72,7 @@ class Replayed:
     notes: list[str] = field(default_factory=list[str])
 
 
-def replay(entries: Iterable[Any]) -> Replayed:
+def replay(entries: Iterable[of.Item]) -> Replayed:
     """Go through the entries of a journal, with `Missing` where some are lost, and decide again what they decide.
 
     Raises:
@@ -86,14 +86,15 @@ def replay(entries: Iterable[Any]) -> Replayed:
             try:
                 found.take(entry)
             except (KeyError, ValueError) as error:
-                message = f"In the journal, `{entry.kind}` cannot follow what is before it: records are missing."
-                raise BadInput(message, field="session", value=entry.kind) from error
+                kind = "gap" if isinstance(entry, of.Missing) else entry.kind
+                message = f"In the journal, `{kind}` cannot follow what is before it: records are missing."
+                raise BadInput(message, field="session", value=kind) from error
     if found is None:
         raise BadInput("The journal is empty.", field="session")
     return found.run
 
 
-def _beginning(entry: Any) -> of.Began:
+def _beginning(entry: of.Item) -> of.Began:
     if isinstance(entry, of.Missing):
         raise BadInput("The beginning of the journal is lost.", field="session")
     if not isinstance(entry, of.Began):
@@ -114,7 +115,7 @@ class _Player:
         """Whether nothing can be decided again any more."""
         return self.run.difference is not None or bool(self.run.unknown)
 
-    def take(self, entry: Any) -> None:
+    def take(self, entry: of.Item) -> None:
         """Let the next entry happen."""
         run, ledger = self.run, self.run.decider.ledger
         match entry:
@@ -146,8 +147,10 @@ class _Player:
                 ledger.meet_again()
             case of.Missing():
                 self._lost.append(entry)
+            case of.Began() | of.SoftwareTold() | of.Reconstructed():
+                pass  # nothing is decided by these; the beginning was seen to
             case _:
-                pass
+                assert_never(entry)
 
     def _close(self, entry: of.BatchClosed) -> None:
         self.run.sent.pop(entry.batch, None)
@@ -160,15 +163,17 @@ class _Player:
 
     def _decide(self, entry: of.Decided) -> None:
         run, batch = self.run, self._again(entry)
-        again = decided_entry(batch, dict(entry.about)) if isinstance(batch, Batch) else None
-        if again is None or of.entry_bytes(again) != of.entry_bytes(entry):
-            said = _in_words(batch) if again is None else f"{said_of(again)}: {first_difference(again, entry)}"
-            self._part(said_of(entry), said)
+        if not isinstance(batch, Batch):
+            self._part(said_of(entry), _in_words(batch))
+            return
+        again = decided_entry(batch, dict(entry.about))
+        if of.entry_bytes(again) != of.entry_bytes(entry):
+            self._part(said_of(entry), f"{said_of(again)}: {first_difference(again, entry)}")
             return
         run.decisions += 1
         run.sent[entry.request.batch] = batch
 
-    def _again(self, entry: of.Decided) -> Any:
+    def _again(self, entry: of.Decided) -> Batch | NoMore | None:
         decider, question = self.run.decider, entry.when.get("question")
         if entry.stop_gap:
             return decider.stop_gap()
@@ -177,7 +182,7 @@ class _Player:
         elapsed_s = float(entry.when["elapsed_s"] or 0.0)
         return self._answered(int(question), elapsed_s)
 
-    def _answered(self, question: int, elapsed_s: float) -> Any:
+    def _answered(self, question: int, elapsed_s: float) -> Batch | NoMore:
         answer = self._answers.pop(question, None)
         usable: Any = answer if answer is not None and answer.error is None else None
         return self.run.decider.decide(usable, lambda: elapsed_s)
@@ -209,7 +214,7 @@ def said_of(entry: of.Decided) -> str:
     return f"batch {entry.request.batch} of {len(entry.request.point_id)} points by {entry.decided_by}"
 
 
-def _in_words(decided: Any) -> str:
+def _in_words(decided: Batch | NoMore | None) -> str:
     """What the decider decided where that is no batch, or another one than to stop."""
     return f"to stop since {decided.why}" if isinstance(decided, NoMore) else "nothing"
 

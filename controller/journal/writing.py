@@ -12,13 +12,12 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from grainloop.controller.journal.entries import VERSION, entry_bytes
+from grainloop.controller.journal.entries import VERSION, Entry, entry_bytes
 from grainloop.controller.journal.reading import Tail, journal_files, read_tail
 from grainloop.protocols.errors import BadInput, ErrorCode, GrainloopError
 from grainloop.protocols.messages import Sync
 from grainloop.protocols.record_file import RecordFile, cut
 from grainloop.protocols.records import HEADER_BYTES, record_bytes
-from grainloop.protocols.values import Value
 
 SUFFIX = ".journal"
 LOCK = "lock"
@@ -67,7 +66,7 @@ class Journal:
             self.close()
             raise
 
-    def append(self, entry: Value) -> int:
+    def append(self, entry: Entry) -> int:
         """Store an entry; returns the number of its record.
 
         Raises:

@@ -7,14 +7,13 @@ reading these is the business of `controller.record.older_words`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from grainloop.controller.journal import entries as of
 from grainloop.controller.record.older_words import made_of_words, told_in_words
 from grainloop.protocols.messages import RunEvent
 
 
-def put_stored(items: list[Any], stored: Sequence[of.Corrected]) -> None:
+def put_stored(items: list[of.Item], stored: Sequence[of.Corrected]) -> None:
     """Put those that a session file holds into the gaps where they were."""
     held = [item for item in items if isinstance(item, of.Corrected)]
     for correction in [one for one in stored if one not in held]:
@@ -22,7 +21,7 @@ def put_stored(items: list[Any], stored: Sequence[of.Corrected]) -> None:
             items.insert(gap, correction)
 
 
-def _gap_of(items: Sequence[Any], correction: of.Corrected) -> int | None:
+def _gap_of(items: Sequence[of.Item], correction: of.Corrected) -> int | None:
     """The gap right before the event of a correction, or the last one before it was aimed by."""
     after, before = -1, len(items)
     for place, item in enumerate(items):
@@ -37,7 +36,7 @@ def _gap_of(items: Sequence[Any], correction: of.Corrected) -> int | None:
     return next(iter([*told, *reversed(gaps)]), None)
 
 
-def put_told(items: list[Any]) -> None:
+def put_told(items: list[of.Item]) -> None:
     """Make those again that are lost and that an event right behind the gap tells of, in the order of time."""
     place = 0
     while place < len(items):
@@ -49,7 +48,7 @@ def put_told(items: list[Any]) -> None:
         place += 1
 
 
-def _told_behind(items: Sequence[Any], gap: int) -> RunEvent | None:
+def _told_behind(items: Sequence[of.Item], gap: int) -> RunEvent | None:
     """The event right behind a gap, if it tells of a correction."""
     behind = next(iter(items[gap + 1 : gap + 2]), None)
     if not isinstance(behind, of.EventTold):

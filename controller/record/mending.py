@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from grainloop.controller.journal import SUFFIX, Found, journal_files, locked, read_journal, replay
+from grainloop.controller.journal import SUFFIX, Entry, Found, Item, journal_files, locked, read_journal, replay
 from grainloop.controller.journal import entries as of
 from grainloop.controller.record.lost_corrections import put_stored, put_told
 from grainloop.controller.session import Session, load_session, stored_points
@@ -41,7 +41,7 @@ class Mended:
         doubt: what cannot be known although it was written anew, in a sentence.
     """
 
-    entries: tuple[Any, ...]
+    entries: tuple[Entry, ...]
     damage: tuple[str, ...]
     back: int = 0
     whole: bool = False
@@ -85,7 +85,7 @@ def _stored(session: Path) -> Session | None:
         return None
 
 
-def _fill(items: list[Any], stored: Session | None, session: Path) -> None:
+def _fill(items: list[Item], stored: Session | None, session: Path) -> None:
     """Put what a session file holds, and what the entries beside them say, where records are missing."""
     if stored is not None:
         points, batch = stored_points(session)
@@ -101,7 +101,7 @@ def _fill(items: list[Any], stored: Session | None, session: Path) -> None:
     put_told(items)
 
 
-def _why_not_whole(items: Sequence[Any]) -> str:
+def _why_not_whole(items: Sequence[Item]) -> str:
     """Why the run cannot be gone on with; nothing where it can."""
     try:
         again = replay(items)
@@ -110,7 +110,7 @@ def _why_not_whole(items: Sequence[Any]) -> str:
     return " ".join(str(one) for one in (again.difference, again.unknown, *again.notes) if one)
 
 
-def _doubt(items: Sequence[Any], found: Found) -> str:
+def _doubt(items: Sequence[Item], found: Found) -> str:
     """What lost records behind the last decision may have told of; before it, another aim would have shown."""
     behind = _last(items, _is(of.Decided)) + 1
     tail = items[behind:]
@@ -127,19 +127,19 @@ def _doubt(items: Sequence[Any], found: Found) -> str:
     )
 
 
-def _put(items: list[Any], entry: Any, after: int) -> None:
+def _put(items: list[Item], entry: Entry, after: int) -> None:
     """Into the first gap behind a place, if there is one."""
     gap = next((n for n in range(after + 1, len(items)) if isinstance(items[n], of.Missing)), None)
     if gap is not None:
         items.insert(gap, entry)
 
 
-def _last(items: Sequence[Any], wanted: Callable[[Any], bool]) -> int:
+def _last(items: Sequence[Item], wanted: Callable[[Item], bool]) -> int:
     """The place of the last item that is `wanted`, -1 where none is."""
     return max((n for n, item in enumerate(items) if wanted(item)), default=-1)
 
 
-def _put_beginning(items: list[Any], stored: Session) -> None:
+def _put_beginning(items: list[Item], stored: Session) -> None:
     named = next((item.request.run for item in items if isinstance(item, of.Decided)), None)
     if any(isinstance(item, of.Began) for item in items) or named is None:
         return
@@ -156,20 +156,22 @@ def _put_beginning(items: list[Any], stored: Session) -> None:
     )
 
 
-def _put_light(items: list[Any], stored: Session) -> None:
+def _put_light(items: list[Item], stored: Session) -> None:
     light, began = _last(items, _is(of.LightStored)), _last(items, _is(of.Began))
     if light < 0 and stored.light is not None and stored.light_s is not None:
         _put(items, of.LightStored(light=stored.light, seconds=stored.light_s), began)
         light = _last(items, _is(of.LightStored))
     if _last(items, _is(of.Started)) < 0:
-        _put(items, of.Started(light_s=items[light].seconds if light >= 0 else 0.0), max(light, began))
+        taken = items[light] if light >= 0 else None
+        light_s = taken.seconds if isinstance(taken, of.LightStored) else 0.0
+        _put(items, of.Started(light_s=light_s), max(light, began))
 
 
-def _is(kind: type) -> Callable[[Any], bool]:
+def _is(kind: type[Item]) -> Callable[[Item], bool]:
     return lambda item: isinstance(item, kind)
 
 
-def _put_points(items: list[Any], batch: int, stored: PointBlock) -> None:
+def _put_points(items: list[Item], batch: int, stored: PointBlock) -> None:
     """The points of a batch that the journal lacks, each stretch behind what came before it."""
     held = [item for item in items if isinstance(item, of.PointsStored) and item.batch == batch]
     known = np.isin(stored.point_id, np.concatenate([np.empty(0, np.int64), *(one.points.point_id for one in held)]))
@@ -180,19 +182,19 @@ def _put_points(items: list[Any], batch: int, stored: PointBlock) -> None:
         _put(items, of.PointsStored(batch=batch, points=stored.select(slice(first, last))), place)
 
 
-def _is_before(batch: int, point: int | None) -> Callable[[Any], bool]:
+def _is_before(batch: int, point: int | None) -> Callable[[Item], bool]:
     """Whether an item holds a point of a batch, or, without a point, the decision on it."""
 
-    def decides(item: Any) -> bool:
+    def decides(item: Item) -> bool:
         return isinstance(item, of.Decided) and item.request.batch == batch
 
-    def holds(item: Any) -> bool:
+    def holds(item: Item) -> bool:
         return isinstance(item, of.PointsStored) and item.batch == batch and point in item.points.point_id
 
     return decides if point is None else holds
 
 
-def _put_end(items: list[Any], row: dict[str, Any]) -> None:
+def _put_end(items: list[Item], row: dict[str, Any]) -> None:
     batch = int(row["batch"])
     if _last(items, lambda item: isinstance(item, of.BatchClosed) and item.batch == batch) >= 0:
         return
@@ -209,23 +211,23 @@ def _put_end(items: list[Any], row: dict[str, Any]) -> None:
     _put(items, closed, _last(items, lambda item: _tells_of(item, batch)))
 
 
-def _tells_of(item: Any, batch: int) -> bool:
+def _tells_of(item: Item, batch: int) -> bool:
     decided = isinstance(item, of.Decided) and item.request.batch == batch
     return decided or (isinstance(item, of.PointsStored) and item.batch == batch)
 
 
-def _put_events(items: list[Any], stored: Sequence[RunEvent]) -> None:
+def _put_events(items: list[Item], stored: Sequence[RunEvent]) -> None:
     """Events that the journal lacks, each behind the one before."""
     held = {item.event.sequence for item in items if isinstance(item, of.EventTold)}
     for event in [one for one in stored if one.sequence not in held]:
         _put(items, of.EventTold(event=event), _last(items, _is_event_before(event.sequence)))
 
 
-def _is_event_before(sequence: int) -> Callable[[Any], bool]:
+def _is_event_before(sequence: int) -> Callable[[Item], bool]:
     return lambda item: isinstance(item, of.EventTold) and item.event.sequence < sequence
 
 
-def _put_questions(items: list[Any]) -> None:
+def _put_questions(items: list[Item]) -> None:
     """Questions that were answered and are not told of, into the last gap before the answer."""
     asked = {item.question for item in items if isinstance(item, of.QuestionAsked)}
     for entry in [item for item in items if isinstance(item, of.QuestionAnswered) and item.question not in asked]:
@@ -236,7 +238,7 @@ def _put_questions(items: list[Any]) -> None:
             items.insert(gap, of.QuestionAsked(question=entry.question, points=sum(ids)))
 
 
-def _write_anew(folder: Path, entries: Sequence[Any]) -> None:
+def _write_anew(folder: Path, entries: Sequence[Entry]) -> None:
     """One new file in the place of all, which are kept under other names."""
     lock = locked(folder)
     try:

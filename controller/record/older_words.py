@@ -9,11 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
-from grainloop.controller.journal import Corrected, Replayed, replay
+from grainloop.controller.journal import Corrected, Item, Replayed, replay
 from grainloop.protocols.errors import BadInput
 from grainloop.protocols.messages import EventKind, RunEvent
 from grainloop.protocols.states import RunState
@@ -57,7 +57,7 @@ def _way(down: str, down_word: str, right: str, right_word: str) -> tuple[float,
     return float(down) * (1 if down_word == "down" else -1), float(right) * (1 if right_word == "right" else -1)
 
 
-def made_of_words(before: Sequence[Any], event: RunEvent) -> Corrected | None:
+def made_of_words(before: Sequence[Item], event: RunEvent) -> Corrected | None:
     """The correction that an event tells of; nothing where the points `before` do not fit its words."""
     told = told_in_words(event)
     try:

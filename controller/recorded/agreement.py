@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,7 +53,7 @@ class Agreement:
     curve: tuple[tuple[int, float], ...]
 
 
-def asked_by(entries: Sequence[Any]) -> AskedPixels:
+def asked_by(entries: Sequence[of.Item]) -> AskedPixels:
     """What the run in the entries of a journal asked for, on the specimen."""
     decided = list(_kept(entries))
     drift = [entry.correction for entry in entries if isinstance(entry, of.Corrected)]
@@ -69,7 +68,7 @@ def asked_by(entries: Sequence[Any]) -> AskedPixels:
     return AskedPixels(pixels, planned, tuple(ends), chosen)
 
 
-def _kept(entries: Sequence[Any]) -> Iterator[of.Decided]:
+def _kept(entries: Sequence[of.Item]) -> Iterator[of.Decided]:
     """The batches that were not withdrawn."""
     gone = {entry.batch for entry in entries if isinstance(entry, of.BatchClosed) and entry.withdrawn}
     return (entry for entry in entries if isinstance(entry, of.Decided) and entry.request.batch not in gone)
@@ -88,7 +87,7 @@ def _shared(recorded: AskedPixels, again: AskedPixels, count: int) -> float:
     return float(np.isin(mine, recorded.pixels[:count]).mean()) if len(mine) else 1.0
 
 
-def limits(recorded: Recorded, found: Redecided, entries: Sequence[Any], beyond: str | None) -> tuple[str, ...]:
+def limits(recorded: Recorded, found: Redecided, entries: Sequence[of.Item], beyond: str | None) -> tuple[str, ...]:
     """What the comparison cannot tell, one sentence each.
 
     Args:

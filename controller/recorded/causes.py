@@ -6,13 +6,14 @@ Which decisions those are is found by `controller.recorded.compare`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from grainloop.controller.journal import entries as of
-from grainloop.protocols.values import PointBlock
+from grainloop.protocols.values import PointBlock, Value
+
+Choice = of.Decided | of.Corrected
 
 
-def beginnings(first: Sequence[Any], second: Sequence[Any]) -> tuple[str, ...]:
+def beginnings(first: Sequence[of.Item], second: Sequence[of.Item]) -> tuple[str, ...]:
     """What of plan, instrument, software and PL differs."""
     said = list[str]()
     one, other = (next((entry for entry in run if isinstance(entry, of.Began)), None) for run in (first, second))
@@ -29,12 +30,14 @@ def beginnings(first: Sequence[Any], second: Sequence[Any]) -> tuple[str, ...]:
     return tuple(said)
 
 
-def _fields(words: str, one: Any, other: Any) -> list[str]:
+def _fields(words: str, one: Value, other: Value) -> list[str]:
     names = [name for name in type(one).model_fields if getattr(one, name) != getattr(other, name)]
     return [f"{words} {', '.join(names)}."] if names else []
 
 
-def causes(first: Sequence[Any], second: Sequence[Any], one: Any, other: Any) -> tuple[str, ...]:
+def causes(
+    first: Sequence[of.Item], second: Sequence[of.Item], one: Choice | None, other: Choice | None
+) -> tuple[str, ...]:
     """Which points, answers and timing differ before two decisions, or corrections, or the end where one is None."""
     said = list[str]()
     points = [_points_before(run, entry) for run, entry in ((first, one), (second, other))]
@@ -66,24 +69,30 @@ def evidence(one: of.Corrected | None, other: of.Corrected | None) -> tuple[str,
     )
 
 
-def ends(first: Sequence[Any], second: Sequence[Any]) -> tuple[str, ...]:
+def ends(first: Sequence[of.Item], second: Sequence[of.Item]) -> tuple[str, ...]:
     """How both runs ended."""
     found = [next((entry for entry in run if isinstance(entry, of.Ended)), None) for run in (first, second)]
     said = ["has no end" if end is None else f"has {end.reason}: {end.detail}" for end in found]
     return (f"The first run {said[0]}; the second {said[1]}.",)
 
 
-def _question(decision: Any) -> int | float | None:
-    return decision.question if isinstance(decision, of.Corrected) else decision and decision.when.get("question")
+def _question(decision: Choice | None) -> int | float | None:
+    match decision:
+        case of.Corrected():
+            return decision.question
+        case of.Decided():
+            return decision.when.get("question")
+        case None:
+            return None
 
 
-def _points_before(run: Sequence[Any], decision: Any) -> PointBlock:
+def _points_before(run: Sequence[of.Item], decision: Choice | None) -> PointBlock:
     """The points that were stored before a decision, in order."""
     end = next((place for place, entry in enumerate(run) if entry is decision), len(run))
     return PointBlock.concatenate([entry.points for entry in run[:end] if isinstance(entry, of.PointsStored)])
 
 
-def _answer_to(run: Sequence[Any], question: Any) -> of.QuestionAnswered | None:
+def _answer_to(run: Sequence[of.Item], question: float | None) -> of.QuestionAnswered | None:
     found = (entry for entry in run if isinstance(entry, of.QuestionAnswered) and entry.question == question)
     return next((entry for entry in found if entry.error is None), None)
 

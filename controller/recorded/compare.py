@@ -10,12 +10,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from grainloop.controller.journal import entries as of
 from grainloop.controller.journal import first_difference, said_of
 from grainloop.controller.ledger import Correction
-from grainloop.controller.recorded.causes import beginnings, causes, ends, evidence
+from grainloop.controller.recorded.causes import Choice, beginnings, causes, ends, evidence
 
 
 @dataclass(frozen=True)
@@ -46,7 +45,7 @@ class Apart:
         return f"{self.what} is the first{those} that differs; {self.field}."
 
 
-def compare(first: Sequence[Any], second: Sequence[Any]) -> Apart:
+def compare(first: Sequence[of.Item], second: Sequence[of.Item]) -> Apart:
     """The first decision in which the journals of two runs differ."""
     return _Pair(_Run("first", first), _Run("second", second)).apart()
 
@@ -62,7 +61,7 @@ class _Run:
         gaps: lost records, with the decisions behind which and before which they were.
     """
 
-    def __init__(self, name: str, entries: Sequence[Any]) -> None:
+    def __init__(self, name: str, entries: Sequence[of.Item]) -> None:
         self.name, self.entries = name, entries
         self.decided = dict[int, of.Decided]()
         self.corrected = dict[int, list[of.Corrected]]()
@@ -148,7 +147,7 @@ class _Pair:
         why = beginnings(self.first.entries, self.second.entries) + ends(self.first.entries, self.second.entries)
         return self._told(number, f"Decision {number}", said, why)
 
-    def _causes(self, one: Any, other: Any) -> tuple[str, ...]:
+    def _causes(self, one: Choice | None, other: Choice | None) -> tuple[str, ...]:
         first, second = self.first.entries, self.second.entries
         return beginnings(first, second) + causes(first, second, one, other)
 

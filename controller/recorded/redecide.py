@@ -38,7 +38,7 @@ class Recorded:
         final: its last reconstruction, if it has one.
     """
 
-    entries: tuple[Any, ...]
+    entries: tuple[of.Item, ...]
     replayed: Replayed
     points: PointBlock
     thinking_s: dict[int, float]
@@ -54,7 +54,7 @@ class Recorded:
         return statistics.median(self.thinking_s.values()) if self.thinking_s else 0.0
 
 
-def recorded_run(entries: Sequence[Any]) -> Recorded:
+def recorded_run(entries: Sequence[of.Item]) -> Recorded:
     """The run in the entries of a journal.
 
     Raises:

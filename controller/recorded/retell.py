@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from grainloop.controller.journal import entries as of
 from grainloop.controller.journal import replay
@@ -48,7 +47,9 @@ class Retelling:
         BadInput: the entries do not begin with a run, or hold no event.
     """
 
-    def __init__(self, entries: Sequence[Any], session_file: str, speed: float, metrics: Metrics = NO_METRICS) -> None:
+    def __init__(
+        self, entries: Sequence[of.Item], session_file: str, speed: float, metrics: Metrics = NO_METRICS
+    ) -> None:
         self._events = [entry.event for entry in entries if isinstance(entry, of.EventTold)]
         if not self._events:
             raise BadInput("The recorded run holds no event to tell.", field="session")
@@ -125,7 +126,7 @@ class Retelling:
             loop.call_soon(self._followers.over)  # when this task is done, as they will see
 
 
-def finished_of(entries: Sequence[Any], session_file: str) -> RunFinished:
+def finished_of(entries: Sequence[of.Item], session_file: str) -> RunFinished:
     """How a recorded run ended, as its controller told; a recording without an end has failed."""
     found = replay(entries)
     ended, ledger = found.ended, found.decider.ledger

@@ -6,19 +6,26 @@ decision; what every batch brings is told at the level `debug`. Nothing here cha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Any, Final, assert_never
 
 from grainloop.controller.journal import (
     BatchClosed,
+    Began,
+    Corrected,
     Decided,
     Ended,
     Entry,
     EventTold,
     LatestMaps,
+    LightStored,
     PointsStored,
     QuestionAnswered,
     QuestionAsked,
+    Reconstructed,
+    Resumed,
+    SoftwareTold,
+    Started,
     Stopped,
 )
 from grainloop.controller.run.standing import Standing
@@ -59,16 +66,6 @@ class RunObserver:
         self._log = get_logger(service=SERVICE)
         self._known: dict[str, Any] = {}
         self._rounds: dict[int, int] = {}
-        self._tells: dict[type, Callable[[Any], None]] = {
-            QuestionAnswered: self._answered,
-            QuestionAsked: self._asked,
-            BatchClosed: self._closed,
-            Decided: self._decided,
-            Ended: self._ended,
-            Stopped: self._enough,
-            EventTold: lambda entry: self._event(entry.event),
-            PointsStored: lambda entry: self._metrics.add(POINTS, len(entry.points)),
-        }
 
     def recall(self, entries: Sequence[Entry]) -> None:
         """What was recorded before was told before."""
@@ -81,8 +78,32 @@ class RunObserver:
             bind(**self._known)  # for what the tasks of the run tell
         if number is not None:
             self._metrics.observe(JOURNAL, seconds)
-        if (tell := self._tells.get(type(entry))) is not None:
-            tell(entry)
+        self._tell(entry)
+
+    def _tell(self, entry: Entry | LatestMaps) -> None:
+        match entry:
+            case QuestionAsked():
+                self._asked(entry)
+            case QuestionAnswered():
+                self._answered(entry)
+            case Decided():
+                self._decided(entry)
+            case PointsStored():
+                self._metrics.add(POINTS, len(entry.points))
+            case BatchClosed():
+                self._closed(entry)
+            case Stopped():
+                self._enough(entry)
+            case EventTold():
+                self._event(entry.event)
+            case Ended():
+                self._ended(entry)
+            case Began() | Resumed() | SoftwareTold() | LightStored() | Started() | Corrected() | Reconstructed():
+                pass  # an event tells
+            case LatestMaps():
+                pass
+            case _:
+                assert_never(entry)
 
     def _asked(self, entry: QuestionAsked) -> None:
         self._log.debug("question asked", question=entry.question, points=entry.points)

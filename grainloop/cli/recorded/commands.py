@@ -6,7 +6,7 @@ import json as jsonlib
 import math
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,6 +15,9 @@ from grainloop.cli.options import JsonOption, KeyOption, KeysOption, StdinOption
 from grainloop.protocols.endpoints import CONTROLLER_ENDPOINT
 from grainloop.protocols.errors import BadInput
 from grainloop.protocols.security import Access
+
+if TYPE_CHECKING:
+    from grainloop.controller.journal import Item
 
 _DIFFERS = 3
 """Exit code where decisions differ; 1 is for sessions that cannot be read, or have lost what would tell."""
@@ -160,7 +163,7 @@ def _folder(session: Path) -> tuple[Path, Path]:
     return at / JOURNAL_NAME, at / SESSION_NAME if at == session else session
 
 
-def _entries(session: Path, *, quiet: bool) -> tuple[Any, ...]:
+def _entries(session: Path, *, quiet: bool) -> tuple[Item, ...]:
     """The entries of a session's journal, with `Missing` where records are lost; damage is told on stderr."""
     from grainloop.controller.journal import read_journal
 

@@ -9,7 +9,6 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import typer
@@ -30,6 +29,7 @@ from grainloop.model.acquire import POLICIES
 from grainloop.protocols.errors import BadInput
 from grainloop.protocols.messages import Reconstruction
 from grainloop.protocols.plan import RunPlan
+from grainloop.protocols.values import PointBlock
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class Compared:
     ended: str
 
 
-def run_redecide(entries: Sequence[Any], options: RedecideOptions) -> None:
+def run_redecide(entries: Sequence[of.Item], options: RedecideOptions) -> None:
     """Decide anew, tell, and write what is wanted.
 
     Raises:
@@ -148,7 +148,7 @@ def _folder(out: Path | None) -> Generator[Path]:
         yield out
 
 
-def _row(entries: Sequence[Any], instrument_s: float, truth: KnownMap | None) -> Row:
+def _row(entries: Sequence[of.Item], instrument_s: float, truth: KnownMap | None) -> Row:
     measured = [entry.points for entry in entries if isinstance(entry, of.PointsStored)]
     final = next((entry.answer for entry in reversed(entries) if isinstance(entry, of.Reconstructed)), None)
     mean_deg, over_5deg = (None, None) if truth is None or final is None else _errors(final, truth, measured)
@@ -168,7 +168,9 @@ def _row(entries: Sequence[Any], instrument_s: float, truth: KnownMap | None) ->
     )
 
 
-def _errors(final: Reconstruction, truth: KnownMap, measured: Sequence[Any]) -> tuple[float | None, float | None]:
+def _errors(
+    final: Reconstruction, truth: KnownMap, measured: Sequence[PointBlock]
+) -> tuple[float | None, float | None]:
     mask = np.zeros(truth.map.shape_px, np.bool_)
     for block in measured:
         mask[tuple(block.position_px.T)] = True

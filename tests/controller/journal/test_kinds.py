@@ -1,0 +1,43 @@
+"""Every kind of entry is handled, or named as ignored, by whoever goes through entries; none is forgotten."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from grainloop.controller.journal.entries import Entry, LatestMaps, Missing
+
+CONTROLLER = Path(__file__).parents[3] / "controller"
+KINDS = {kind.__name__ for kind in get_args(get_args(Entry)[0])}
+PLACES = {
+    "journal/replay.py": KINDS | {Missing.__name__},
+    "session/view.py": KINDS | {LatestMaps.__name__},
+    "run/observer.py": KINDS | {LatestMaps.__name__},
+}
+"""Who goes through entries, and what else they may meet."""
+
+
+def named(case: ast.match_case) -> set[str]:
+    """The classes that a case names, without the name of their module."""
+    patterns = [node.cls for node in ast.walk(case.pattern) if isinstance(node, ast.MatchClass)]
+    return {cls.attr if isinstance(cls, ast.Attribute) else cls.id for cls in patterns}  # type: ignore[attr-defined]
+
+
+def closed_matches(path: Path) -> list[set[str]]:
+    """What each match of a module names that refuses everything else."""
+    nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+    matches = [node for node in nodes if isinstance(node, ast.Match) and "assert_never" in ast.unparse(node.cases[-1])]
+    return [set().union(*(named(case) for case in match.cases)) for match in matches]
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_every_kind_is_named_where_entries_are_gone_through(place: str) -> None:
+    assert PLACES[place] in closed_matches(CONTROLLER / place), f"a kind of entry is forgotten in controller/{place}"
+
+
+def test_an_entry_is_told_apart_by_its_kind() -> None:
+    kinds = [kind.model_fields["kind"].default for kind in get_args(get_args(Entry)[0])]
+    assert len(set(kinds)) == len(kinds) == len(KINDS)
