@@ -21,7 +21,7 @@ from benchmarks.services import ingest
 from grainloop.controller.decide import Batch, Decider, When, Why
 from grainloop.controller.journal import BatchClosed, Entry, LatestMaps, PointsStored, decided_entry
 from grainloop.controller.plans import Terms
-from grainloop.controller.record import SESSION_NAME, Recording, Views
+from grainloop.controller.record import SESSION_NAME, Recording, View, Views
 from grainloop.controller.run import RunObserver
 from grainloop.controller.run.standing import Standing
 from grainloop.protocols.messages import ProposalReason, ScanDone, Sync
@@ -36,9 +36,9 @@ RESULT = Path(__file__).parents[1] / "results" / "observing.json"
 
 
 class Timed:
-    """An observer, and the seconds spent in it."""
+    """A view, and the seconds spent in it."""
 
-    def __init__(self, observer: RunObserver) -> None:
+    def __init__(self, observer: View) -> None:
         self._observer, self.seconds = observer, 0.0
 
     def recall(self, entries: Sequence[Entry]) -> None:
@@ -80,7 +80,7 @@ def _spent(sync: Sync, points: int, level: str) -> tuple[float, float]:
     decider = Decider(Terms(RunPlan(budget=Budget(fraction=1.0)), ingest.instrument()), "benchmark")
     metrics, standing = PrometheusMetrics("controller"), Standing()
     standing.ledger = decider.ledger
-    decided = [_decided(decider, number, points) for number in range(BATCHES)]
+    decided = [decided_batch(decider, number, points) for number in range(BATCHES)]
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         log = Path(folder) / "log.jsonl"
         stack.enter_context(logging_to(LogOptions(level, file=log), stack.enter_context(Path("/dev/null").open("w"))))
@@ -102,7 +102,8 @@ def _spent(sync: Sync, points: int, level: str) -> tuple[float, float]:
     return timed.seconds, elapsed
 
 
-def _decided(decider: Decider, number: int, points: int) -> Batch:
+def decided_batch(decider: Decider, number: int, points: int) -> Batch:
+    """A batch of so many points that nobody asked for before."""
     index = np.arange(number * points, (number + 1) * points)
     request = decider.ledger.order(np.stack([index // 1_000, index % 1_000], axis=1).astype(np.int32), 0.0)
     why = Why.plain(points, ProposalReason.UNCERTAIN)

@@ -1,8 +1,9 @@
 """Who listens to the events of a run, and what becomes of those who are slow. The run never waits for anybody.
 
 A follower has room for `ROOM` events. When it is full, the oldest is dropped for this follower alone, and the sequence
-numbers show the gap. A follower that takes nothing for `PATIENCE_S` is let go. Whoever was let go, lost the connection,
-or comes late, catches up: the last `KEPT` events are kept, and the first that is sent tells where the run stands.
+numbers show the gap. A follower that takes nothing for too long (`controller.serve.patience`) is let go. Whoever was
+let go, lost the connection, or comes late, catches up: the last `KEPT` events are kept, and the first that is sent
+tells where the run stands. Those who follow by updates are the business of `controller.serve.updates`.
 """
 
 from __future__ import annotations
@@ -13,14 +14,13 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Generator, Sequence
 
 from grainloop.controller.journal import Entry, EventTold, LatestMaps
-from grainloop.protocols.errors import Busy
+from grainloop.controller.serve.patience import send_in_time
 from grainloop.protocols.messages import RunEvent
 from grainloop.protocols.observability import NO_METRICS, Metrics
-from grainloop.protocols.observability.metrics import EVENTS_DROPPED, FOLLOWERS_DROPPED
+from grainloop.protocols.observability.metrics import EVENTS_DROPPED
 
 ROOM = 256
 KEPT = 1024
-PATIENCE_S = 30.0
 
 
 class Follower:
@@ -67,14 +67,8 @@ class Follower:
             await self._news.wait()
 
     async def _send_one(self, send: Callable[[RunEvent], Awaitable[None]], event: RunEvent) -> None:
-        try:
-            await asyncio.wait_for(send(event), PATIENCE_S)
-        except TimeoutError:
-            self._metrics.add(FOLLOWERS_DROPPED)
-            sentence = (
-                f"The follower took no event for {PATIENCE_S:g} s; follow again after event {event.sequence - 1}."
-            )
-            raise Busy(sentence, field="after", value=event.sequence - 1) from None
+        taken = event.sequence - 1
+        await send_in_time(send(event), f"follow again after event {taken}", taken, self._metrics)
 
 
 class Followers:

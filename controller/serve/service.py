@@ -14,6 +14,7 @@ from pathlib import Path
 
 from grainloop.controller.run import Run, RunObserver
 from grainloop.controller.serve.followers import Followers
+from grainloop.controller.serve.updates import RunTold
 from grainloop.protocols.aio import Call, Client, Service
 from grainloop.protocols.endpoints import CONTROLLER_ENDPOINT, INSTRUMENT_ENDPOINT, MODEL_ENDPOINT
 from grainloop.protocols.errors import Busy, Cancelled, GrainloopError, IllegalState, NotPermitted
@@ -24,13 +25,19 @@ from grainloop.protocols.messages import (
     Command,
     ControlRequest,
     FollowRun,
+    GetMaps,
+    GetPoints,
+    GetSnapshot,
     GetStatus,
     Health,
     InstrumentReply,
     ModelReply,
+    PointsPage,
     ResumeRequest,
     RunFinished,
+    RunMaps,
     RunRequest,
+    RunSnapshot,
     RunStatus,
     Sync,
 )
@@ -79,7 +86,7 @@ class ControlService:
         self._sessions, self._sync = sessions, sync
         self._run: Run | None = None
         self._working: asyncio.Task[RunFinished] | None = None
-        self._followers = Followers(metrics)
+        self._followers, self._told = Followers(metrics), RunTold(metrics)
         self.service = Service(
             SERVICE,
             ControlRequest,
@@ -89,6 +96,9 @@ class ControlService:
                 ResumeRequest: self._start,
                 FollowRun: self._follow,
                 GetStatus: self._status,
+                GetSnapshot: self._snapshot,
+                GetPoints: self._points,
+                GetMaps: self._maps,
                 Command: self._command,
             },
             limits=REQUEST_LIMITS,
@@ -121,18 +131,28 @@ class ControlService:
             raise Busy("The controller is busy with a run; one at a time.")
         folder = session_folder(request.session_dir, self._sessions, call.caller)
         self._followers.begin()
+        self._told.close()
+        self._told = RunTold(self._metrics)
         self._working = working = asyncio.create_task(self._execute(request, folder))
         working.add_done_callback(self._over)
-        return await self._tell(working, call, after=0)
+        return await self._tell(working, call, FollowRun(after=0))
 
     async def _follow(self, request: FollowRun, call: Call) -> RunFinished:
         if self._working is None:
             raise IllegalState("There is no run to follow.", field="state", value=RunState.IDLE)
-        return await self._tell(self._working, call, request.after)
+        if request.run is not None:
+            self._told.check_run(request.run)
+        return await self._tell(self._working, call, request)
 
-    async def _tell(self, working: asyncio.Task[RunFinished], call: Call, after: int | None) -> RunFinished:
-        with self._followers.follow(after) as follower:
-            await follower.pass_on(call.progress, lambda: working.done() or call.cancelled.is_set())
+    async def _tell(self, working: asyncio.Task[RunFinished], call: Call, request: FollowRun) -> RunFinished:
+        def over() -> bool:
+            return working.done() or call.cancelled.is_set()
+
+        if request.updates:
+            await self._told.follow(call.progress, request.after, over)
+        else:
+            with self._followers.follow(request.after) as follower:
+                await follower.pass_on(call.progress, over)
         if not working.done():
             raise Cancelled("The caller listens no more; the run goes on.")
         return working.result()
@@ -141,6 +161,7 @@ class ControlService:
         if not working.cancelled():
             working.exception()  # whoever listens is told; with nobody there asyncio would complain
         self._followers.over()
+        self._told.close()
 
     async def _execute(self, request: RunRequest | ResumeRequest, folder: Path) -> RunFinished:
         with self._log_beside(folder), about(session=folder.name):
@@ -164,7 +185,7 @@ class ControlService:
             else:
                 self._run = Run(request.plan, folder, instrument, model, sync=self._sync)
             standing = self._run.standing
-            for view in (RunObserver(standing, self._metrics), self._followers):
+            for view in (RunObserver(standing, self._metrics), self._told, self._followers):
                 standing.views.add(view)
             return await self._run.execute()
 
@@ -172,6 +193,15 @@ class ControlService:
         if self._run is None:
             return RunStatus(state=RunState.IDLE, sync=self._sync)
         return RunStatus(state=self._run.standing.state, last=self._run.standing.last, sync=self._sync)
+
+    async def _snapshot(self, _request: GetSnapshot, _call: Call) -> RunSnapshot:
+        return self._told.snapshot()
+
+    async def _points(self, request: GetPoints, _call: Call) -> PointsPage:
+        return self._told.points(request)
+
+    async def _maps(self, request: GetMaps, _call: Call) -> RunMaps:
+        return self._told.maps(request)
 
     async def _command(self, request: Command, _call: Call) -> Accepted:
         if self._run is None:

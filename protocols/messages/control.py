@@ -9,6 +9,8 @@ from pydantic import Field
 
 from grainloop.protocols.messages.common import CheckHealth, Health, Name, Seconds
 from grainloop.protocols.messages.events import RunEvent
+from grainloop.protocols.messages.snapshots import GetMaps, GetPoints, GetSnapshot, PointsPage, RunMaps, RunSnapshot
+from grainloop.protocols.messages.updates import RunUpdate
 from grainloop.protocols.plan import RunPlan
 from grainloop.protocols.states import FinishReason, RunState
 from grainloop.protocols.values import Value
@@ -59,15 +61,20 @@ class GetStatus(Value):
 
 
 class FollowRun(Value):
-    """Listen to the events of the run that goes on, or of the last one; the reply is `RunFinished`.
+    """Listen to the run that goes on, or to the last one; the reply is `RunFinished`.
 
     Attributes:
         after: begin with the event after this number, as far back as they are kept; without it with the newest one,
             which tells where the run stands. A gap in the numbers says that events in between are gone.
+        updates: be told `RunUpdate`s instead of `RunEvent`s; `after` is then the number of an update, that of a
+            snapshot for instance, and without it those are told that come from now on.
+        run: refuse where it is another run by now.
     """
 
     kind: Literal["follow_run"] = "follow_run"
     after: Annotated[int, Field(ge=0)] | None = None
+    updates: bool = False
+    run: Name | None = None
 
 
 class RunStatus(Value):
@@ -109,6 +116,10 @@ class Accepted(Value):
 
 
 ControlRequest = Annotated[
-    CheckHealth | RunRequest | ResumeRequest | FollowRun | GetStatus | Command, Field(discriminator="kind")
+    CheckHealth | RunRequest | ResumeRequest | FollowRun | GetStatus | GetSnapshot | GetPoints | GetMaps | Command,
+    Field(discriminator="kind"),
 ]
-ControlReply = Annotated[Health | RunEvent | RunFinished | RunStatus | Accepted, Field(discriminator="kind")]
+ControlReply = Annotated[
+    Health | RunEvent | RunUpdate | RunFinished | RunStatus | RunSnapshot | PointsPage | RunMaps | Accepted,
+    Field(discriminator="kind"),
+]

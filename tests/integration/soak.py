@@ -49,7 +49,7 @@ WARM_UP = 0.3
 LOOK_AGAIN_S = 0.2
 TROUBLE = frozenset({"batch_failed", "sent_again", "model_failed"})
 _DEADLINE_S = 3600.0
-_PATIENT = "import grainloop.controller.serve.followers as f; f.PATIENCE_S = {}; from grainloop.cli import main; main()"
+_PATIENT = "import grainloop.controller.serve.patience as f; f.PATIENCE_S = {}; from grainloop.cli import main; main()"
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,8 @@ from grainloop.protocols.messages import (
     InstrumentRequest,
     ModelReply,
     ModelRequest,
+    PointsCame,
+    PointsPage,
     PriorMap,
 )
 from grainloop.protocols.plan import RunPlan
@@ -66,6 +68,8 @@ def values(kind: Any) -> st.SearchStrategy[Any]:
         return st.sampled_from(arguments)
     if origin in (Union, types.UnionType):
         return st.one_of([values(option) for option in arguments])
+    if origin is dict:
+        return st.dictionaries(values(arguments[0]), values(arguments[1]), max_size=3)
     if origin is tuple and arguments[-1] is Ellipsis:
         return st.lists(values(arguments[0]), max_size=3).map(tuple)
     if origin is tuple:
@@ -122,6 +126,21 @@ def point_blocks(length: int | None = None) -> st.SearchStrategy[PointBlock]:
     return of(length) if length is not None else st.integers(0, 4).flatmap(of)
 
 
+def columns(kind: type[Value]) -> st.SearchStrategy[Any]:
+    """Values whose array fields have one length."""
+    specs = {name: info.metadata[0] for name, info in kind.model_fields.items() if _is_array(info)}
+    others = {name: field(info) for name, info in kind.model_fields.items() if name not in specs}
+
+    def of(count: int) -> st.SearchStrategy[Any]:
+        return st.builds(kind, **others, **{name: arrays(spec, count) for name, spec in specs.items()})
+
+    return st.integers(0, 4).flatmap(of)
+
+
+def _is_array(info: FieldInfo) -> bool:
+    return bool(info.metadata) and isinstance(info.metadata[0], ArraySpec)
+
+
 def light_images() -> st.SearchStrategy[LightImages]:
     def of(kind: LightKind, angles: list[float]) -> st.SearchStrategy[LightImages]:
         count = 3 if kind is LightKind.RGB else len(angles)
@@ -173,4 +192,6 @@ SPECIAL = {
     PriorMap: prior_maps,
     Capabilities: capabilities,
     RunPlan: run_plans,
+    PointsCame: lambda: columns(PointsCame),
+    PointsPage: lambda: columns(PointsPage),
 }

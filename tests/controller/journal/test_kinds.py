@@ -16,6 +16,7 @@ PLACES = {
     "journal/replay.py": KINDS | {Missing.__name__},
     "session/view.py": KINDS | {LatestMaps.__name__},
     "run/observer.py": KINDS | {LatestMaps.__name__},
+    "serve/facts.py": KINDS,
 }
 """Who goes through entries, and what else they may meet."""
 

@@ -24,14 +24,19 @@ from grainloop.protocols.messages import (
     Command,
     ControlReply,
     FollowRun,
+    GetMaps,
+    GetPoints,
+    GetSnapshot,
     GetStatus,
     RunCommand,
     RunEvent,
     RunFinished,
     RunRequest,
 )
+from grainloop.protocols.picture import RunPicture
 from grainloop.protocols.plan import RunPlan
 from grainloop.protocols.states import FinishReason, RunState
+from tests.controller.serve.telling import assert_holds_what_the_session_holds, assert_same
 from tests.controller.serve.test_service import serving
 from tests.integration.processes import grainloop
 
@@ -67,6 +72,28 @@ async def test_followers_hear_every_event_and_the_end(entries: tuple[Any, ...]) 
     assert (end.reason, end.points_measured, end.rounds) == (FinishReason.COMPLETED, 72, 3)
     assert end.session_file == "session.h5"
     assert end.instrument_s == pytest.approx(first[-1].instrument_s)
+
+
+async def test_a_follower_by_updates_makes_the_picture_of_the_run(entries: tuple[Any, ...], tmp_path: Path) -> None:
+    async with (
+        serving(Retelling(entries, "session.h5", MAX)) as at,
+        Client(at, ControlReply, service="controller") as client,
+    ):
+        with pytest.raises(RemoteError, match="has not begun yet"):
+            await client.request(GetSnapshot(), deadline_s=60)
+        picture = RunPicture()
+        follow = FollowRun(after=0, updates=True)
+        end = await client.request(follow, deadline_s=60, on_progress=picture.apply)
+        snapshot = await client.request(GetSnapshot(), deadline_s=60)
+        run = snapshot.began.run
+        page = await client.request(GetPoints(run=run, first=0, corrections=0), deadline_s=60)
+        maps = await client.request(GetMaps(run=run, maps="final"), deadline_s=60)
+        with pytest.raises(RemoteError, match="not another"):
+            await client.request(FollowRun(updates=True, run="another"), deadline_s=60)
+    assert picture.number == len(entries)
+    assert_same(picture, RunPicture.of(snapshot))
+    assert_holds_what_the_session_holds(picture, entries, tmp_path)
+    assert (end.points_measured, len(page.point_id), maps.points) == (72, 72, 72)
 
 
 async def test_more_events_than_a_follower_of_a_run_may_wait_for_arrive_all(entries: tuple[Any, ...]) -> None:

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from grainloop.controller.serve import followers
+from grainloop.controller.serve import patience
 from grainloop.controller.serve.followers import KEPT, ROOM, Followers
 from grainloop.protocols.errors import Busy
 from grainloop.protocols.messages import RunEvent
@@ -101,7 +101,7 @@ async def test_a_slow_one_loses_the_oldest_and_sees_the_gap_while_the_others_hea
 async def test_one_who_takes_nothing_is_let_go_and_told_where_to_go_on(
     crowd: Followers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(followers, "PATIENCE_S", 0.05)
+    monkeypatch.setattr(patience, "PATIENCE_S", 0.05)
     frozen = Ear()
     frozen.gate.clear()
     crowd.tell(event(41))

@@ -30,7 +30,11 @@ from tests.protocols.strategies import members, values
 UNIONS: dict[str, Any] = {"instrument": InstrumentRequest, "model": ModelRequest, "controller": ControlRequest}
 KINDS = [(service, kind) for service, union in UNIONS.items() for kind in members(union)]
 RANK = list(Role)
-HARMLESS = {"check_health", "describe", "describe_model", "get_status", "follow_run"}
+HARMLESS = {"check_health", "describe", "describe_model", "get_status", "follow_run"} | {
+    "get_snapshot",
+    "get_points",
+    "get_maps",
+}
 
 
 def word(kind: type[Value]) -> str:
