@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 # Two test files at a time; more where there are more cores: make test PYTEST='-n 8'.
 PYTEST ?= -n 2
 
-.PHONY: demo test lint bench chaos fuzz soak schemas clean
+.PHONY: demo test lint bench chaos fuzz soak installed schemas clean
 
 demo: $(READY)
 	$(BIN)/grainloop demo --out demo-output
@@ -35,6 +35,10 @@ fuzz: $(READY)
 # 100,000 points with followers attached that never read; tells how much memory the services keep.
 soak: $(READY)
 	$(BIN)/python -m tests.integration.soak --points 100000
+
+# Source distribution, wheels from it, a fresh environment, the demo outside the checkout.
+installed: $(READY)
+	$(BIN)/python -m pytest -q tests/integration/installed_demo.py
 
 schemas: $(READY)
 	$(BIN)/python -m grainloop.protocols.schemas docs/schemas
