@@ -25,7 +25,10 @@ class InstrumentDriver(Protocol):
     `PointStatus.FAILED` and go on.
     """
 
-    capabilities: Capabilities
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the instrument can do; an attribute will do."""
+        ...
 
     def scan(self, request: ScanRequest) -> Iterator[PointBlock]:
         """Measure the points of `request` in the order given, yielding blocks as they are ready.

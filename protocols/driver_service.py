@@ -25,6 +25,7 @@ from grainloop.protocols.errors import Cancelled
 from grainloop.protocols.frames import Limits
 from grainloop.protocols.hosting.batches import HeldBatch
 from grainloop.protocols.hosting.dead_man import DEAD_MAN_S, DeadMan
+from grainloop.protocols.hosting.guarded import GuardedDriver
 from grainloop.protocols.hosting.limits import check_images, check_light, check_scan
 from grainloop.protocols.hosting.loading import load_driver, require_driver
 from grainloop.protocols.hosting.measuring import Measuring
@@ -81,10 +82,10 @@ class DriverService:
         dead_man_s: float = DEAD_MAN_S,
         metrics: Metrics = NO_METRICS,
     ) -> None:
-        self._driver = require_driver(driver, type(driver).__name__)
         self._spool_folder, self._dead_man_s = spool, dead_man_s
         self._metrics, self._log = metrics, get_logger(service=SERVICE)
         self._ledger = BatchStore()
+        self._driver = GuardedDriver(require_driver(driver, type(driver).__name__))
         self._measuring = Measuring(self._driver)
         self._scans = Scans(self._measure, DeadMan(dead_man_s))
         self._calls: list[Call] = []
@@ -107,7 +108,7 @@ class DriverService:
     @property
     def name(self) -> str:
         """What messages and errors call the instrument."""
-        return self._driver.capabilities.name
+        return self._driver.name
 
     @property
     def endpoint(self) -> str | None:
@@ -161,14 +162,14 @@ class DriverService:
         """A busy instrument proves itself; an idle instrument proves itself by parking, which does no harm."""
         if self._calls:
             return _healthy(f"{self.name} is measuring; {len(self._calls)} requests are open.")
-        await self._worker.do(self._measuring.park)
+        await self._worker.do(self._driver.park)
         return _healthy(f"{self.name} answers.")
 
     async def _park(self, _request: Park, _call: Call) -> Parked:
         """Withdraw whatever runs or waits, then park."""
         for call in self._calls:
             call.cancel()
-        await self._worker.do(self._measuring.park)
+        await self._worker.do(self._driver.park)
         return Parked()
 
     async def _light(self, request: LightRequest, call: Call) -> LightTaken:
@@ -180,10 +181,9 @@ class DriverService:
         """In the worker thread: take the images and check them against the declaration."""
         _require_wanted(call)
         started = time.monotonic()
-        take = self._driver.light
-        stack = self._measuring.guard("light", lambda: np.asarray(take(request.section, request.angles_deg)))
+        stack = self._driver.light(request.section, request.angles_deg)
         elapsed = time.monotonic() - started
-        light = self._measuring.guard("light", lambda: _images(stack, request, declared))
+        light = self._driver.guard("light", lambda: _images(stack, request, declared))
         check_images(light, declared, self.name)
         simulated = self._driver.capabilities.simulated
         seconds = declared.seconds_per_image * len(stack) if simulated else elapsed

@@ -10,6 +10,8 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict
 
+from grainloop.protocols.sentences import one_line
+
 
 class ErrorCode(StrEnum):
     """What went wrong, for programs. The message is for people."""
@@ -50,10 +52,10 @@ class GrainloopError(Exception):
     code: ErrorCode = ErrorCode.INTERNAL
 
     def __init__(self, message: str, *, field: str | None = None, value: object = None) -> None:
-        super().__init__(message)
-        self.message = message
-        self.field = field
-        self.value = None if value is None else str(value)
+        self.message = one_line(message)  # drivers and files say what they like, in any encoding
+        super().__init__(self.message)
+        self.field = None if field is None else one_line(field)
+        self.value = None if value is None else one_line(value)
 
     def envelope(self, service: str, trace_id: str | None = None) -> ErrorEnvelope:
         """The error as `service` sends it."""

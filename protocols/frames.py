@@ -75,7 +75,7 @@ def pack(tree: object, limits: Limits = LIMITS) -> list[Frame]:
         raise BadMessage(f"A {type(item).__name__} cannot be sent.", value=type(item).__name__)
 
     try:
-        frames[0] = cast("bytes", msgpack.packb(tree, default=stand_in))
+        frames[0] = cast("bytes", msgpack.packb(tree, default=stand_in, unicode_errors="backslashreplace"))
     except (TypeError, ValueError, OverflowError) as error:
         raise BadMessage(f"The message cannot be encoded: {error}.") from error
     _check_sizes(frames, limits)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import reprlib
 import unicodedata
 from typing import Any
@@ -10,6 +11,8 @@ import numpy as np
 from pydantic import ValidationError
 
 _MAX_VALUE = 80
+_MAX_TEXT = 4000
+_LINE_ENDS = re.compile(r"[\r\n]+[ \t]*")
 
 
 def describe(error: ValidationError, subject: str, *, tagged: bool = False) -> tuple[str, str | None, str]:
@@ -47,6 +50,22 @@ def short(value: object) -> str:
 def printable(text: str) -> str:
     """`text` with what a terminal would obey, and what cannot be written as UTF-8, told as an escape."""
     return text if text.isprintable() else "".join(map(_letter, text))
+
+
+def said(error: BaseException) -> str:
+    """What kind of exception `error` is and what it says, whatever its code does when it is asked."""
+    name, text = type(error).__name__, one_line(error)
+    return f"{name}: {text}" if text else name
+
+
+def one_line(value: object) -> str:
+    """What `value` says, as part of a sentence: printable, without line ends, cut where nobody reads on."""
+    try:
+        text = str(value)
+    except BaseException as worse:  # noqa: BLE001  # a fault of its own, which may be any
+        text = f"it cannot say what it is ({type(worse).__name__})"
+    cut = text if len(text) <= _MAX_TEXT else f"{text[: _MAX_TEXT - 1]}…"
+    return printable(_LINE_ENDS.sub(" ", cut.strip()))
 
 
 def _letter(letter: str) -> str:

@@ -237,7 +237,7 @@ class _Running:
         except asyncio.CancelledError:
             self._do(self._core.fail(work.key, self._stopped()))
             raise
-        except Exception as error:  # noqa: BLE001  # one faulty handler must not end the service
+        except (Exception, SystemExit, KeyboardInterrupt) as error:  # noqa: BLE001  # a handler must not end the service
             self._do(self._core.fail(work.key, *self._bug(work, error)))
         finally:
             del self._calls[work.key], self._tasks[work.key]
@@ -250,7 +250,7 @@ class _Running:
             kind = getattr(request, "kind", type(request).__name__)
             raise UnknownKind(f"{self._core.service} does not serve {kind}.", field="kind", value=kind) from None
 
-    def _bug(self, work: Serve, error: Exception) -> tuple[GrainloopError, str]:
+    def _bug(self, work: Serve, error: BaseException) -> tuple[GrainloopError, str]:
         trace_id = uuid4().hex
         self.telling.broke(work, error, trace_id)
         sentence = f"The {self._core.service} service failed on {kind_of(work)}; its log tells more under {trace_id}."

@@ -71,7 +71,7 @@ class Telling:
         self._metrics.add(FAILED, 1, error.code)
         self._log.info("request failed", kind=kind_of(work), code=error.code, why=error.message)
 
-    def broke(self, work: Serve, error: Exception, trace_id: str) -> None:
+    def broke(self, work: Serve, error: BaseException, trace_id: str) -> None:
         """A handler has a bug."""
         self._metrics.add(FAILED, 1, ErrorCode.INTERNAL)
         self._log.error("handler failed", kind=kind_of(work), trace_id=trace_id, exc_info=error)

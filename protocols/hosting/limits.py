@@ -17,7 +17,8 @@ from grainloop.protocols.messages import LightRequest, ScanRequest
 from grainloop.protocols.values import LightImages, LightKind, PointBlock, PointStatus
 
 UNIT_TOLERANCE = 1e-3
-"""How far the norm of a quaternion may be from 1."""
+"""How far the norm of a quaternion may be from 1, and a confidence above it."""
+_CLOCK = ", so its clock ran backwards"
 
 
 def check_scan(request: ScanRequest, capabilities: Capabilities) -> None:
@@ -82,39 +83,53 @@ def check_images(images: LightImages, declared: LightCapabilities, name: str) ->
         raise DeviceFailed(f"{name} delivered PL images that hold NaN or infinity.", field="light")
 
 
-def check_block(block: PointBlock, capabilities: Capabilities) -> None:
+def check_block(block: PointBlock, capabilities: Capabilities, since_s: float = -math.inf) -> None:
     """Refuse points that contradict themselves or the declaration of the instrument.
 
+    Args:
+        block: as the driver delivered it.
+        capabilities: of the instrument.
+        since_s: what its clock has shown already.
+
     Raises:
-        DeviceFailed: an unknown status, an indexed point of no declared phase or without a unit quaternion, or a time
-            that is no number.
+        DeviceFailed: an unknown status, an indexed point of no declared phase or without a unit quaternion, a number
+            that is none, a confidence outside 0 to 1, a negative dwell, or a clock that ran backwards.
     """
-    for field, fault in _faults(block, capabilities).items():
+    for field, fault in _faults(block, capabilities, since_s).items():
         if fault.any():
             index = int(np.flatnonzero(fault)[0])
             value = getattr(block, field)[index]
             point = int(block.point_id[index])
+            why = _CLOCK if field == "time_s" and math.isfinite(value) else ""
             raise DeviceFailed(
-                f"{capabilities.name} delivered point {point} with {field} {value}.", field=field, value=value
+                f"{capabilities.name} delivered point {point} with {field} {value}{why}.", field=field, value=value
             )
 
 
-def malformed(block: PointBlock, capabilities: Capabilities) -> NDArray[np.bool_]:
+def malformed(block: PointBlock, capabilities: Capabilities, since_s: float = -math.inf) -> NDArray[np.bool_]:
     """(N,) the points that `check_block` refuses."""
-    return np.any(list(_faults(block, capabilities).values()), axis=0)
+    return np.any(list(_faults(block, capabilities, since_s).values()), axis=0)
 
 
-def _faults(block: PointBlock, capabilities: Capabilities) -> dict[str, NDArray[np.bool_]]:
+def _faults(block: PointBlock, capabilities: Capabilities, since_s: float) -> dict[str, NDArray[np.bool_]]:
     """(N,) by the field that is at fault."""
     phases = [phase.phase_id for phase in capabilities.phases]
-    norm = np.linalg.norm(block.orientation, axis=1)
+    norm = np.linalg.norm(block.orientation.astype(np.float64), axis=1)
     return {
         "status": ~np.isin(block.status, list(PointStatus)),
         "phase_id": block.indexed & ~np.isin(block.phase_id, phases),
         "orientation": block.indexed & ~(np.abs(norm - 1) < UNIT_TOLERANCE),
-        "time_s": ~np.isfinite(block.time_s),
-        "dwell_s": ~np.isfinite(block.dwell_s),
+        "confidence": ~((block.confidence >= 0) & (block.confidence <= 1 + UNIT_TOLERANCE)),
+        "fit_deg": ~(np.isfinite(block.fit_deg) & (block.fit_deg >= 0)),
+        "time_s": ~np.isfinite(block.time_s) | (block.time_s < _clock_before(block.time_s, since_s)),
+        "dwell_s": ~(np.isfinite(block.dwell_s) & (block.dwell_s >= 0)),
     }
+
+
+def _clock_before(time_s: NDArray[np.float64], since_s: float) -> NDArray[np.float64]:
+    """(N,) the latest that the instrument clock has shown before each point."""
+    shown = np.where(np.isfinite(time_s), time_s, -math.inf)
+    return np.maximum.accumulate(np.concatenate([[since_s], shown[:-1]]))
 
 
 def _check_section(section: int, capabilities: Capabilities) -> None:

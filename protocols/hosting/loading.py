@@ -16,6 +16,7 @@ from typing import Any, cast
 from grainloop.protocols.capabilities import Capabilities
 from grainloop.protocols.driver import InstrumentDriver
 from grainloop.protocols.errors import BadInput
+from grainloop.protocols.sentences import said
 
 METHODS = ("scan", "light", "park")
 
@@ -48,7 +49,10 @@ def require_driver(candidate: object, name: str) -> InstrumentDriver:
     missing = [method for method in METHODS if not callable(getattr(candidate, method, None))]
     if missing:
         raise BadInput(f"{name} is no driver: it lacks {', '.join(missing)}.", field="driver", value=name)
-    capabilities = getattr(candidate, "capabilities", None)
+    try:
+        capabilities = getattr(candidate, "capabilities", None)
+    except BaseException as error:
+        raise BadInput(f"{name} is no driver: its capabilities fail with {said(error)}.", field="driver") from error
     if not isinstance(capabilities, Capabilities):
         raise BadInput(
             f"{name} is no driver: its capabilities are {type(capabilities).__name__}.", field="driver", value=name
@@ -65,11 +69,9 @@ def _import(module_name: str) -> ModuleType:
     _add_last(folder)
     try:
         return _import_file(path, folder) if is_file else importlib.import_module(module_name)
-    except Exception as error:
-        told = f"{type(error).__name__}: {str(error).rstrip('.')}"
-        raise BadInput(
-            f"{module_name} cannot be loaded: {told}.{_clash(error, folder)}", field="driver", value=module_name
-        ) from error
+    except BaseException as error:
+        told = f"{said(error).rstrip('.')}.{_clash(error, folder)}"
+        raise BadInput(f"{module_name} cannot be loaded: {told}", field="driver", value=module_name) from error
 
 
 def _top(path: Path) -> Path:
@@ -117,7 +119,7 @@ def _import_as(name: str, path: Path) -> ModuleType:
     return module
 
 
-def _clash(error: Exception, folder: Path) -> str:
+def _clash(error: BaseException, folder: Path) -> str:
     """What to do where a neighbour has the name of something installed, which was imported in its place."""
     name = (getattr(error, "name", None) or "").partition(".")[0]
     module = sys.modules.get(name)
@@ -134,11 +136,9 @@ def _where(module: ModuleType) -> str:
 
 
 def _make(found: Any, name: str) -> object:
-    if not callable(found) or (hasattr(found, "capabilities") and not isinstance(found, type)):
-        return found
     try:
+        if not callable(found) or (hasattr(found, "capabilities") and not isinstance(found, type)):
+            return found
         return found()
-    except Exception as error:
-        raise BadInput(
-            f"{name} cannot be started: {type(error).__name__}: {error}.", field="driver", value=name
-        ) from error
+    except BaseException as error:
+        raise BadInput(f"{name} cannot be started: {said(error)}.", field="driver", value=name) from error

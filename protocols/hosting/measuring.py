@@ -10,23 +10,20 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from typing import Final, TypeVar
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from grainloop.protocols.capabilities import Capabilities
 from grainloop.protocols.driver import InstrumentDriver
-from grainloop.protocols.errors import DeviceFailed, GrainloopError
+from grainloop.protocols.errors import Cancelled, DeviceFailed, GrainloopError
 from grainloop.protocols.hosting.batches import HeldBatch
 from grainloop.protocols.hosting.limits import check_block, malformed
 from grainloop.protocols.hosting.spool_entries import Begun
 from grainloop.protocols.messages import ScanDone
-from grainloop.protocols.observability import get_logger
 from grainloop.protocols.shapes import decode_pieces
 from grainloop.protocols.values import PointBlock
-
-T = TypeVar("T")
 
 GROUP_S: Final = 0.1
 """With a spool blocks are written, and told, no more often than this."""
@@ -34,7 +31,7 @@ _NONE: Final = np.empty(0, np.int64)
 
 
 class Measuring:
-    """What the worker thread does with a driver.
+    """What the worker thread does with a driver that raises nothing but `GrainloopError`.
 
     Attributes:
         light_s: instrument time spent on PL images since the last point.
@@ -44,10 +41,6 @@ class Measuring:
         self._driver = driver
         self._last: PointBlock | None = None
         self.light_s = 0.0
-
-    @property
-    def _name(self) -> str:
-        return self._driver.capabilities.name
 
     def measure(
         self, batch: HeldBatch, raise_if_unwanted: Callable[[], object], tell: Callable[[], object]
@@ -70,76 +63,67 @@ class Measuring:
         if batch.pending().any():
             self._expose(batch, raise_if_unwanted, tell)
         if last is None:
-            return batch.finish(self._name, None, 0.0)
+            return batch.finish(self._driver.capabilities.name, None, 0.0)
         request = batch.request
         way_px = float(np.linalg.norm(request.position_px[0] - last.position_px[-1]))
         first = decode_pieces(request.pieces, len(request.point_id))[0]
         busy_s = light_s + self._driver.capabilities.timing.approach_s(way_px, first.shape)
-        return batch.finish(self._name, float(last.time_s[-1]), busy_s)
+        return batch.finish(self._driver.capabilities.name, float(last.time_s[-1]), busy_s)
 
     def _expose(self, batch: HeldBatch, raise_if_unwanted: Callable[[], object], tell: Callable[[], object]) -> None:
         record = _Record(batch, self._driver.capabilities, tell)
         record.announce()
-        blocks = self.guard("scan", lambda: iter(self._driver.scan(batch.remaining())))
+        blocks = iter(self._driver.scan(batch.remaining()))
         try:
-            while (block := self.guard("scan", lambda: _block(next(blocks, None)))) is not None:
+            for block in blocks:
                 self._keep(record, block)
                 raise_if_unwanted()
                 record.announce()
             record.end()
-        except GrainloopError:
+        except GrainloopError as error:
             try:
-                self._interrupt(blocks)
+                left = self._interrupt(blocks)
             finally:
                 record.end()
-            raise
+            raise _with_more(error, left) from error.__cause__
 
     def _keep(self, record: _Record, block: PointBlock) -> None:
-        try:
-            check_block(block, self._driver.capabilities)
-        except DeviceFailed as error:
-            bad = malformed(block, self._driver.capabilities)
+        capabilities, since_s = self._driver.capabilities, self._since_s
+        bad = malformed(block, capabilities, since_s)
+        if bad.any():
             try:
                 self._keep(record, block.select(~bad))
-            finally:
-                record.refuse(block.select(bad), str(error))
-            raise
+                check_block(block, capabilities, since_s)
+            except DeviceFailed as error:
+                record.refuse(block.select(bad), error.message)
+                raise
         if len(block):
             self._last, self.light_s = block, 0.0
         record.take(block)
 
-    def _interrupt(self, blocks: object) -> None:
-        """Close the iterator and park, whatever the driver says to either."""
-        close = getattr(blocks, "close", None)
-        try:
-            if close is not None:
-                self.guard("scan", close)
-        finally:
-            self.park()
+    @property
+    def _since_s(self) -> float:
+        """What the instrument clock has shown so far."""
+        return -math.inf if self._last is None else float(self._last.time_s[-1])
 
-    def park(self) -> None:
-        """Blank the beam.
+    def _interrupt(self, blocks: object) -> list[GrainloopError]:
+        """Close the iterator and park, whatever the driver says to either; returns what that is."""
+        said = list[GrainloopError]()
+        for step in (getattr(blocks, "close", None), self._driver.park):
+            try:
+                if step is not None:
+                    step()
+            except GrainloopError as error:
+                said.append(error)
+        return said
 
-        Raises:
-            DeviceFailed: the driver failed.
-        """
-        self.guard("park", self._driver.park)
 
-    def guard(self, step: str, work: Callable[[], T]) -> T:
-        """Run a step of the driver; whatever it raises becomes a sentence that names instrument and step.
-
-        Raises:
-            GrainloopError: the step failed.
-        """
-        try:
-            return work()
-        except GrainloopError:
-            raise
-        except Exception as error:
-            get_logger(service="instrument").error("driver failed", step=step, exc_info=error)
-            raise DeviceFailed(
-                f"{self._name} failed in {step}: {type(error).__name__}: {error}.", field=step, value=error
-            ) from error
+def _with_more(error: GrainloopError, more: list[GrainloopError]) -> GrainloopError:
+    """Why a scan ended, and what the driver said when it was to leave; that beats a cancel, for the beam may be on."""
+    if not more:
+        return error
+    first = [] if isinstance(error, Cancelled) else [error]
+    return DeviceFailed(" ".join(one.message for one in (*first, *more)), field=more[-1].field, value=more[-1].value)
 
 
 class _Record:
@@ -257,9 +241,3 @@ class _Record:
             field="exposes_ahead",
             value=self._ahead,
         )
-
-
-def _block(item: object) -> PointBlock | None:
-    if item is None or isinstance(item, PointBlock):
-        return item
-    raise TypeError(f"scan yielded {type(item).__name__} where a PointBlock was expected")

@@ -13,6 +13,7 @@ from queue import SimpleQueue
 from typing import Any, TypeVar
 
 from grainloop.protocols.observability import get_logger, in_context
+from grainloop.protocols.sentences import said
 
 T = TypeVar("T")
 Job = tuple[Future[Any], Callable[[], Any]]
@@ -49,8 +50,15 @@ class Worker:
                 continue
             try:
                 result = work()
-            except BaseException as error:  # noqa: BLE001  # it belongs to whoever awaits the job
-                future.set_exception(error)
+            except Exception as error:  # noqa: BLE001  # it belongs to whoever awaits the job
+                future.set_exception(_bearable(error))
+            except BaseException as error:  # noqa: BLE001  # nothing that runs here may end the event loop
+                future.set_exception(RuntimeError(said(error)))
             else:
                 future.set_result(result)
             del job, future, work
+
+
+def _bearable(error: Exception) -> Exception:
+    """A future takes anything but `StopIteration`."""
+    return RuntimeError(said(error)) if isinstance(error, StopIteration) else error

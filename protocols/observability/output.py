@@ -29,6 +29,8 @@ MAX_BYTES: Final = 10 * 2**20
 KEPT_FILES: Final = 3
 _JSON: Final = "grainloop_json"
 """Attribute of a log record that holds it as JSON."""
+_ERRORS: Final = "backslashreplace"
+"""What is done with text that is no UTF-8, such as what a driver says."""
 LAST_WORDS_S: Final = 2.0
 """How long the end of a process waits for lines to be read."""
 LEVELS: Final = ("debug", "info", "warning", "error")
@@ -114,7 +116,7 @@ class Aside(logging.Handler):
                     self._write(self.format(logging.makeLogRecord({"msg": said, "levelname": "WARNING"})))
 
     def _write(self, line: str) -> None:
-        left = f"{line}\n".encode(errors="backslashreplace")
+        left = f"{line}\n".encode(errors=_ERRORS)
         while left:
             left = left[os.write(self._descriptor, left) :]
 
@@ -123,7 +125,7 @@ class LogFile(RotatingFileHandler):
     """A file of JSON lines that begins with the first line."""
 
     def __init__(self, path: Path, max_bytes: int = MAX_BYTES) -> None:
-        super().__init__(path, maxBytes=max_bytes, backupCount=KEPT_FILES, encoding="utf-8", delay=True)
+        super().__init__(path, maxBytes=max_bytes, backupCount=KEPT_FILES, encoding="utf-8", delay=True, errors=_ERRORS)
         self.setFormatter(_JsonLines())
         self._failed = self._begun = False
 

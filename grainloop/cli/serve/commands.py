@@ -24,6 +24,7 @@ from grainloop.cli.options import (
     credentials,
 )
 from grainloop.cli.serve.observation import LogFileOption, LogJsonOption, LogLevelOption, MetricsOption, observed
+from grainloop.cli.serve.stdout import own_stdout
 from grainloop.protocols.endpoints import CONTROLLER_ENDPOINT, INSTRUMENT_ENDPOINT, MODEL_ENDPOINT, require_near
 from grainloop.protocols.hosting.dead_man import DEAD_MAN_S
 from grainloop.protocols.messages import Sync
@@ -72,9 +73,10 @@ def serve_instrument(
         require_extras("serve instrument without --driver", ("sim",))
     seen = observed("instrument", log_level, log_json, log_file, metrics)
     guard = access("instrument", endpoint, keys, key)
-    device = load_driver(driver) if driver else serving.simulator(specimen, seed, speed_up, preset)
-    hosted = serving.host(device, spool, dead_man, seen.metrics)
-    serving.serve(seen, hosted.run, endpoint, until_stdin_ends, guard)
+    with own_stdout() as out:
+        device = load_driver(driver) if driver else serving.simulator(specimen, seed, speed_up, preset)
+        hosted = serving.host(device, spool, dead_man, seen.metrics)
+        serving.serve(seen, hosted.run, endpoint, until_stdin_ends, guard, out)
 
 
 @serve.command("model")
@@ -93,9 +95,10 @@ def serve_model(
 
     seen = observed("model", log_level, log_json, log_file, metrics)
     guard = access("model", endpoint, keys, key)
-    from grainloop.model.service import run_model_service
+    with own_stdout() as out:  # methods and policies may be other packages'
+        from grainloop.model.service import run_model_service
 
-    serving.serve(seen, partial(run_model_service, metrics=seen.metrics), endpoint, until_stdin_ends, guard)
+        serving.serve(seen, partial(run_model_service, metrics=seen.metrics), endpoint, until_stdin_ends, guard, out)
 
 
 @serve.command("controller")

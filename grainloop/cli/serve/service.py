@@ -8,8 +8,9 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TextIO
 
 from grainloop.cli.serve.observation import Observed
 from grainloop.protocols.aio import run
@@ -71,17 +72,25 @@ def warm_up_controller() -> None:
 
 
 def serve(
-    observed: Observed, service: Serves, endpoint: str, until_stdin_ends: bool, access: Access | None = None
+    observed: Observed,
+    service: Serves,
+    endpoint: str,
+    until_stdin_ends: bool,
+    access: Access | None = None,
+    out: TextIO | None = None,
 ) -> None:
-    """Serve until Ctrl-C, SIGTERM, or (if asked) the end of stdin."""
+    """Serve until Ctrl-C, SIGTERM, or (if asked) the end of stdin; `out` is told when requests are accepted."""
     with observed.running():
         if access is not None:
             log = get_logger(service=observed.service)
             log.info("serves keys alone", public_key=access.own.public, allowed=len(access.allowed))
-        run(_serve(observed.service, service, endpoint, until_stdin_ends, access))
+        told = partial(_tell_ready, observed.service, endpoint, sys.stdout if out is None else out)
+        run(_serve(service, endpoint, told, until_stdin_ends, access))
 
 
-async def _serve(name: str, service: Serves, endpoint: str, until_stdin_ends: bool, access: Access | None) -> None:
+async def _serve(
+    service: Serves, endpoint: str, ready: Callable[[], None], until_stdin_ends: bool, access: Access | None
+) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
 
@@ -94,14 +103,14 @@ async def _serve(name: str, service: Serves, endpoint: str, until_stdin_ends: bo
         threading.Thread(target=_wait_for_stdin, args=(let_go,), name="stdin watch", daemon=True).start()
     awake = asyncio.create_task(_stay_awake())
     try:
-        await service(endpoint, ready=lambda: _tell_ready(name, endpoint), stop=stop, access=access)
+        await service(endpoint, ready=ready, stop=stop, access=access)
     finally:
         awake.cancel()
 
 
-def _tell_ready(name: str, endpoint: str) -> None:
-    sys.stdout.write(f"{READY} {name} {endpoint}\n")
-    sys.stdout.flush()
+def _tell_ready(name: str, endpoint: str, out: TextIO) -> None:
+    out.write(f"{READY} {name} {endpoint}\n")
+    out.flush()
 
 
 def _wait_for_stdin(let_go: Callable[[], None]) -> None:
