@@ -56,7 +56,7 @@ class Facts:
         self._corrections = list[Correction]()
         self._asked_points = 0
 
-    def of(self, entry: Entry) -> Fact:
+    def of(self, entry: Entry) -> Fact:  # noqa: PLR0911  # one return for each kind
         """What an entry tells."""
         match entry:
             case Began():

@@ -1,7 +1,7 @@
 """The demo of an installation, outside the checkout: `make installed`.
 
-The laboratory has files of our names where the demo is started, and the three services with it. Not a part of `make test`,
-because a new installation compiles its kernels.
+The laboratory has files of our names where the demo is started, and the three services with it. Not a part of
+`make test`, because a new installation compiles its kernels.
 """
 
 from __future__ import annotations

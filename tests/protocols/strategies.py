@@ -53,7 +53,7 @@ def arrays(spec: ArraySpec, length: int | None = None) -> st.SearchStrategy[np.n
     return axes.flatmap(lambda shape: hnp.arrays(spec.dtype, shape))
 
 
-def values(kind: Any) -> st.SearchStrategy[Any]:
+def values(kind: Any) -> st.SearchStrategy[Any]:  # noqa: PLR0911  # one return for each kind
     """Instances of a type annotation of the vocabulary."""
     if kind in SPECIAL:
         return SPECIAL[kind]()
