@@ -25,7 +25,7 @@ from grainloop.instrument_sim.specimens.named import load_specimen
 from grainloop.model.acquire import DEFAULT_POLICY
 from grainloop.model.crystal import segment_grains
 from grainloop.model.maps import OrientationMap
-from grainloop.model.service.methods import DEFAULT_METHOD, shipped_weights
+from grainloop.model.service.methods import default_method, shipped_weights
 from grainloop.protocols.plan import RunPlan
 from grainloop.protocols.version import grainloop_version
 
@@ -48,7 +48,7 @@ def main(seeds: int = SEEDS) -> dict[str, Any]:
         "measured": date.today().isoformat(),
         "grainloop": grainloop_version(),
         "weights_sha256": dict(shipped_weights()),
-        "method": DEFAULT_METHOD,
+        "method": default_method(),
         "policy": DEFAULT_POLICY,
         "batches": RunPlan().batches,
         "first_pass": RunPlan().first_pass,
@@ -69,7 +69,7 @@ def curves(name: str, seeds: int) -> dict[str, Any]:
         "step_um": truth.step_um,
         "grain_px": round(grain_px(truth), 1),
         "raster_nearest": raster(truth, "nn", 1),
-        "raster_model": raster(truth, DEFAULT_METHOD, seeds),
+        "raster_model": raster(truth, default_method(), seeds),
     }
     return found | {"adaptive": adaptive(name, truth, seeds)}
 

@@ -28,7 +28,7 @@ from grainloop.model.diffusion.training.validation import regular_grid
 from grainloop.model.estimate.scores import auroc
 from grainloop.model.light import Alignment, LightFeatures, align, fit_stack
 from grainloop.model.reconstruct import Options, Posterior, Problem, RegisteredLight, SparsePoints, never, no_report
-from grainloop.model.service.methods import METHODS
+from grainloop.model.service.methods import methods
 from grainloop.protocols.values import PointBlock
 
 RESULTS = Path(__file__).parents[1] / "results" / "classical.json"
@@ -78,7 +78,7 @@ class Bench:
 
     def solve(self, method: str, points: PointBlock, light: RegisteredLight | None, seed: int = 0) -> Posterior:
         """One method on these points."""
-        return METHODS[method](self.problem(points, light), Options(seed=seed), no_report, never)
+        return methods()[method](self.problem(points, light), Options(seed=seed), no_report, never)
 
     def problem(self, points: PointBlock, light: RegisteredLight | None) -> Problem:
         """What a method is given."""
@@ -205,7 +205,7 @@ def speed() -> dict[str, Any]:
         problem = tiled(section, times, times)
         away = ~mask(problem.shape, problem.points.position_px)
         reference = best_time(partial(ndimage.distance_transform_edt, away, return_indices=True))
-        for name, method in METHODS.items():
+        for name, method in methods().items():
             seconds = best_time(partial(method, problem, Options(), no_report, never))
             out[f"{name} {problem.shape[0]}×{problem.shape[1]}"] = {
                 "seconds": round(seconds, 3),

@@ -6,6 +6,7 @@ Set-up as in `classical`; what is added is the method `joint` by the weights tha
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from grainloop.evaluate.sections.scenes import EXACT_POINTS, of_another_section
 from grainloop.instrument_sim import specimens
 from grainloop.model.diffusion.training.validation import regular_grid
 from grainloop.model.reconstruct import Options, RegisteredLight, never, no_report
-from grainloop.model.service.methods import METHODS
+from grainloop.model.service.methods import methods
 from grainloop.model.weights import weights_files
 
 RESULTS = Path(__file__).parents[1] / "results" / "trained.json"
@@ -66,7 +67,7 @@ def seconds() -> dict[str, float]:
     """Processor seconds of one reconstruction of the 200 × 200 section at 6.25 % of points."""
     problem = speed_problem()
     return {
-        name: round(best_time(lambda method=METHODS[name]: method(problem, Options(), no_report, never)), 3)
+        name: round(best_time(partial(methods()[name], problem, Options(), no_report, never)), 3)
         for name in GRID_METHODS
     }
 

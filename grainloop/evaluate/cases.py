@@ -1,4 +1,4 @@
-"""What is compared: methods by name, and the default method once more without PL, with wrong PL, and with noise for PL.
+"""What is compared: methods by name, and the trained method once more without PL, with wrong PL, and with noise for PL.
 
 PL is changed after registration, as if it had passed: the method itself has to notice.
 """
@@ -12,10 +12,10 @@ from grainloop.evaluate.methods import REFERENCES
 from grainloop.evaluate.sections.given import Given
 from grainloop.evaluate.sections.scenes import of_another_section, of_noise
 from grainloop.model.reconstruct import RegisteredLight
-from grainloop.model.service.methods import DEFAULT_METHOD
+from grainloop.model.service.methods import TRAINED
 
-DEFAULT_METHODS = ("nn", "pl_watershed", "pl_candidates", DEFAULT_METHOD)
-OURS = DEFAULT_METHOD
+DEFAULT_METHODS = ("nn", "pl_watershed", "pl_candidates", TRAINED)
+OURS = TRAINED
 WITHOUT, WRONG, NOISE = f"{OURS} without PL", f"{OURS}, wrong PL", f"{OURS}, PL noise"
 Change = Callable[[RegisteredLight, int], RegisteredLight | None]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from grainloop.model.reconstruct import Reconstructor
-from grainloop.model.service.methods import DEFAULT_METHOD, METHODS
+from grainloop.model.service.methods import default_method, methods
 from grainloop.protocols.errors import BadInput
 
 REFERENCES = ("dps", "repaint", "diffpir")
@@ -16,10 +16,10 @@ def method_named(name: str | None) -> Reconstructor:
     Raises:
         BadInput: there is none.
     """
-    if name is None or name in METHODS:
-        return METHODS[name or DEFAULT_METHOD]
+    if name is None or name in methods():
+        return methods()[name or default_method()]
     if name not in REFERENCES:
-        known = ", ".join((*METHODS, *REFERENCES))
+        known = ", ".join((*methods(), *REFERENCES))
         raise BadInput(f"There is no method '{name}'; known are {known}.", field="method", value=name)
     from grainloop.model.diffusion.inference.reference import REFERENCE_METHODS
 

@@ -10,7 +10,7 @@ from grainloop.model.acquire import DEFAULT_POLICY, POLICIES
 from grainloop.model.crystal import LAUE_GROUP_NAMES, laue_group
 from grainloop.model.reconstruct import DEFAULT_METHOD as CLASSICAL
 from grainloop.model.reconstruct import PLCandidates, Reconstructor, never, no_report
-from grainloop.model.service.methods import DEFAULT_METHOD, METHODS, weights_sha256
+from grainloop.model.service.methods import default_method, methods, weights_sha256
 from grainloop.model.service.reconstruction import reconstruct
 from grainloop.model.service.sections import Section, prepare
 from grainloop.protocols.errors import BadInput, UnknownSection
@@ -71,7 +71,7 @@ class ModelHere:
         used = ((group, weights_sha256(self._method, group)) for group in sorted(groups))
         return ModelDescription(
             version=grainloop_version(),
-            methods=(*METHODS, self._method.name),
+            methods=(*methods(), self._method.name),
             default_method=self._method.name,
             policies=tuple(POLICIES),
             default_policy=DEFAULT_POLICY,
@@ -86,13 +86,13 @@ def model_named(name: str | None, phases: tuple[Phase, ...]) -> Reconstructor:
     Raises:
         BadInput: no such method, and no weights for the phases at a path of that name.
     """
-    if name is None or name in METHODS:
-        return METHODS[name or DEFAULT_METHOD]
+    if name is None or name in methods():
+        return methods()[name or default_method()]
     if name == "classical":
-        return METHODS[CLASSICAL]
+        return methods()[CLASSICAL]
     if (path := Path(name)).exists():
         return _of_weights(path, {laue_group(phase.point_group).name for phase in phases})
-    known = ", ".join((*METHODS, "classical"))
+    known = ", ".join((*methods(), "classical"))
     message = f"There is no model '{name}': known are {known}, and a folder or file of trained weights."
     raise BadInput(message, field="model", value=name)
 

@@ -1,43 +1,106 @@
-"""The reconstruction methods that the service offers: the classical ones, and the trained one where weights ship.
+"""The reconstruction methods that the service offers: the classical ones, and the trained one with the shipped weights.
 
-torch is imported only if there is something to run with it.
+They are collected on first use, and torch is imported by the first call of the trained one: where torch is not
+installed the classical methods answer. What the methods do is in `model.reconstruct` and `model.diffusion`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from importlib.util import find_spec
 from typing import Any, Protocol, runtime_checkable
 
 from grainloop.model import reconstruct
 from grainloop.model.crystal import laue_group
 from grainloop.model.estimate.share import ShareCorrection
-from grainloop.model.reconstruct import PLCandidates, Reconstructor
+from grainloop.model.reconstruct import IsCancelled, Options, PLCandidates, Posterior, Problem, Reconstructor, Report
 from grainloop.model.weights import WeightsIndexError, weights_files
+from grainloop.protocols.errors import BadInput
+
+TRAINED = "joint"
+"""Name of the trained method."""
+_NEEDS = ("torch", "safetensors")
 
 
 @runtime_checkable
 class Trained(Protocol):
     """A method that has weights: Laue group → something with a `sha256`; a `ValueError` where it has none."""
 
-    weights: Callable[[str], Any]
+    @property
+    def weights(self) -> Any:
+        """Laue group → weights."""
+        ...
 
 
-def _trained() -> tuple[Reconstructor, ...]:
-    """The trained method, also where the index of its weights is damaged: its answers then say so."""
+@dataclass(frozen=True)
+class ShippedGate:
+    """The trained method with the weights that ship, imported when it is first asked.
+
+    Laue groups without weights are answered by the classical method, which says so.
+    """
+
+    name: str = TRAINED
+
+    def __call__(self, problem: Problem, options: Options, report: Report, cancelled: IsCancelled) -> Posterior:
+        """See `Reconstructor`.
+
+        Raises:
+            BadInput: what it computes with is not installed.
+        """
+        _require_installed()
+        from grainloop.model.diffusion.checkpoints.shipped import load_shipped
+        from grainloop.model.diffusion.inference.method import JointGate
+
+        return JointGate(load_shipped, PLCandidates(), self.name)(problem, options, report, cancelled)
+
+    def weights(self, group: str) -> Any:
+        """The shipped weights of a Laue group; a `ValueError` where there are none."""
+        _require_installed()
+        from grainloop.model.diffusion.checkpoints.shipped import load_shipped
+
+        return load_shipped(group)
+
+
+def _missing() -> list[str]:
+    """What the trained method needs and is not installed."""
+    return [name for name in _NEEDS if not _is_installed(name)]
+
+
+def _is_installed(name: str) -> bool:
     try:
-        if not weights_files():
-            return ()
+        return find_spec(name) is not None
+    except ValueError:  # its import is blocked
+        return False
+
+
+def _require_installed() -> None:
+    if missing := _missing():
+        classical = reconstruct.DEFAULT_METHOD
+        message = (
+            f"The trained method '{TRAINED}' needs {' and '.join(missing)}, which this model service does not have: "
+            f"run pip install 'grainloop[model]' there, or ask for the method '{classical}'."
+        )
+        raise BadInput(message, field="method", value=TRAINED)
+
+
+@cache
+def methods() -> dict[str, Reconstructor]:
+    """Every method by name, the trained one first, whether or not it can work here."""
+    trained: dict[str, Reconstructor] = {TRAINED: ShippedGate()}
+    return trained | reconstruct.METHODS
+
+
+def default_method() -> str:
+    """The trained method where its weights and what it computes with are installed, else the classical one.
+
+    Also where the index of the weights is damaged: its answers then say so.
+    """
+    try:
+        shipped = bool(weights_files())
     except WeightsIndexError:
-        pass
-    from grainloop.model.diffusion.checkpoints.shipped import load_shipped
-    from grainloop.model.diffusion.inference.method import JointGate
-
-    return (JointGate(load_shipped, PLCandidates()),)
-
-
-METHODS: dict[str, Reconstructor] = {method.name: method for method in _trained()} | reconstruct.METHODS
-"""Every method by name, the default first."""
-DEFAULT_METHOD = next(iter(METHODS))
+        shipped = True
+    return TRAINED if shipped and not _missing() else reconstruct.DEFAULT_METHOD
 
 
 def shipped_weights() -> tuple[tuple[str, str], ...]:

@@ -29,7 +29,7 @@ from grainloop.model.reconstruct.problem import check_orientations, check_positi
 from grainloop.model.service.answer import Aligned, Found, answer
 from grainloop.model.service.checking import Given, corrected
 from grainloop.model.service.deadline import Deadline, Watched
-from grainloop.model.service.methods import DEFAULT_METHOD, METHODS
+from grainloop.model.service.methods import default_method, methods
 from grainloop.model.service.phases import compose, find_phases
 from grainloop.model.service.prior import check_prior, prior_section
 from grainloop.model.service.proposing import policy_named, propose, scene_of
@@ -80,7 +80,7 @@ def reconstruct(
         DeadlineExceeded: the work time that the request allows was over before there was a map.
     """
     started, deadline = time.perf_counter(), Deadline(request.deadline_s)
-    method = method or _named(METHODS, request.method or DEFAULT_METHOD, "method")
+    method = method or _named(methods(), request.method or default_method(), "method")
     policy = policy_named(None if request.propose is None else request.propose.policy)
     check_input(section, request)
     work = Work(section, request, method, deadline, report, cancelled)

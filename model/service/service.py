@@ -13,7 +13,7 @@ import numpy as np
 from grainloop.model.acquire import DEFAULT_POLICY, POLICIES
 from grainloop.model.crystal import LAUE_GROUP_NAMES
 from grainloop.model.reconstruct import Options, Problem, SparsePoints, never, no_report
-from grainloop.model.service.methods import DEFAULT_METHOD, METHODS, shipped_weights
+from grainloop.model.service.methods import default_method, methods, shipped_weights
 from grainloop.model.service.reconstruction import reconstruct
 from grainloop.model.service.sections import MEMORY_BYTES, Sections, prepare
 from grainloop.model.service.turns import Turns
@@ -99,14 +99,16 @@ class ModelService:
     async def _health(self, _request: CheckHealth, _call: Call) -> Health:
         """A tiny real reconstruction, beside the work in hand so that a busy service is not taken for a dead one."""
         wrong = await asyncio.to_thread(tiny_reconstruction)
-        detail = f"A 16×16 section reconstructed by {DEFAULT_METHOD}: {wrong} pixels wrong. {len(self._sections)} held."
+        detail = (
+            f"A 16×16 section reconstructed by {default_method()}: {wrong} pixels wrong. {len(self._sections)} held."
+        )
         return Health(service=SERVICE, version=grainloop_version(), ok=wrong <= TINY_WRONG_PX, detail=detail)
 
     async def _describe(self, _request: DescribeModel, _call: Call) -> ModelDescription:
         return ModelDescription(
             version=grainloop_version(),
-            methods=tuple(METHODS),
-            default_method=DEFAULT_METHOD,
+            methods=tuple(methods()),
+            default_method=default_method(),
             policies=tuple(POLICIES),
             default_policy=DEFAULT_POLICY,
             point_groups=LAUE_GROUP_NAMES,
@@ -165,7 +167,7 @@ def tiny_reconstruction() -> int:
     corners = np.array([(3, 3), (12, 3), (3, 12), (12, 12)], dtype=np.int32)
     orientation = np.array([left, left, right, right], dtype=np.float32)
     points = SparsePoints(corners, orientation, np.ones(4, dtype=np.bool_))
-    found = METHODS[DEFAULT_METHOD](Problem((16, 16), "6/mmm", points), Options(), no_report, never)
+    found = methods()[default_method()](Problem((16, 16), "6/mmm", points), Options(), no_report, never)
     truth = np.where((np.arange(16) < 8)[None, :, None], orientation[0], orientation[2])
     return int(np.sum(np.abs(found.orientation - truth).max(axis=-1) > 1e-3))
 

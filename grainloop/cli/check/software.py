@@ -98,21 +98,27 @@ def threads() -> Iterator[Finding]:
 
 def kernels() -> Iterator[Finding]:
     """Whether the compiled kernels work."""
+    from grainloop.cli.prepare import stamp_here
     from grainloop.controller.geometry import warm_up
 
-    began_s = time.perf_counter()
+    began_s, stamp = time.perf_counter(), stamp_here()
     warm_up()
-    yield good("kernels", f"compiled or loaded in {time.perf_counter() - began_s:.1f} s")
+    took = f"compiled or loaded in {time.perf_counter() - began_s:.1f} s"
+    if stamp is None:
+        yield doubtful("kernels", f"{took}, kept nowhere", "Set NUMBA_CACHE_DIR to a folder that can be written.")
+    else:
+        found = f"{took}; kept in {stamp.path.parent}" if stamp.holds else f"{took}; most are not compiled yet"
+        yield judge("kernels", stamp.holds, found, "Run grainloop check --prepare, or the first run does.", State.WARN)
 
 
 def network() -> Iterator[Finding]:
     """A tiny real reconstruction by the default method."""
-    from grainloop.model.service.methods import DEFAULT_METHOD
+    from grainloop.model.service.methods import default_method
     from grainloop.model.service.service import TINY_WRONG_PX, tiny_reconstruction
 
     began_s = time.perf_counter()
     wrong = tiny_reconstruction()
-    found = f"16 × 16 px by {DEFAULT_METHOD}: {wrong} wrong, {time.perf_counter() - began_s:.1f} s with loading"
+    found = f"16 × 16 px by {default_method()}: {wrong} wrong, {time.perf_counter() - began_s:.1f} s with loading"
     yield judge("reconstruction", wrong <= TINY_WRONG_PX, found, "Install grainloop again, and check the weights.")
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from grainloop.evaluate.model_here import ModelHere, model_named
-from grainloop.model.service.methods import DEFAULT_METHOD, METHODS, weights_sha256
+from grainloop.model.service.methods import TRAINED, methods, weights_sha256
 from grainloop.model.weights import FOLDER, weights_files
 from grainloop.protocols.errors import BadInput
 from grainloop.protocols.messages import DescribeModel
@@ -18,11 +18,9 @@ from tests.controller.virtual_time import run
 TITANIUM = (Phase(phase_id=1, name="Ti", point_group="6/mmm"),)
 
 
-@pytest.mark.parametrize(
-    ("name", "method"), [(None, DEFAULT_METHOD), ("nn", "nn"), ("classical", "pl_candidates")], ids=str
-)
+@pytest.mark.parametrize(("name", "method"), [(None, TRAINED), ("nn", "nn"), ("classical", "pl_candidates")], ids=str)
 def test_methods_go_by_name(name: str | None, method: str) -> None:
-    assert model_named(name, TITANIUM) is METHODS[method]
+    assert model_named(name, TITANIUM) is methods()[method]
 
 
 def test_weights_go_by_their_folder_or_file(tmp_path: Path) -> None:

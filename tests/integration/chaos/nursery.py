@@ -21,22 +21,22 @@ LONGEST_S = 900
 
 def import_everything() -> None:
     """What the three services import and compile at their start."""
-    from grainloop.cli import app
+    from grainloop.cli import commands
     from grainloop.cli.serve import service as serving
     from grainloop.controller.serve import service
     from grainloop.controller.session import reader as session_reader
     from grainloop.instrument_sim import driver
     from grainloop.model.reconstruct import Options, Problem, SparsePoints, never, no_report
     from grainloop.model.service import run_model_service
-    from grainloop.model.service.methods import METHODS
+    from grainloop.model.service.methods import methods
     from tests.integration.chaos import exposing
 
-    assert all((service, session_reader, app, driver, run_model_service))
+    assert all((service, session_reader, commands, driver, run_model_service))
     serving.warm_up_controller()
     exposing.simulator()
     corners = np.array([(3, 3), (12, 3), (3, 12), (12, 12)], np.int32)
     points = SparsePoints(corners, np.tile(np.array([1, 0, 0, 0], np.float32), (4, 1)), np.ones(4, np.bool_))
-    METHODS["nn"](Problem((16, 16), "6/mmm", points), Options(), no_report, never)
+    methods()["nn"](Problem((16, 16), "6/mmm", points), Options(), no_report, never)
 
 
 def live(order: dict[str, Any]) -> int:

@@ -7,7 +7,7 @@ import pytest
 
 from grainloop.model.crystal import multiply, to_euler_frame
 from grainloop.model.reconstruct import never, no_report
-from grainloop.model.service.methods import METHODS
+from grainloop.model.service.methods import methods
 from grainloop.model.service.reconstruction import reconstruct
 from grainloop.model.service.sections import prepare
 from grainloop.protocols.messages import PriorMap
@@ -22,7 +22,7 @@ TURN = np.array([np.cos(0.3), 0, 0, np.sin(0.3)], np.float32)
 @pytest.fixture
 def spy(monkeypatch):
     method = Spy()
-    monkeypatch.setitem(METHODS, "spy", method)
+    monkeypatch.setitem(methods(), "spy", method)
     return method
 
 

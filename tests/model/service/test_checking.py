@@ -138,11 +138,10 @@ def test_where_nothing_is_indexed_nothing_is_corrected():
 
 
 def test_the_default_method_has_a_correction_for_each_group_of_its_weights():
-    from grainloop.model.service.methods import DEFAULT_METHOD, share_correction, shipped_weights
-    from grainloop.model.service.methods import METHODS as KNOWN
+    from grainloop.model.service.methods import default_method, methods, share_correction, shipped_weights
 
     groups = [group for group, _ in shipped_weights()]
     assert groups
-    assert all(share_correction(KNOWN[DEFAULT_METHOD], group) is not None for group in groups)
-    assert share_correction(KNOWN["nn"], groups[0]) is None
-    assert share_correction(KNOWN[DEFAULT_METHOD], "-1") is None
+    assert all(share_correction(methods()[default_method()], group) is not None for group in groups)
+    assert share_correction(methods()["nn"], groups[0]) is None
+    assert share_correction(methods()[default_method()], "-1") is None

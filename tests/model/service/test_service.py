@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from grainloop.model.reconstruct import NearestNeighbour
-from grainloop.model.service.methods import METHODS
+from grainloop.model.service.methods import methods
 from grainloop.model.service.sections import BYTES_PER_PIXEL
 from grainloop.model.weights import weights_files
 from grainloop.protocols.errors import DeadlineExceeded, ErrorCode, RemoteError
@@ -37,7 +37,7 @@ class Patient:
 @pytest.fixture
 def patient(monkeypatch):
     method = Patient()
-    monkeypatch.setitem(METHODS, "patient", method)
+    monkeypatch.setitem(methods(), "patient", method)
     yield method
     method.leave.set()
 

@@ -6,7 +6,7 @@ import pytest
 import zmq
 
 from grainloop.model.service.deadline import Deadline
-from grainloop.model.service.methods import METHODS
+from grainloop.model.service.methods import methods
 from grainloop.protocols.errors import DeadlineExceeded
 from grainloop.protocols.messages import DescribeModel
 from grainloop.protocols.rpc.envelope import Envelope, EnvelopeKind, to_frames
@@ -18,7 +18,7 @@ MANY = 256
 
 def offered(monkeypatch, method):
     """The method, which the service offers until the test ends; then it is let go."""
-    monkeypatch.setitem(METHODS, method.name, method)
+    monkeypatch.setitem(methods(), method.name, method)
     yield method
     method.go.release(MANY)
 

@@ -14,7 +14,7 @@ from grainloop.model.diffusion.checkpoints.checkpoint import CheckpointError
 from grainloop.model.diffusion.checkpoints.shipped import load_shipped
 from grainloop.model.diffusion.inference.method import JointGate
 from grainloop.model.reconstruct import PLCandidates
-from grainloop.model.service.methods import METHODS, weights_sha256
+from grainloop.model.service.methods import methods, weights_sha256
 from tests.model.service.fakes import SOON_S
 from tests.model.service.runs import asking, connection, opening, section, serving
 
@@ -46,7 +46,7 @@ def faulty(request, tmp_path, monkeypatch):
         index = json.dumps({"6/mmm": entry})
     (tmp_path / "index.json").write_text(index)
     method = JointGate(lambda group: load_shipped(group, tmp_path), PLCandidates(), "faulty")
-    monkeypatch.setitem(METHODS, "faulty", method)
+    monkeypatch.setitem(methods(), "faulty", method)
     return words
 
 
@@ -73,18 +73,18 @@ def test_the_weights_behind_a_method_are_named():
     trained = JointGate(weights_of, PLCandidates())
     assert weights_sha256(trained, "6/mmm") == weights_sha256(trained, "622") == "f" * 64
     assert weights_sha256(trained, "m-3m") is None
-    assert weights_sha256(METHODS["nn"], "6/mmm") is None
+    assert weights_sha256(methods()["nn"], "6/mmm") is None
 
 
 def test_a_damaged_index_stops_no_service(tmp_path):
-    """In a process of its own, since methods are collected on import."""
+    """In a process of its own, since what weights ship is looked up once."""
     (tmp_path / "index.json").write_text('{"6/mmm": {"file": 3}}')
     code = (
         "import pathlib, sys, grainloop.model.weights as w\n"
         "real = w.weights_files\n"
         "w.weights_files = lambda folder=pathlib.Path(sys.argv[1]): real(pathlib.Path(sys.argv[1]))\n"
-        "from grainloop.model.service.methods import METHODS, shipped_weights\n"
-        "print(next(iter(METHODS)), shipped_weights())\n"
+        "from grainloop.model.service.methods import default_method, shipped_weights\n"
+        "print(default_method(), shipped_weights())\n"
     )
     ran = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "joint ()"
