@@ -1,18 +1,21 @@
 """The one door to numba: a decorator that keeps the type of what it compiles. Knows nothing of crystals.
 
-Modules that use it start with an underscore and are imported inside functions, so that `import model.crystal` costs no
-more than numpy and nothing is compiled before it is needed. Kernels call only kernels of their own module: the
+Modules of `model.crystal` that use it start with an underscore and are imported inside functions, so that importing
+that costs no more than numpy; nothing is compiled before it is needed. What a run needs is compiled in one place before
+(`grainloop.cli.prepare`), and kept for processes that come later. Kernels call only kernels of their own module: the
 cache of numba looks at the time stamp of one file.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
+from pathlib import Path
 from typing import Any, ParamSpec, TypeVar, cast
 
 import numba
 from filelock import FileLock
+from numba.core.types import BaseTuple, Tuple, UniTuple, unliteral
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -32,14 +35,43 @@ def inlined(function: Callable[P, R]) -> Callable[P, R]:
     return cast("Callable[P, R]", compiled)
 
 
+def free(function: Callable[P, R]) -> Callable[P, R]:
+    """Compile with the arithmetic of Python, cached; it frees the GIL."""
+    return cached(function, nogil=True)
+
+
 def cached(function: Callable[P, R], **options: Any) -> Callable[P, R]:
     """Compile with options of numba's, cached on disk where possible, by one process at a time."""
     try:
         compiled = numba.njit(cache=True, **options)(function)
     except RuntimeError:  # a read-only installation without a home directory has no place for the cache
         return cast("Callable[P, R]", numba.njit(**options)(function))
-    _guard(compiled)
+    if hasattr(compiled, "_cache"):  # else numba was told to compile nothing
+        _guard(compiled)
+        _once_for_all_numbers(compiled)
     return cast("Callable[P, R]", compiled)
+
+
+def cache_folder(compiled: Any) -> Path | None:
+    """Where the code of a function is kept, which may not exist yet; None where it is kept nowhere."""
+    cache = getattr(compiled, "_cache", None)
+    found = getattr(cache, "cache_path", None)
+    return None if found is None else Path(found)
+
+
+def _once_for_all_numbers(compiled: Any) -> None:
+    """Compile for the type of an argument where a calling kernel has it as a number, instead of for that number."""
+    template = compiled.get_call_template
+
+    def of_types(args: Sequence[Any], kws: Mapping[str, Any]) -> Any:
+        return template([_type_of(one) for one in args], {name: _type_of(one) for name, one in kws.items()})
+
+    compiled.get_call_template = of_types
+
+
+def _type_of(argument: Any) -> Any:
+    plain = unliteral(argument)
+    return BaseTuple.from_types(tuple(plain)) if type(plain) in (Tuple, UniTuple) else plain
 
 
 def _guard(compiled: Any) -> None:

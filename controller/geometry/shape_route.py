@@ -9,21 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from itertools import groupby, pairwise, product
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from grainloop.controller.geometry.route import short_path
-from grainloop.model.jit import cached
+from grainloop.model.jit import free
 from grainloop.protocols.capabilities import ShapeLimits
 from grainloop.protocols.shapes import Piece, ScanShape, parts
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-_compiled = partial(cached, nogil=True)
 _ROUNDS = 4
 _ANYWHERE = (np.nan, np.nan)
 _REACH = 300
@@ -143,7 +141,7 @@ def _best_entries(ends: list[Floats], start: ArrayLike | None) -> list[int]:
     return chosen[::-1]
 
 
-@_compiled
+@free
 def _improve(stops: Floats, turns: NDArray[np.bool_], start: Floats) -> tuple[Ints, bool]:
     """Turn round stretches of an order while that shortens the way; which shape is where then, and whether it helped.
 
@@ -170,14 +168,14 @@ def _improve(stops: Floats, turns: NDArray[np.bool_], start: Floats) -> tuple[In
     return place, helped
 
 
-@_compiled
+@free
 def _apart(a: Floats, b: Floats) -> float:
     if np.isnan(a[0]):
         return 0.0
     return np.sqrt((a[0] - b[0]) ** 2 + (a[1] - b[1]) ** 2)
 
 
-@_compiled
+@free
 def _turn_round(stops: Floats, turns: NDArray[np.bool_], place: Ints, i: int, j: int) -> None:
     stops[i : j + 1] = stops[i : j + 1][::-1, ::-1].copy()
     turns[i : j + 1] = turns[i : j + 1][::-1].copy()

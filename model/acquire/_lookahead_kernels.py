@@ -64,6 +64,15 @@ def _right_after(prior: Any, seen: Any, rest: Any, bond: Any) -> Any:
     return total
 
 
+@inlined
+def _largest(values: Any, count: Any) -> Any:
+    """Of the first `count`; quicker to compile than `max` of an array."""
+    top = values[0]
+    for k in range(1, count):
+        top = max(top, values[k])
+    return top
+
+
 @kernel
 def influence(weight: Any, grain: Any, length: Any, at: Any, windows: Any) -> None:
     """Write to (n, 2 r + 1, 2 r + 1) the share of the doubt around pixels (n, 2) that measuring them would remove.
@@ -78,12 +87,12 @@ def influence(weight: Any, grain: Any, length: Any, at: Any, windows: Any) -> No
         r, c = at[n]
         windows[n] = 0
         windows[n, reach, reach] = 1
-        if 1 - weight[r, c, : count - 1].max() < _SURE:
+        if 1 - _largest(weight[r, c], count - 1) < _SURE:
             continue
         for rr in range(max(r - reach, 0), min(r + reach + 1, h)):
             for cc in range(max(c - reach, 0), min(c + reach + 1, w)):
                 prior = weight[rr, cc]
-                before = prior[: count - 1].max()
+                before = _largest(prior, count - 1)
                 if (rr == r and cc == c) or 1 - before < _SURE:
                     continue
                 away = np.sqrt(np.float32((rr - r) ** 2 + (cc - c) ** 2))

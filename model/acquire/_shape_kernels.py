@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from grainloop.model.acquire.spread import explain
+from grainloop.model.jit import free
 
 OPEN, NEAR, CLOSED = 0, 1, 2
 """State of a pixel: may be exposed; only as part of a line or rectangle; not at all."""
@@ -39,14 +39,14 @@ class Catalogue(NamedTuple):
     closable: NDArray[np.float64]
 
 
-@njit(cache=True, nogil=True)
+@free
 def explain_all(value: NDArray[np.float32], kernel: NDArray[np.float32], pixels: NDArray[np.int32]) -> None:
     """Count `value` around each of the pixels (n, 2) as explained, in place."""
     for i in range(len(pixels)):
         explain(value, kernel, pixels[i, 0], pixels[i, 1])
 
 
-@njit(cache=True, nogil=True)
+@free
 def covered(padded: NDArray[np.float32], coverage: NDArray[np.float32], columns: int, row: int, column: int) -> float:
     """The value under a flat coverage whose box begins at (row, column) of the padded values."""
     total = 0.0
@@ -56,7 +56,7 @@ def covered(padded: NDArray[np.float32], coverage: NDArray[np.float32], columns:
     return total
 
 
-@njit(cache=True, nogil=True)
+@free
 def best_left(
     ratio: NDArray[np.float64],
     which: NDArray[np.int64],
@@ -105,7 +105,7 @@ def best_left(
     return -1, 0
 
 
-@njit(cache=True, nogil=True)
+@free
 def _is_closed(state: NDArray[np.uint8], catalogue: Catalogue, t: int, row: int, column: int) -> bool:
     worst = NEAR if catalogue.single[t] else CLOSED
     first, last = catalogue.first_pixel[t], catalogue.first_pixel[t + 1]
@@ -119,14 +119,14 @@ def _is_closed(state: NDArray[np.uint8], catalogue: Catalogue, t: int, row: int,
     return False
 
 
-@njit(cache=True, nogil=True)
+@free
 def _drop_top(ratio: NDArray[np.float64], which: NDArray[np.int64], size: int) -> int:
     ratio[0], which[0] = ratio[size - 1], which[size - 1]
     _sink(ratio, which, size - 1)
     return size - 1
 
 
-@njit(cache=True, nogil=True)
+@free
 def _sink(ratio: NDArray[np.float64], which: NDArray[np.int64], size: int) -> None:
     """Let the top of a heap sink to its place."""
     i = 0

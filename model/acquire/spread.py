@@ -11,11 +11,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from grainloop.model.acquire.batch import even, greedy_picks, make_batch, reasons
 from grainloop.model.acquire.scene import Scene
+from grainloop.model.jit import free
 from grainloop.protocols.messages import Proposals
 
 WINDOW_PX = (0.75, 8.0)
@@ -81,7 +81,7 @@ def greedy(
     return greedy_picks(value, free, even(kernel, value.shape), chance, count, before)
 
 
-@njit(cache=True, nogil=True)
+@free
 def explain(value: NDArray[np.float32], kernel: NDArray[np.float32], r: int, c: int) -> None:
     """Count `value` around a measured pixel as explained, in place, by as much as the window covers it."""
     reach = len(kernel) // 2

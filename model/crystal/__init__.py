@@ -1,6 +1,6 @@
 """Crystal geometry: orientations, symmetry, disorientation, grains, the isometric embedding, frames, scores.
 
-Needs numpy, and numba once a map is computed; orix only for colours (`ipf`). Imports nothing else of grainloop.
+Needs numpy, and numba once a map is computed. Imports nothing else of grainloop.
 """
 
 from grainloop.model.crystal.disorientation import (

@@ -161,7 +161,7 @@ def _away(within: Sector, v: Floats) -> Floats:
     plane = _unit(np.cross(v, within.centre))
     found = np.full(len(v), np.inf)
     for normal in within.normals:
-        edge = _unit(np.cross(plane, normal))
+        edge = _unit(np.asarray(np.cross(plane, normal), np.float64))
         with np.errstate(invalid="ignore", divide="ignore"):
             share = _angle(-v, edge) / _angle(-within.centre[None], edge)
         found = np.minimum(found, np.where(np.isnan(share), 1.0, share))

@@ -10,9 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from grainloop.model.jit import cached
 from grainloop.model.light.calibrate import design, penalties, ridge, robust_fit, soft_l1_weight
 from grainloop.model.light.sample import Images, blur, sample_with_gradient
 from grainloop.model.light.shading import Shading
@@ -228,7 +228,7 @@ def _inverse_inner(problem: _Problem, state: _State) -> Array:
     return np.asarray(np.linalg.inv(inner), dtype=np.float64)
 
 
-@njit(cache=True)
+@cached
 def _accumulate(
     functions: Array, slopes: Array, columns: Array, residual: Array, weight: Array
 ) -> tuple[Array, Array, Array]:

@@ -11,11 +11,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
+from grainloop.model.jit import cached
 from grainloop.model.light.errors import UnfitPoints
 from grainloop.model.light.sample import Images, blur, sample
 from grainloop.model.light.warp import BILINEAR, Warp, basis, centre
@@ -148,7 +148,7 @@ def _vertex(three: Array) -> float:
     return float((three[0] - three[2]) / (2 * (three[0] + three[2] - 2 * three[1]) + 1e-12))
 
 
-@njit(cache=True)
+@cached
 def _unlike(values: Array, regions: Labels, n_regions: int) -> float:
     """Mean Welsch loss of (n, c) values about the level of their regions, levels by three reweighted means."""
     count, channels = values.shape

@@ -6,9 +6,10 @@ Positions outside the image give NaN; what that means is the caller's business.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 from scipy import ndimage
+
+from grainloop.model.jit import cached
 
 Images = NDArray[np.float32]
 
@@ -48,7 +49,7 @@ def sample_with_gradient(
     return _cubic(np.ascontiguousarray(images, dtype=np.float32), np.ascontiguousarray(positions, dtype=np.float64))
 
 
-@njit(cache=True)
+@cached
 def _weights(t: float, value: NDArray[np.float64], slope: NDArray[np.float64]) -> None:
     """Catmull-Rom weights of four neighbours and their derivatives at the fraction `t` between the middle two."""
     value[0] = ((2 - t) * t - 1) * t / 2
@@ -61,7 +62,7 @@ def _weights(t: float, value: NDArray[np.float64], slope: NDArray[np.float64]) -
     slope[3] = (3 * t - 2) * t / 2
 
 
-@njit(cache=True)
+@cached
 def _cubic(
     images: NDArray[np.float32], positions: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

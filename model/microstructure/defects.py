@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
+from grainloop.model.jit import cached
 from grainloop.model.microstructure.fields import SmoothField, smooth_field
 from grainloop.model.microstructure.recipe import Defects, Range, draw, draw_log
 
@@ -72,7 +72,7 @@ def _balls(rng: np.random.Generator, share: float, defects: Defects, shape: tupl
     return Balls(span * rng.random((n, 3)) - 2 * typical, radius, rng.uniform(0.7, 1.3, (n, 3)))
 
 
-@njit(cache=True)
+@cached
 def _cover(covering: Any, points: Any, centre: Any, radius: Any, ratio: Any) -> None:  # pragma: no cover - compiled
     for k in range(radius.size):
         reach = radius[k] / 0.7 + 3

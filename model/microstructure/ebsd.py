@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from grainloop.model.crystal import multiply, quaternion_from_axis_angle, random_quaternions
+from grainloop.model.jit import cached
 from grainloop.model.microstructure.recipe import Range, draw, draw_log
 from grainloop.model.microstructure.specimen import Specimen
 
@@ -110,7 +110,7 @@ def _replace_wrong(
     flat[near] = multiply(flat[near], choices[rng.integers(len(choices), size=len(near))])
 
 
-@njit(cache=True)
+@cached
 def _scan(truth: Any, valid: Any, spot: Any, turn: Any, lost: Any) -> Any:  # pragma: no cover - compiled
     """Pattern of the pixel under the displaced spot, its orientation turned by a small rotation vector."""
     h, w = lost.shape

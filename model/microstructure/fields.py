@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from grainloop.model.jit import cached
 
 Floats = NDArray[np.float32]
 
@@ -60,7 +61,7 @@ def smooth_image(rng: np.random.Generator, shape: tuple[int, int], knot_px: floa
     return smooth_field(rng, shape, knot_px, components).section(shape)
 
 
-@njit(cache=True)
+@cached
 def _evaluate(
     coefficients: Any, density: float, x0: float, y0: float, z: float, h: int, w: int
 ) -> Any:  # pragma: no cover - compiled
@@ -104,7 +105,7 @@ def _evaluate(
     return out
 
 
-@njit(cache=True)
+@cached
 def _weights(t: float) -> Any:  # pragma: no cover - compiled
     """The four uniform cubic B-splines at the fraction t of a knot interval; they sum to one."""
     weight = np.empty(4, np.float32)

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from grainloop.model.crystal import laue_group
+from grainloop.model.jit import cached
 from grainloop.model.microstructure.fields import smooth_image
 from grainloop.model.microstructure.light_flaws import Blemishes, draw_blemishes, tile_steps
 from grainloop.model.microstructure.recipe import Range, draw, draw_log
@@ -171,7 +171,7 @@ def _reported(
     return np.sqrt((typical**2).astype(np.float32)[:, None, None] + edge) * wrong
 
 
-@njit(cache=True)
+@cached
 def _expose(
     image: Any, trend: Any, strength: float, level: Any, gain: float, left: float
 ) -> Any:  # pragma: no cover - compiled
@@ -188,7 +188,7 @@ def _expose(
     return counts, features
 
 
-@njit(cache=True)
+@cached
 def _polynomial(q: Any, anisotropic: Any, kappa: float) -> Any:  # pragma: no cover - compiled
     h, w = anisotropic.shape
     out = np.zeros((5, h, w), np.float32)
@@ -207,7 +207,7 @@ def _polynomial(q: Any, anisotropic: Any, kappa: float) -> Any:  # pragma: no co
     return out
 
 
-@njit(cache=True)
+@cached
 def _convolve(image: Any, taps: Any) -> Any:  # pragma: no cover - compiled
     """(c, h, w) convolved with `taps` along rows and columns, the border repeated."""
     n, h, w = image.shape
@@ -231,7 +231,7 @@ def _convolve(image: Any, taps: Any) -> Any:  # pragma: no cover - compiled
     return out
 
 
-@njit(cache=True)
+@cached
 def _sample(image: Any, shift: Any) -> Any:  # pragma: no cover - compiled
     """Bilinear values of (c, h, w) at displaced pixels, the border repeated."""
     n, h, w = image.shape
@@ -249,7 +249,7 @@ def _sample(image: Any, shift: Any) -> Any:  # pragma: no cover - compiled
     return out
 
 
-@njit(cache=True)
+@cached
 def _slope(image: Any) -> Any:  # pragma: no cover - compiled
     """(h, w) rms gradient over the channels, central differences over two pixels."""
     n, h, w = image.shape

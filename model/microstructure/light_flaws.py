@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from grainloop.model.jit import cached
 from grainloop.model.microstructure.fields import smooth_image
 from grainloop.model.microstructure.recipe import draw, draw_log
 
@@ -81,7 +81,7 @@ def _stain(rng: np.random.Generator, shape: tuple[int, int]) -> tuple[Floats, Fl
     return opacity.astype(np.float32), (0.4 * fields[1:]).astype(np.float32)
 
 
-@njit(cache=True)
+@cached
 def _spots(cover: Any, places: Any, radius: Any, opacity: Any) -> None:  # pragma: no cover - compiled
     h, w = cover.shape
     for k in range(radius.size):
@@ -92,7 +92,7 @@ def _spots(cover: Any, places: Any, radius: Any, opacity: Any) -> None:  # pragm
                 cover[i, j] = max(cover[i, j], opacity[k] * min(max(r - away + 0.5, 0.0), 1.0))
 
 
-@njit(cache=True)
+@cached
 def _lines(cover: Any, through: Any, dy: Any, dx: Any, width: Any, opacity: Any) -> None:  # pragma: no cover - compiled
     for k in range(dy.size):
         for i in range(cover.shape[0]):

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from grainloop.model.crystal import multiply, rotate_vectors
+from grainloop.model.jit import cached
 from grainloop.model.microstructure.recipe import Laths, Twins, draw, draw_log, pick
 from grainloop.model.microstructure.rotations import scatter, unit
 from grainloop.model.microstructure.tessellation import Cells, pack_cells
@@ -198,7 +198,7 @@ def _starts(grain: NDArray[Any], n_grains: int) -> Ints:
     return start
 
 
-@njit(cache=True)
+@cached
 def _stamp(
     leaf: Any, grain: Any, points: Any, first_leaf: int, start: Any, centre: Any, normal: Any, half: Any, reach: Any
 ) -> None:  # pragma: no cover - compiled
@@ -217,7 +217,7 @@ def _stamp(
                     break
 
 
-@njit(cache=True)
+@cached
 def _plate(
     leaf: Any, grain: Any, points: Any, first_leaf: int, start: Any, centre: Any, normal: Any, flatness: float,
     lath_px: float, retained: float, alternating: bool,

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from grainloop.model.jit import cached
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int32]
@@ -128,7 +129,7 @@ def _packed(
     return Cells(candidates[np.arange(n) * _CANDIDATES + chosen], radius, stretch)
 
 
-@njit(cache=True)
+@cached
 def _pack(candidates: Any, radius: Any, edge: float) -> Any:  # pragma: no cover - compiled
     """Largest ball first: of each ball's candidate places take the first free one, else the one of least overlap."""
     n, tries = candidates.shape[0], candidates.shape[1]
@@ -152,7 +153,7 @@ def _pack(candidates: Any, radius: Any, edge: float) -> Any:  # pragma: no cover
     return chosen
 
 
-@njit(cache=True)
+@cached
 def _clearance(
     p: Any, i: int, candidates: Any, chosen: Any, radius: Any, head: Any, following: Any, low: Any, edge: float
 ) -> float:  # pragma: no cover - compiled
@@ -171,7 +172,7 @@ def _clearance(
     return least
 
 
-@njit(cache=True)
+@cached
 def _nearest_power(points: Any, centre: Any, radius2: Any) -> Any:  # pragma: no cover - compiled
     """Exact least power distance on an (h, w) grid of points; each 8×8 block first drops cells that cannot win."""
     h, w, n = points.shape[0], points.shape[1], centre.shape[0]

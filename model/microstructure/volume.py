@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from grainloop.model.jit import cached
 from grainloop.model.microstructure.defects import Flaws, draw_flaws
 from grainloop.model.microstructure.fields import SmoothField, smooth_field
 from grainloop.model.microstructure.recipe import Recipe, Strain, Twins, draw, draw_log, pick
@@ -221,7 +221,7 @@ def _grid(shape: Shape, depth_px: float) -> Floats:
     return points
 
 
-@njit(cache=True)
+@cached
 def _turn(
     table: Any, leaf: Any, grain: Any, field: Any, mixing: Any, sub: Any, sub_turn: Any, lath: Any, lath_turn: Any
 ) -> Any:  # pragma: no cover - compiled

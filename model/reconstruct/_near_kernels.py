@@ -55,18 +55,30 @@ class Desk(NamedTuple):
 def buckets(position: Ints, group: Ints, rows: int, columns: int, side: int) -> Buckets:
     """Seeds at (N, 2) `position` with (N,) `group` labels from 0, in buckets of `side` px."""
     down, across = (rows + side - 1) // side, (columns + side - 1) // side
-    cell = (position[:, 0] // side) * across + position[:, 1] // side
-    start = np.zeros(down * across + 1, np.int64)
-    for c in cell:
-        start[c + 1] += 1
-    start = np.cumsum(start)
-    free = start[:-1].copy()
-    seed = np.empty(len(position), np.int32)
-    for i in range(len(position)):
-        seed[free[cell[i]]] = i
-        free[cell[i]] += 1
-    row, column = position[:, 0].copy(), position[:, 1].copy()
-    return Buckets(side, down, across, start, seed, row[seed], column[seed], group[seed])
+    count = len(position)
+    start, free = np.zeros(down * across + 1, np.int64), np.empty(down * across, np.int64)
+    seed, row = np.empty(count, np.int32), np.empty(count, np.int32)
+    column, label = np.empty(count, np.int32), np.empty(count, np.int32)
+    for i in range(count):
+        start[(position[i, 0] // side) * across + position[i, 1] // side + 1] += 1
+    for c in range(down * across):
+        free[c] = start[c]
+        start[c + 1] += start[c]
+    for i in range(count):
+        c = (position[i, 0] // side) * across + position[i, 1] // side
+        to = free[c]
+        free[c] += 1
+        seed[to], row[to], column[to], label[to] = i, position[i, 0], position[i, 1], group[i]
+    return Buckets(side, down, across, start, seed, row, column, label)
+
+
+@inlined
+def _largest(values: Any, count: Any) -> Any:
+    """Of the first `count`; quicker to compile than `max` of an array."""
+    top = values[0]
+    for k in range(1, count):
+        top = max(top, values[k])
+    return top
 
 
 @kernel
@@ -75,7 +87,7 @@ def _desk(grid: Buckets, groups: int) -> Desk:
     return Desk(
         np.empty(count, np.int64),
         np.empty(count, np.int64),
-        np.full(grid.group.max() + 1, -1, np.int32),
+        np.full(_largest(grid.group, count) + 1, -1, np.int32),
         np.empty(count + 2, np.int64),
         np.empty(groups, np.int64),
         np.empty(count, np.int64),
@@ -266,5 +278,5 @@ def search_at_seeds(grid: Buckets, near: int, seed: Ints, distance: Floats) -> N
         corner = (b // grid.across * side, b % grid.across * side)
         count = _open_tile(grid, corner, (side, side), near, desk)
         for s in range(grid.start[b], grid.start[b + 1]):
-            found = _rank_groups(grid.row[s], grid.column[s], count, near, desk)
+            found = _rank_groups(int(grid.row[s]), int(grid.column[s]), count, near, desk)
             _write(found, desk.best, seed[grid.seed[s]], distance[grid.seed[s]])

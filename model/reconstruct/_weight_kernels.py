@@ -118,13 +118,19 @@ def sweeps(belief: Floats, log_prior: Floats, label: Ints, coupling: float, coun
     """
     h, w, slots = label.shape
     nowhere = slots + 1
-    slot = np.full(max(0, label.max()) + 1, nowhere, np.int32)  # where a label is among the candidates of the pixel
+    labels = 1
+    for r in range(h):
+        for c in range(w):
+            for k in range(slots):
+                labels = max(labels, label[r, c, k] + 1)
+    slot = np.full(labels, nowhere, np.int32)  # where a label is among the candidates of the pixel
     energy = np.empty(slots + 2, np.float32)
     strength = np.float32(coupling) * _REACH
     for sweep in range(count):
         for r in range(h):
             for c in range((r + sweep) % 2, w, 2):
-                energy[:nowhere] = log_prior[r, c]
+                for k in range(nowhere):  # quick to compile, which assigning to a slice is not
+                    energy[k] = log_prior[r, c, k]
                 for k in range(slots):
                     if label[r, c, k] >= 0:
                         slot[label[r, c, k]] = k

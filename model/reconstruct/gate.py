@@ -211,4 +211,5 @@ def _columns(light: RegisteredLight, rows: slice) -> tuple[NDArray[np.float32], 
     finite = np.isfinite(features) & np.isfinite(sigma) & (sigma > 0)
     seen = np.where(finite, features, 0).astype(np.float32)
     precision = (1 / np.where(finite, sigma, np.inf) ** 2).astype(np.float32)
-    return seen.reshape(len(seen), -1), precision.reshape(len(seen), -1)
+    # In one layout, so that the kernels are compiled once.
+    return np.ascontiguousarray(seen).reshape(len(seen), -1), np.ascontiguousarray(precision).reshape(len(seen), -1)

@@ -10,11 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.segmentation import watershed
 
+from grainloop.model.jit import free
 from grainloop.model.reconstruct.gate import distance_log_odds, nearest_of_each_group
 from grainloop.model.reconstruct.methods import NearestNeighbour, usable_light
 from grainloop.model.reconstruct.problem import (
@@ -105,7 +105,7 @@ def elevation(light: RegisteredLight) -> NDArray[np.float32]:
     return np.sqrt(slope).astype(np.float32)
 
 
-@njit(cache=True, nogil=True)
+@free
 def _count(
     votes: NDArray[np.float32], near: NDArray[np.int32], group: NDArray[np.int32], label: NDArray[np.int32]
 ) -> None:

@@ -1,5 +1,6 @@
 """Compiled kernels and their cache, between processes and where there is no place for it."""
 
+import os
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -89,3 +90,23 @@ def test_not_a_number_is_still_seen_in_compiled_code():
 
     assert is_nan(float("nan"))
     assert not is_nan(float("inf"))
+
+
+def test_a_number_that_one_kernel_hands_to_another_compiles_nothing_of_its_own():
+    @_jit.kernel
+    def added(a: int, pair: tuple[int, int]) -> int:
+        return a + pair[0] + pair[1]
+
+    @_jit.kernel
+    def calls(a: int) -> int:
+        return added(1, (a, -1)) + added(a, (2, 3)) + added(4, (a, a))
+
+    assert calls(5) == 1 + 5 - 1 + 5 + 2 + 3 + 4 + 5 + 5
+    assert len(added.signatures) == 1
+
+
+def test_a_debugger_may_see_kernels_as_they_are_written():
+    code = "from grainloop.model.crystal._grain_kernels import label; print(type(label).__name__)"
+    environment = os.environ | {"NUMBA_DISABLE_JIT": "1"}
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    assert said.stdout == "function\n"

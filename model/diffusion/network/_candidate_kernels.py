@@ -34,6 +34,7 @@ def _separation(table: Any, i: Any, j: Any) -> Any:
 @kernel
 def describe(
     corner: tuple[int, int],
+    rows: tuple[int, int],
     seed: Ints,
     distance: Floats,
     spacing: Floats,
@@ -44,15 +45,15 @@ def describe(
     known: Bools,
     features: Floats,
 ) -> None:
-    """Write slots, whether they are known and their features for the window that begins at `corner` of a section.
+    """Write slots, whether they are known and their features for `rows` of the window that begins at `corner`.
 
     `seed` and `distance` are (H, W, K) arrays of the section, `weighed` its log-probabilities (H, W, K + 1) before and
     after smoothing. `of_seed` are the size of its group and its bending (n,), `tables` its embedding (n, E) and its PL
     (n, L). Written are `index` and `known` (K, h, w) and `features` (K, F, h, w); those of an unknown slot are 0.
     """
     (top, left), (before, after), (size, bending) = corner, weighed, of_seed
-    count, h, w = index.shape
-    for r in range(h):
+    count, _, w = index.shape
+    for r in range(rows[0], rows[1]):
         y = top + r
         for k in range(count):
             for c in range(w):

@@ -139,16 +139,17 @@ def candidates_in(section: SectionCandidates, window: Window = WHOLE) -> Candida
 
     def fill(rows: slice) -> None:
         describe(
-            (top + rows.start, left),
+            (top, left),
+            (rows.start, rows.stop),
             section.seed,
             section.distance,
             section.spacing,
             weighed,
             (size, section.bending_deg_px),
             tables,
-            index[:, rows],
-            known[:, rows],
-            features[:, :, rows],
+            index,
+            known,
+            features,
         )
 
     in_bands(fill, shape, CHUNK_PIXELS)
