@@ -8,8 +8,6 @@ import sys
 import threading
 from collections.abc import Sequence
 
-from grainloop.protocols.errors import GrainloopError
-
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit code.
@@ -25,11 +23,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         require_extras_of(sys.argv[1:] if arguments is None else arguments)
         app(args=None if arguments is None else list(arguments), prog_name="grainloop")
-    except GrainloopError as error:
-        print(f"grainloop: {error}", file=sys.stderr)  # noqa: T201
-        return 1
     except SystemExit as left:
         return left.code if isinstance(left.code, int) else 0
+    except Exception as error:
+        from grainloop.protocols.errors import GrainloopError  # by now it is loaded; help needs no messages
+
+        if not isinstance(error, GrainloopError):
+            raise
+        print(f"grainloop: {error}", file=sys.stderr)  # noqa: T201
+        return 1
     return 0
 
 

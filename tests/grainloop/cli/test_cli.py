@@ -8,17 +8,43 @@ import sys
 from pathlib import Path
 
 import pytest
+import typer
 
-from grainloop.cli import main
+from grainloop.cli import commands, main
+from grainloop.cli.app import COMMANDS
 
 HEAVY = ("scipy", "torch", "h5py", "numba", "matplotlib", "orix", "skimage", "SimpleITK")
 
 
-@pytest.mark.parametrize("module", ["grainloop.cli", "grainloop.cli.app"])
+@pytest.mark.parametrize("module", ["grainloop.cli", "grainloop.cli.app", "grainloop.cli.commands"])
 def test_importing_the_command_line_stays_light(module: str) -> None:
     code = f"import sys, json, {module}; print(json.dumps([m for m in {HEAVY!r} if m in sys.modules]))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert json.loads(done.stdout) == []
+
+
+def test_help_loads_no_messages(capsys: pytest.CaptureFixture[str]) -> None:
+    """Nor arrays: it is what people wait for most often."""
+    code = """
+import sys
+from grainloop.cli import main
+main(["--help"])
+print([name for name in ("numpy", "pydantic", "zmq", "grainloop.protocols") if name in sys.modules])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_what_is_told_of_commands_is_what_they_say_themselves() -> None:
+    group = typer.main.get_command(commands.app)
+    said = {name: " ".join(one.help.split("\n\n")[0].split()) for name, one in group.commands.items()}
+    assert said == COMMANDS
+    assert list(said) == list(COMMANDS)
+
+
+def test_a_mistyped_command_is_named_with_what_was_meant(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["demoo"]) == 2
+    assert "Did you mean 'demo'?" in capsys.readouterr().err
 
 
 def test_serving_your_own_driver_needs_nothing_heavy() -> None:
