@@ -47,6 +47,7 @@ $(READY): pyproject.toml data/pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "grainloop needs Python 3.11 or newer; '$(PYTHON)' is older. Try: make PYTHON=python3.12"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt --editable '.[all,test]' ./data
+	$(BIN)/grainloop check --prepare
 	@touch $(READY)
 
 clean:

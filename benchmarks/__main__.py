@@ -20,6 +20,7 @@ BENCHMARKS = {
     "classical": "posterior.classical",
     "trained": "posterior.trained",
     "scaling": "posterior.scaling",
+    "first_use": "computing.first_use",
     "reconstruct_speed": "computing.reconstruct_speed",
     "shapes": "acquisition.shapes",
     "shapes_page": "acquisition.shapes_page",

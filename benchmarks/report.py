@@ -159,6 +159,18 @@ def specimens(found: dict[str, Any]) -> str:
     )
 
 
+def first_use(found: dict[str, Any]) -> str:
+    """A new installation."""
+    aim, compiles, warm = found["aim"], found["set_up_compiles_s"], found["warm_demo_s"]
+    return (
+        "## A new installation\n\n"
+        f"The set-up compiles for {compiles:.0f} s of one core (aim {aim['set_up_compiles_s']:.0f}). The demo after it "
+        f"takes {found['demo_after_set_up']:.2f} times as long as a warm one, {warm:.0f} s of processor time (aim "
+        f"{aim['demo_after_set_up']} times), and `grainloop --help` {found['help_s']:.2f} s (aim {aim['help_s']} s). "
+        "What is compiled when, and where it is kept: [installation.md](installation.md).\n"
+    )
+
+
 def main() -> None:
     """Write the page from whatever results there are."""
     read = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in RESULTS.glob("*.json")}
@@ -171,6 +183,7 @@ def main() -> None:
         crystal(read["crystal"]),
         services(read["wire"], read["ingest"], read["simulator"], read["route"]),
         specimens(read["microstructure"]),
+        first_use(read["first_use"]),
     ]
     durability_page.main()
     if "durability" in read:

@@ -48,19 +48,23 @@ def pytest_configure(config: pytest.Config) -> None:
     hypothesis.settings.register_profile("untimed", deadline=None)
     hypothesis.settings.load_profile("untimed")
     share_cores(int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
-    if getattr(config.option, "numprocesses", None):
-        compile_orix()
+    if not hasattr(config, "workerinput"):
+        compile_kernels(divided=bool(getattr(config.option, "numprocesses", None)))
     zmq.Context.__init__ = remember_context
     subprocess.Popen.__init__ = remember_child
 
 
-def compile_orix() -> None:
-    """Fill its cache of compiled code before several processes ask for it: it ends them if two do so at once."""
-    from orix.quaternion import Quaternion
-    from orix.vector import Vector3d
+def compile_kernels(divided: bool) -> None:
+    """Once, before any test: none waits for a compiler. orix, which tests alone ask, fails where two ask it first."""
+    from grainloop.cli.prepare import prepare_first_use
 
-    turn = ~Quaternion([[1, 0, 0, 0]])
-    turn * turn * Vector3d.zvector()
+    prepare_first_use()
+    if divided:
+        from orix.quaternion import Quaternion
+        from orix.vector import Vector3d
+
+        turn = ~Quaternion([[1, 0, 0, 0]])
+        turn * turn * Vector3d.zvector()
 
 
 def share_cores(workers: int) -> None:

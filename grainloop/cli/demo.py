@@ -21,6 +21,7 @@ import typer
 
 from grainloop.cli.folders import make_folder
 from grainloop.cli.operate.progress import show_events, show_stage
+from grainloop.cli.prepare import prepare_first_use
 from grainloop.cli.serve.processes import Child, Children, free_endpoints, healthy
 from grainloop.controller.journal import LOCK, SUFFIX, TORN, journal_files
 from grainloop.controller.plans import make_plan
@@ -76,6 +77,7 @@ def run_demo(options: DemoOptions) -> int:
     _make_room(options.out)
     _interrupt_on_termination()
     try:
+        prepare_first_use(quiet=options.json)
         finished = run(_measure(RunRequest(plan=plan, session_dir=str(options.out.resolve())), options))
     except KeyboardInterrupt:
         kept = options.out / "session.h5"

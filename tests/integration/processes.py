@@ -20,12 +20,16 @@ from grainloop.model.maps import OrientationMap, write_map
 
 MARK = "GRAINLOOP_TEST_MARK"
 WORD_S = 110
+WATCHED = Path(__file__).with_name("watched")
 
 
 class Grainloop:
     """One `grainloop` process and everything that it starts, told apart by a mark in their environment."""
 
-    def __init__(self, *arguments: str, cwd: Path) -> None:
+    def __init__(self, *arguments: str, cwd: Path, compiled: Path | None = None) -> None:
+        """Its processes write the kernels that they compile to `compiled`."""
+        watched = {} if compiled is None else {"GRAINLOOP_TEST_COMPILED": str(compiled)}
+        found = [os.getcwd()] if compiled is None else [str(WATCHED), os.getcwd()]
         self.mark = uuid4().hex
         self.process = subprocess.Popen(
             [sys.executable, "-m", "grainloop", *arguments],
@@ -34,7 +38,7 @@ class Grainloop:
             stderr=subprocess.PIPE,
             text=True,
             cwd=cwd,
-            env=os.environ | {MARK: self.mark, "COLUMNS": "200", "PYTHONPATH": os.getcwd()},
+            env=os.environ | {MARK: self.mark, "COLUMNS": "200", "PYTHONPATH": os.pathsep.join(found)} | watched,
         )
         self.heard = ""
 
@@ -70,9 +74,9 @@ class Grainloop:
 
 
 @contextmanager
-def grainloop(*arguments: str, cwd: Path) -> Generator[Grainloop]:
+def grainloop(*arguments: str, cwd: Path, compiled: Path | None = None) -> Generator[Grainloop]:
     """A process that does not outlive the test."""
-    running = Grainloop(*arguments, cwd=cwd)
+    running = Grainloop(*arguments, cwd=cwd, compiled=compiled)
     try:
         yield running
     finally:

@@ -49,11 +49,13 @@ def in_real_time(nickel: Path) -> list[str]:
 
 @pytest.mark.timeout(300)
 def test_the_whole_demo_on_a_small_map(titanium: Path, tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    with grainloop("demo", "--map", str(titanium), "--out", str(out), "--json", cwd=tmp_path) as demo:
+    out, compiled = tmp_path / "out", tmp_path / "compiled"
+    arguments = ("demo", "--map", str(titanium), "--out", str(out), "--json")
+    with grainloop(*arguments, cwd=tmp_path, compiled=compiled) as demo:
         code, stdout, stderr = demo.finish()
         assert (code, stderr) == (0, "")
         assert demo.family() == {}
+    assert not compiled.exists(), f"not prepared: {compiled.read_text()}"
     summary = json.loads(stdout)
     assert summary == json.loads((out / "summary.json").read_text())
     assert set(summary) == SUMMARY

@@ -16,6 +16,7 @@ from rich.console import Console
 
 from grainloop.cli.folders import make_folder
 from grainloop.cli.operate.progress import show_stage
+from grainloop.cli.prepare import prepare_first_use
 from grainloop.cli.ranges import check_count, listed
 from grainloop.controller.plans import make_plan
 from grainloop.controller.run import PIPELINE_DEPTH
@@ -72,6 +73,7 @@ def run_acquire(options: AcquireOptions) -> None:
     plan = _plan(options)
     specimens = {name: load_specimen(name) for name in listed("map", options.maps, str)}
     make_folder(options.out)
+    prepare_first_use(options.json)
     with show_stage("starting", options.json) as tell:
         found = [play_map(name, specimen, plan, options, tell) for name, specimen in specimens.items()]
     if options.out is not None:

@@ -12,6 +12,7 @@ from rich.console import Console
 from grainloop.cli.bench.tables import to_json, to_markdown, to_terminal
 from grainloop.cli.folders import make_folder
 from grainloop.cli.operate.progress import show_stage
+from grainloop.cli.prepare import prepare_first_use
 from grainloop.cli.ranges import check_count, listed
 from grainloop.evaluate.cases import DEFAULT_METHODS, cases_of
 from grainloop.evaluate.methods import method_named
@@ -46,6 +47,7 @@ def run_bench(options: BenchOptions) -> None:
     plan = make_plan(options)
     specimens = {name: load_specimen(name) for name in listed("maps", options.maps, str)}
     make_folder(options.out)
+    prepare_first_use(options.json)
     with show_stage("starting", options.json) as tell:
         found = [run_map(name, specimen, plan, tell) for name, specimen in specimens.items()]
     if options.out is not None:

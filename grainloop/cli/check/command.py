@@ -27,8 +27,15 @@ def check(
         str | None, typer.Option(help="Public key of the controller service.", metavar="KEY")
     ] = None,
     keys: KeysOption = None,
+    prepare: Annotated[
+        bool, typer.Option("--prepare", help="Only compile what a run computes with, so that its first use is quick.")
+    ] = False,
 ) -> None:
     """Gather all that is wrong: machine, packages, weights, keys, services, session; exit code 1 if anything fails."""
+    if prepare:
+        from grainloop.cli.check.preparation import prepare_now
+
+        raise typer.Exit(0 if prepare_now(json=json) else 1)
     from grainloop.cli.check.everything import CheckOptions, check_everything
 
     endpoints = {"instrument": instrument, "model": model, "controller": controller}

@@ -15,6 +15,7 @@ import typer
 
 from grainloop.cli.folders import make_folder
 from grainloop.cli.operate.progress import show_stage
+from grainloop.cli.prepare import prepare_first_use
 from grainloop.cli.ranges import check_count
 from grainloop.cli.reconstruct.outcome import Outcome
 from grainloop.controller.figures import light_lines
@@ -62,6 +63,7 @@ def run_reconstruct(options: ReconstructOptions) -> None:
     """
     check_options(options)
     make_folder(options.out)
+    prepare_first_use(options.json)
     with show_stage("reconstructing", options.json):
         outcome = reconstruct_map(options)
         summary = summarise(outcome, options)

@@ -96,8 +96,10 @@ def serve_model(
     seen = observed("model", log_level, log_json, log_file, metrics)
     guard = access("model", endpoint, keys, key)
     with own_stdout() as out:  # methods and policies may be other packages'
+        from grainloop.cli.prepare import prepare_first_use
         from grainloop.model.service import run_model_service
 
+        prepare_first_use()
         serving.serve(seen, partial(run_model_service, metrics=seen.metrics), endpoint, until_stdin_ends, guard, out)
 
 

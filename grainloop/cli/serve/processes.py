@@ -28,7 +28,7 @@ from grainloop.protocols.aio import Client
 from grainloop.protocols.errors import Unavailable
 from grainloop.protocols.messages import CheckHealth, Health
 
-_START_S = 90.0
+_START_S = 600.0  # a first use compiles before it, or waits for who does
 _HEALTH_S = 300.0  # the first proof of a fresh installation compiles
 _LEAVE_S = 15.0
 _LAST_LINES = 3

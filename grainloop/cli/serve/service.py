@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, TextIO
 
+from grainloop.cli.prepare import prepare_first_use
 from grainloop.cli.serve.observation import Observed
 from grainloop.protocols.aio import run
 from grainloop.protocols.driver import InstrumentDriver
@@ -48,6 +49,7 @@ def simulator(specimen: str, seed: int, speed_up: float, preset: str | None = No
     from grainloop.instrument_sim.presets import PRESETS
     from grainloop.instrument_sim.specimens.named import load_specimen
 
+    prepare_first_use()
     config = SimConfig(speed_up=speed_up)
     if preset is not None:
         config = config.model_copy(update={"timing": PRESETS[preset].timing, "shapes": PRESETS[preset].shapes})
@@ -65,9 +67,10 @@ def host(
 
 
 def warm_up_controller() -> None:
-    """Compile what the controller computes with, before anybody waits for it."""
+    """Compile or load what the controller computes with, before anybody waits for it."""
     from grainloop.controller.geometry import warm_up
 
+    prepare_first_use()
     warm_up()
 
 
