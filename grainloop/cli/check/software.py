@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from importlib.util import find_spec
 
-from grainloop.cli.check.findings import Finding, bad, doubtful, good, judge
+from grainloop.cli.check.findings import Finding, State, bad, doubtful, good, judge
 from grainloop.cli.extras import IN_CHECKOUT, Requirement, requirements
 from grainloop.protocols.version import grainloop_version, install_command
 
