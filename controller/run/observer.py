@@ -44,13 +44,6 @@ from grainloop.protocols.observability.metrics import (
 )
 
 SERVICE: Final = "controller"
-LEVELS: Final = {
-    Severity.QUIET: "debug",
-    Severity.INFO: "info",
-    Severity.WARNING: "warning",
-    Severity.ERROR: "error",
-}
-"""At which level of the log an event is told."""
 
 
 class RunObserver:
@@ -150,7 +143,12 @@ class RunObserver:
         self._log.info("stop rule", why=entry.why)
 
     def _event(self, event: RunEvent) -> None:
-        tell = getattr(self._log, LEVELS[event.severity])
+        tell = {
+            Severity.QUIET: self._log.debug,
+            Severity.INFO: self._log.info,
+            Severity.WARNING: self._log.warning,
+            Severity.ERROR: self._log.error,
+        }[event.severity]
         numbers = {"numbers": event.numbers} if event.numbers and event.severity >= Severity.WARNING else {}
         tell(str(event.event), what=event.text, state=event.state, points=event.points_measured, **numbers)
 

@@ -13,7 +13,7 @@ import pytest
 from grainloop.controller.journal.entries import EventTold
 from grainloop.controller.journal.reading import read_journal
 from grainloop.controller.record.recording import JOURNAL_NAME
-from grainloop.controller.run.observer import LEVELS, RunObserver
+from grainloop.controller.run.observer import RunObserver
 from grainloop.controller.run.run import Run
 from grainloop.controller.run.standing import Standing
 from grainloop.protocols.errors import Unavailable
@@ -36,6 +36,7 @@ from grainloop.protocols.states import FinishReason, RunState
 from tests.controller.fakes import FakeInstrument, FakeModel
 from tests.controller.virtual_time import in_virtual_time
 
+LEVELS = dict(zip(Severity, ("debug", "info", "warning", "error"), strict=True))
 PLAN = RunPlan(budget=Budget(fraction=0.25), batches=4)  # 120 of the 480 pixels
 
 
