@@ -79,6 +79,11 @@ class RunPlan(Value):
         frame: overrides the frame preset that the instrument declares.
         seed: of every random decision.
         model_deadline_s: after this long without an answer the space-filling fallback decides.
+        decision_s: what a decision of the model counts on the clock of a simulated instrument, however long this
+            computer takes for it, so that the same seed decides the same everywhere; by default what the model that
+            ships takes for a map of this size. A real instrument does not wait for a declared time: there it counts
+            what it takes.
+        real_time: let it count what it takes on a simulated instrument too.
     """
 
     section: Annotated[int, Field(ge=0)] = 0
@@ -103,6 +108,8 @@ class RunPlan(Value):
     frame: FramePreset | None = None
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     model_deadline_s: Annotated[float, Field(gt=0)] = 60.0
+    decision_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    real_time: bool = False
 
     def first_pass_points(self, budget_points: int, grid_size: int, *, light: bool) -> int:
         """About how many of the points that a budget allows go to the coarse grid (at least 1), with PL or without."""
@@ -110,6 +117,12 @@ class RunPlan(Value):
             return max(1, budget_points)
         most = max(self.first_pass_most * grid_size, LEAST_FIRST_POINTS)
         return max(1, round(min((self.first_pass if light else 1.0) * budget_points, most)))
+
+    @model_validator(mode="after")
+    def _one_time(self) -> RunPlan:
+        if self.real_time and self.decision_s is not None:
+            raise ValueError("decision_s declares a time and real_time asks for the one that it takes")
+        return self
 
     @model_validator(mode="after")
     def _angles_when_light(self) -> RunPlan:

@@ -72,7 +72,7 @@ class Case:
     @property
     def plan(self) -> RunPlan:
         """The default plan with this budget."""
-        return RunPlan(budget=Budget(fraction=self.budget), seed=self.seed, fill_in=self.fill_in)
+        return RunPlan(budget=Budget(fraction=self.budget), seed=self.seed, fill_in=self.fill_in, real_time=True)
 
 
 def main() -> None:

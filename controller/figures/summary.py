@@ -91,6 +91,7 @@ def summarise(session: Session, truth: OrientationMap, grid: GridBaseline, name:
             }
         },
         "instrument_s": instrument_s,
+        "decision_s": session.plan.decision_s,
         "wall_s": wall_s,
         "instrument_idle_fraction": idle_s / instrument_s if instrument_s > 0 else 0.0,
         "errors": [event.text for event in session.events if event.severity is Severity.ERROR],

@@ -7,12 +7,10 @@ Which model answers is the caller's business; how both runs compare belongs to `
 
 from __future__ import annotations
 
-import asyncio
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from grainloop.controller.journal import Replayed, replay
 from grainloop.controller.journal import entries as of
@@ -21,7 +19,7 @@ from grainloop.controller.recorded import virtual_time
 from grainloop.controller.recorded.instrument import Beyond, RecordedInstrument, RecordedPoints
 from grainloop.controller.run import Asks, Run
 from grainloop.protocols.errors import BadInput
-from grainloop.protocols.messages import ReconstructRequest, RunEvent, RunFinished
+from grainloop.protocols.messages import RunEvent, RunFinished
 from grainloop.protocols.plan import RunPlan
 from grainloop.protocols.values import PointBlock
 
@@ -110,27 +108,15 @@ def redecide(
     images = None if light is None else (light.light, light.seconds)
     declared = recorded.began.capabilities
     instrument = RecordedInstrument(declared, points, images)
-    answers, thinks = points.times(declared.grid.shape_px), _Thinks(model, recorded)
+    answers, usual_s = points.times(declared.grid.shape_px), recorded.usual_thinking_s()
+    thinking = plan.model_copy(update={"decision_s": usual_s, "real_time": False})
+
+    def decision_s(question: int) -> float:
+        return recorded.thinking_s.get(question, usual_s)
 
     async def whole() -> RunFinished:
-        return await Run(plan, folder, instrument, thinks, [EventsTo(on_event)], answers=answers).execute()
+        to = instrument, model
+        views = [EventsTo(on_event)]
+        return await Run(thinking, folder, *to, views, answers=answers, decision_s=decision_s).execute()
 
     return Redecided(virtual_time.run(whole()), points.recorded, points.beyond)
-
-
-class _Thinks:
-    """A model whose answers take as long as those of the recorded run, in virtual time."""
-
-    def __init__(self, model: Asks, recorded: Recorded) -> None:
-        self._model, self._seconds, self._usual_s = model, recorded.thinking_s, recorded.usual_thinking_s()
-        self._questions = 0
-
-    async def request(
-        self, message: Any, *, deadline_s: float, on_progress: Callable[[Any], None] | None = None
-    ) -> Any:
-        """See `controller.run.links.Asks`."""
-        reply = await self._model.request(message, deadline_s=deadline_s, on_progress=on_progress)
-        if isinstance(message, ReconstructRequest) and message.propose is not None:
-            self._questions += 1
-            await asyncio.sleep(self._seconds.get(self._questions, self._usual_s))
-        return reply

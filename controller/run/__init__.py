@@ -4,7 +4,7 @@
 way out; `batches` go to the instrument, `links` to the model; `standing` is its state, a table in `protocols.states`.
 """
 
-from grainloop.controller.run.links import Asks
+from grainloop.controller.run.links import Asks, DecisionTime
 from grainloop.controller.run.observer import RunObserver
 from grainloop.controller.run.pump import PIPELINE_DEPTH
 from grainloop.controller.run.run import Run
@@ -12,6 +12,7 @@ from grainloop.controller.run.run import Run
 __all__ = [
     "PIPELINE_DEPTH",
     "Asks",
+    "DecisionTime",
     "Run",
     "RunObserver",
 ]

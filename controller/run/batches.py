@@ -107,9 +107,7 @@ class Batches:
             await asyncio.wait([oldest.task, thinking.task], return_when=asyncio.FIRST_COMPLETED)
             return thinking.task.done()
         await asyncio.wait([oldest.task])
-        lasts_s = self._ends_s(oldest) - thinking.asked_s
-        await asyncio.wait([thinking.task], timeout=max(0.0, lasts_s - thinking.elapsed_s))
-        return thinking.task.done() and thinking.elapsed_s <= lasts_s
+        return await thinking.answered_within(self._ends_s(oldest) - thinking.asked_s)
 
     async def ended_by(self, time_s: float) -> bool:
         """Whether the oldest batch is over at this instrument time; a real instrument tells by itself."""

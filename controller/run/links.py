@@ -7,7 +7,8 @@ what to do without an answer is the business of `controller.run.pump`.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Generator
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 from grainloop.controller.session import INFERRED_MAPS
@@ -110,22 +111,36 @@ async def describe_model(model: Asks, deadline_s: float) -> ModelDescription:
     return expect(await model.request(DescribeModel(), deadline_s=deadline_s), ModelDescription, "model")
 
 
+DecisionTime = Callable[[int], float | None]
+"""Seconds that the decision on a question, by its number from 1, counts on the instrument clock; nothing where it
+counts what it takes."""
+
+
 class Thinking:
-    """The model at work on a question.
+    """The model at work on a question, and what became of its answer.
 
     Args:
         answering: what brings the answer.
         asked_s: instrument time at which it was asked.
         points: that the question holds.
+        declared_s: what the decision counts, where that is not what it takes.
 
     Attributes:
         task: ends with the answer.
     """
 
-    def __init__(self, answering: Coroutine[Any, Any, Reconstruction], asked_s: float, points: int) -> None:
-        self.asked_s, self.points = asked_s, points
+    def __init__(
+        self,
+        answering: Coroutine[Any, Any, Reconstruction],
+        asked_s: float,
+        points: int,
+        declared_s: float | None = None,
+    ) -> None:
+        self.asked_s, self.points, self._declared_s = asked_s, points, declared_s
         self._loop = asyncio.get_running_loop()
-        self._asked_at, self._answered_at = self._loop.time(), 0.0
+        self._asked_at, self._decided_s = self._loop.time(), 0.0
+        self._answered_at: float | None = None
+        self._decides_since: float | None = None
         self.task = asyncio.create_task(answering)
         self.task.add_done_callback(self._note)
 
@@ -134,8 +149,33 @@ class Thinking:
 
     @property
     def elapsed_s(self) -> float:
-        """From the question to its answer, or to now."""
-        return (self._answered_at or self._loop.time()) - self._asked_at
+        """From the question to its answer, or to now, and what was spent on the decision since; or as declared."""
+        if self._declared_s is not None:
+            return self._declared_s
+        now_at = self._loop.time()
+        answered_at = now_at if self._answered_at is None else self._answered_at
+        deciding_s = 0.0 if self._decides_since is None else now_at - self._decides_since
+        return answered_at - self._asked_at + self._decided_s + deciding_s
+
+    @contextmanager
+    def deciding(self) -> Generator[None]:
+        """What is done meanwhile is a part of the decision."""
+        self._decides_since = began_at = self._loop.time()
+        try:
+            yield
+        finally:
+            self._decides_since = None
+            self._decided_s += self._loop.time() - began_at
+
+    async def answered_within(self, seconds: float) -> bool:
+        """Whether the answer comes so many seconds after the question at the latest; waits until that is known."""
+        if self._declared_s is None:
+            await asyncio.wait([self.task], timeout=max(0.0, seconds - self.elapsed_s))
+            return self.task.done() and self.elapsed_s <= seconds
+        if self._declared_s > seconds:
+            return False
+        await asyncio.wait([self.task])
+        return True
 
     async def give_up(self) -> None:
         """Withdraw the question; returns when the model service has let go of it."""

@@ -20,7 +20,7 @@ from grainloop.controller.journal import LightStored, Replayed, SoftwareTold, St
 from grainloop.controller.plans import Terms, check_model, check_terms
 from grainloop.controller.record import Recording, recorded_beginning
 from grainloop.controller.run.batches import Batches
-from grainloop.controller.run.links import Asks, ModelLink, describe_model
+from grainloop.controller.run.links import Asks, DecisionTime, ModelLink, describe_model
 from grainloop.controller.run.standing import Standing
 from grainloop.protocols.aio import expect
 from grainloop.protocols.capabilities import Capabilities
@@ -52,13 +52,18 @@ Begins = Callable[[Path, Decider, Sync], Recording]
 
 @dataclass(frozen=True)
 class Prepared:
-    """What a run works with."""
+    """What a run works with.
+
+    Attributes:
+        decision_s: what a decision counts on the instrument clock.
+    """
 
     decider: Decider
     link: ModelLink
     batches: Batches
     session: Recording
     drift: Watch
+    decision_s: DecisionTime
 
 
 async def prepare(
@@ -70,8 +75,11 @@ async def prepare(
     sync: Sync,
     answers: NDArray[np.uint8] | None = None,
     records: Begins = Recording.begin,
+    decision_s: DecisionTime | None = None,
 ) -> Prepared:
     """Get ready to measure; `standing` gets ledger and session as soon as they exist, `answers` are for `Decider`.
+
+    What a decision counts is as in the plan where no other `decision_s` is given.
 
     Raises:
         GrainloopError: no instrument, a plan outside its limits, no session file, no PL images.
@@ -79,6 +87,7 @@ async def prepare(
     described = expect(await instrument.request(Describe(), deadline_s=_ASK_S), Description, "instrument")
     terms = Terms(plan, described.capabilities)
     check_terms(terms)
+    terms = terms.with_decision_time() if decision_s is None else terms
     software = await _known_model(plan, model)
     decider = Decider(terms, uuid4().hex, answers)
     session = records(path, decider, sync)
@@ -90,7 +99,12 @@ async def prepare(
     link = ModelLink(model, _section(decider, light), plan.model_deadline_s)
     await _open_section(link, standing)
     batches = Batches(instrument, decider, session, standing, remembers=described.spools)
-    return Prepared(decider, link, batches, session, Watch(groups_of(terms.capabilities)))
+    watch, thinking_s = Watch(groups_of(terms.capabilities)), decision_s or _as_planned(terms)
+    return Prepared(decider, link, batches, session, watch, thinking_s)
+
+
+def _as_planned(terms: Terms) -> DecisionTime:
+    return lambda _question: terms.plan.decision_s
 
 
 async def take_up(path: Path, instrument: Asks, model: Asks, standing: Standing, sync: Sync) -> Prepared:
@@ -124,7 +138,8 @@ async def take_up(path: Path, instrument: Asks, model: Asks, standing: Standing,
             batches.send_again(batch)
         else:
             batches.give_up(batch)
-    return Prepared(decider, link, batches, recording, Watch(groups_of(decider.terms.capabilities)))
+    watch = Watch(groups_of(decider.terms.capabilities))
+    return Prepared(decider, link, batches, recording, watch, _as_planned(decider.terms))
 
 
 async def _taken_up(path: Path, sync: Sync) -> tuple[Recording, Replayed]:

@@ -108,7 +108,9 @@ class Pump:
             return
         self.ready.session.record(QuestionAsked(question=decider.questions, points=len(question.points)))
         with lines_about(round=decider.rounds + 1, question=decider.questions):
-            self._thinking = Thinking(self.ready.link.reconstruct(question), decider.now_s, len(question.points))
+            answering, points = self.ready.link.reconstruct(question), len(question.points)
+            declared_s = self.ready.decision_s(decider.questions)
+            self._thinking = Thinking(answering, decider.now_s, points, declared_s)
 
     def _top_up(self) -> None:
         """Queue what is planned, then what fills in until the model has answered."""
@@ -135,20 +137,19 @@ class Pump:
 
     async def _decide(self, thinking: Thinking) -> None:
         """Put what the model's answer asks for in the place of the stop-gap that waits."""
-        decider, answered_at, loop = self._decider, thinking.elapsed_s, asyncio.get_running_loop()
-        began, self._thinking = loop.time(), None
-        answer = await self._answer(thinking)
+        decider, self._thinking = self._decider, None
+        with thinking.deciding():
+            answer = await self._answer(thinking)
         if self._standing.state is not RunState.RUNNING:
             return
-        stored_at = answered_at + loop.time() - began
-        while await self._batches.ended_by(thinking.asked_s + stored_at):
+        while await self._batches.ended_by(thinking.asked_s + thinking.elapsed_s):
             await self._batches.close_oldest()
             self._top_up()
-        began = loop.time()
-        if answer is not None:
-            see_drift(self.ready, self._standing, answer, thinking.points)
-        await self._batches.make_way()
-        decided = decider.decide(answer, lambda: stored_at + loop.time() - began)
+        with thinking.deciding():
+            if answer is not None:
+                see_drift(self.ready, self._standing, answer, thinking.points)
+            await self._batches.make_way()
+            decided = decider.decide(answer, lambda: thinking.elapsed_s)
         predicted = None if answer is None else answer.predicted_wrong
         if isinstance(decided, Batch):
             about = {"round": decider.rounds, "data_points": thinking.points, "predicted_wrong": predicted}

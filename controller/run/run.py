@@ -14,9 +14,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from grainloop.controller.decide import Decider
 from grainloop.controller.record import LOST, SESSION_NAME, Recording, View, recorded_beginning
 from grainloop.controller.run.finish import Ending, WayOut, how_it_ended
-from grainloop.controller.run.links import Asks
+from grainloop.controller.run.links import Asks, DecisionTime
 from grainloop.controller.run.prepare import Begins, Prepared, prepare, take_up
 from grainloop.controller.run.pump import Pump, reconstruct_finally
 from grainloop.controller.run.standing import Standing
@@ -45,6 +46,7 @@ class Run:
         sync: when records of the journal must be on disk.
         answers: (h, w) how often each pixel can be measured, where answers come from a recording; else nothing.
         records: begins the recording.
+        decision_s: what a decision counts on the instrument clock, where that is not as in the plan.
 
     Attributes:
         standing: state and newest event.
@@ -60,11 +62,12 @@ class Run:
         sync: Sync = Sync.ALWAYS,
         answers: NDArray[np.uint8] | None = None,
         records: Begins = Recording.begin,
+        decision_s: DecisionTime | None = None,
     ) -> None:
         self.plan, self.path = plan, folder / SESSION_NAME
         self.standing = Standing(views)
-        self._instrument, self._model, self._sync, self._answers = instrument, model, sync, answers
-        self._records = records
+        self._instrument, self._model, self._sync = instrument, model, sync
+        self._answers, self._records, self._decision_s = answers, records, decision_s
         self._pump: Pump | None = None
         self._work: asyncio.Task[None] | None = None
         self._finished = asyncio.Event()
@@ -158,7 +161,7 @@ class Run:
         if self.standing.state is RunState.PREPARING:
             self.standing.move(Trigger.PREPARED)
             most = ready.decider.ledger.terms.max_points
-            self.standing.say(EventKind.RUNNING, f"Measuring at most {most} points.", points=most)
+            self.standing.say(EventKind.RUNNING, _beginning(ready.decider), points=most)
             await pump.run()
         if self.standing.state is RunState.RUNNING:
             self.standing.move(Trigger.DONE)
@@ -170,10 +173,18 @@ class Run:
         if self._takes_up:
             return await take_up(self.path, self._instrument, self._model, self.standing, self._sync)
         to = self._instrument, self._model
-        return await prepare(self.plan, self.path, *to, self.standing, self._sync, self._answers, self._records)
+        how = self._answers, self._records, self._decision_s
+        return await prepare(self.plan, self.path, *to, self.standing, self._sync, *how)
 
     def _ending(self, error: BaseException | None) -> Ending:
         if error is not None and not isinstance(error, GrainloopError) and not self._aborted:
             get_logger(service="controller").error("run failed", exc_info=error)
         no_more = "" if self._pump is None else self._pump.no_more
         return how_it_ended(error, aborted=self._aborted, stopped=self._stopped, no_more=no_more)
+
+
+def _beginning(decider: Decider) -> str:
+    """What is going to be measured, and what a decision counts where that is declared."""
+    most, decision_s = decider.terms.max_points, decider.terms.plan.decision_s
+    counts = "" if decision_s is None else f" A decision counts {decision_s:.2f} s, however long it takes."
+    return f"Measuring at most {most} points.{counts}"

@@ -6,7 +6,8 @@ version 3 no batches that were withdrawn and tells of no timing with decisions, 
 asked for, version 1 no /inferred/…/bound90_deg):
 
     /                   attributes: format, format_version, created, finish_reason, finish_detail, journal_sync (`never`
-                        where records of the journal counted before they were on disk)
+                        where records of the journal counted before they were on disk), thinking (`declared`
+                        where a decision counted the decision_s of /plan on the instrument clock and not what it took)
     /plan, /capabilities, /software     JSON
     /light/images, /light/angles_deg    PL as taken; attributes kind, pixel_um, seconds
     /requested/…        columns, one row per point asked for: point_id, position_px, batch, reason, gain, and

@@ -96,6 +96,8 @@ class SessionFile:
             finish_reason="",
             finish_detail="",
         )
+        if terms.plan.decision_s is not None:
+            self._file.attrs["thinking"] = "declared"
         for name in ("plan", "capabilities"):
             self._file.create_dataset(name, data=getattr(terms, name).model_dump_json())
         self._file.create_dataset("software", data=json.dumps(software_versions()))

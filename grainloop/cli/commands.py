@@ -12,7 +12,15 @@ from grainloop.cli.check import check
 from grainloop.cli.keys import keys
 from grainloop.cli.logs.command import logs
 from grainloop.cli.operate.commands import add_operating
-from grainloop.cli.options import JsonOption, MapOption, PresetOption, SeedOption, ShapeOption, SpeedOption
+from grainloop.cli.options import (
+    JsonOption,
+    MapOption,
+    PresetOption,
+    RealTimeOption,
+    SeedOption,
+    ShapeOption,
+    SpeedOption,
+)
 from grainloop.cli.recorded.commands import add_recorded
 from grainloop.cli.serve.commands import serve
 
@@ -35,11 +43,13 @@ def demo(
     policy: Annotated[str | None, typer.Option(help="Acquisition policy, or the model's default.")] = None,
     shape: ShapeOption = None,
     preset: PresetOption = None,
+    real_time: RealTimeOption = False,
 ) -> None:
     """Measure a real map adaptively with a simulated instrument, and compare with a coarse grid."""
     from grainloop.cli.demo import DemoOptions, run_demo
 
-    raise typer.Exit(run_demo(DemoOptions(specimen, budget, out, seed, json, speed_up, method, policy, shape, preset)))
+    options = DemoOptions(specimen, budget, out, seed, json, speed_up, method, policy, shape, preset, real_time)
+    raise typer.Exit(run_demo(options))
 
 
 @app.command()

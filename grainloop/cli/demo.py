@@ -63,6 +63,7 @@ class DemoOptions:
     policy: str | None
     shape: str | None = None
     preset: str | None = None
+    real_time: bool = False
 
 
 def run_demo(options: DemoOptions) -> int:
@@ -108,7 +109,7 @@ def demo_plan(options: DemoOptions) -> RunPlan:
         message = f"--speed-up {options.speed_up:g} cannot be used: give a factor above 0, or inf."
         raise BadInput(message, field="speed_up", value=options.speed_up)
     fields: dict[str, Any] = {"budget": {"fraction": options.budget}, "seed": options.seed}
-    fields |= {"method": options.method, "policy": options.policy}
+    fields |= {"method": options.method, "policy": options.policy, "real_time": options.real_time}
     fields |= {} if options.shape is None else {"shape": str(options.shape)}
     return make_plan(fields, "the options")
 
@@ -260,4 +261,12 @@ def _report(summary: dict[str, Any], light: tuple[str, ...], options: DemoOption
         console.print(line)
     idle = f"{summary['instrument_idle_fraction']:.1%} of it idle"
     console.print(f"Instrument time {summary['instrument_s']:.0f} s, {idle}; this took {summary['wall_s']:.0f} s.")
+    console.print(_thinking(summary["decision_s"]))
     console.print(f"Figures, session.h5 and summary.json are in {options.out}.")
+
+
+def _thinking(decision_s: float | None) -> str:
+    """What the thinking of the model counted."""
+    if decision_s is None:
+        return "A decision counted what it took here, so another run may decide otherwise."
+    return f"A decision counted {decision_s:.2f} s, however long it took, so the same seed decides the same anywhere."

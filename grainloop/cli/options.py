@@ -35,6 +35,13 @@ SeedOption = Annotated[int, typer.Option(min=0, help="Seed of everything random.
 SpeedOption = Annotated[
     float, typer.Option(help="Instrument seconds per second of waiting; 'inf' waits for nothing.", show_default="inf")
 ]
+RealTimeOption = Annotated[
+    bool,
+    typer.Option(
+        "--real-time",
+        help="On a simulated instrument too let a decision count what it takes on this computer, not a declared time.",
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else, on stdout.")]
 PresetOption = Annotated[
     SimulatedKind | None,

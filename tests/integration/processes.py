@@ -50,9 +50,9 @@ class Grainloop:
                 return line
         raise AssertionError(f"ended without saying {word!r}: {self.heard}{self.process.communicate()}")
 
-    def finish(self) -> tuple[int, str, str]:
+    def finish(self, within_s: float = WORD_S) -> tuple[int, str, str]:
         """Wait for the end: exit code, stdout, stderr."""
-        out, err = self.process.communicate(timeout=WORD_S)
+        out, err = self.process.communicate(timeout=within_s)
         return self.process.returncode, out, self.heard + err
 
     def family(self) -> dict[int, str]:

@@ -16,7 +16,7 @@ from tests.integration.processes import cropped, cubic, grainloop, written
 
 SUMMARY = {
     "map", "fraction_measured", "points_measured", "rounds", "error_mean_deg", "error_over_5deg", "boundary_f1",
-    "baseline", "instrument_s", "wall_s", "instrument_idle_fraction", "errors", "warnings",
+    "baseline", "instrument_s", "decision_s", "wall_s", "instrument_idle_fraction", "errors", "warnings",
     "points_lost", "versions",
 }  # fmt: skip
 ERRORS = {"error_mean_deg", "error_over_5deg", "boundary_f1"}

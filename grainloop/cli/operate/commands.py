@@ -13,6 +13,7 @@ from grainloop.cli.options import (
     JsonOption,
     KeyOption,
     KeysOption,
+    RealTimeOption,
     ServerKeyOption,
     ShapeOption,
     credentials,
@@ -41,6 +42,7 @@ def run(
         Path, typer.Option(help="Folder for session and figures; of a controller elsewhere: within its sessions.")
     ] = Path("run-output"),
     shape: ShapeOption = None,
+    real_time: RealTimeOption = False,
     json: JsonOption = False,
     key: KeyOption = None,
     server_key: ServerKeyOption = None,
@@ -50,7 +52,7 @@ def run(
     from grainloop.cli.operate.conversation import Controller, run_plan
 
     at = Controller(controller, credentials(keys, key, server_key))
-    raise typer.Exit(run_plan(plan, at, out, json, shape))
+    raise typer.Exit(run_plan(plan, at, out, json, shape, real_time=real_time))
 
 
 def watch(

@@ -52,12 +52,21 @@ class Controller:
         return is_near(self.endpoint)
 
 
-def run_plan(plan_file: Path | None, controller: Controller, out: Path, json: bool, shape: str | None = None) -> int:
-    """Run a plan, with another `shape` than it says where one is given; returns the exit code."""
+def run_plan(
+    plan_file: Path | None,
+    controller: Controller,
+    out: Path,
+    json: bool,
+    shape: str | None = None,
+    *,
+    real_time: bool = False,
+) -> int:
+    """Run a plan, with another `shape` than it says where one is given, or in real time; returns the exit code."""
     from grainloop.controller.plans import load_plan  # here, because it brings numba: other words need none
 
     plan = RunPlan() if plan_file is None else load_plan(plan_file)
     plan = plan if shape is None else plan.model_copy(update={"shape": str(shape)})
+    plan = plan.model_copy(update={"real_time": True, "decision_s": None}) if real_time else plan
     request = RunRequest(plan=plan, session_dir=str(out.resolve() if controller.here else out))
     finished = run(_run_request(request, controller, json))
     code = _tell_end(finished, json)

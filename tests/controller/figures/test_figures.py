@@ -35,7 +35,7 @@ pytestmark = pytest.mark.usefixtures("fonts_are_open")
 
 
 async def session_of(folder: Path, light: bool = True, model: FakeModel | None = None) -> Session:
-    plan = RunPlan(budget=Budget(fraction=0.2), batches=2)
+    plan = RunPlan(budget=Budget(fraction=0.2), batches=2, decision_s=0)
     instrument = FakeInstrument(capabilities((24, 20), light))
     await Run(plan, folder, instrument, model or FakeModel()).execute()
     return load_session(folder / "session.h5")

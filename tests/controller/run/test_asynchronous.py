@@ -64,6 +64,7 @@ PLANS = st.builds(
     repeats=st.integers(0, 2),
     first_pass=st.floats(0.05, 1),
     first_pass_most=st.sampled_from([0.02, 0.3]),
+    real_time=st.just(True),
 )
 SECONDS = st.lists(st.sampled_from([0.0, 0.01, 0.1, 0.5, 1.0, 3.0, 10.0, 50.0]), min_size=1, max_size=6)
 
@@ -118,7 +119,7 @@ def test_limits_are_hard_nothing_is_lost_and_the_instrument_never_waits(
         assert len(exposed) == most_points
 
 
-STEADY = RunPlan(budget=Budget(fraction=0.5), batches=4, repeats=0)
+STEADY = RunPlan(budget=Budget(fraction=0.5), batches=4, repeats=0, real_time=True)
 """240 points; with 20 ms each a batch of the plan takes about a second."""
 
 
@@ -219,12 +220,13 @@ FAILING = [None, None, DeviceFailed("The weights are damaged."), None]
     batches=st.integers(2, 8),
     limit_s=maybe(st.floats(1.0, 8.0)),
     simulated=st.booleans(),
+    real_time=st.booleans(),
 )
-@settings(deadline=None, max_examples=10)
+@settings(deadline=None, max_examples=15)
 def test_recorded_timing_and_replies_give_the_same_decisions_again(
-    seconds: list[float], dwell_s: float, batches: int, limit_s: float | None, simulated: bool
+    seconds: list[float], dwell_s: float, batches: int, limit_s: float | None, simulated: bool, real_time: bool
 ) -> None:
-    plan = RunPlan(budget=Budget(fraction=0.6, instrument_s=limit_s), batches=batches)
+    plan = RunPlan(budget=Budget(fraction=0.6, instrument_s=limit_s), batches=batches, real_time=real_time)
     instrument, model = real(dwell_s, simulated=simulated), TimedModel(seconds, list(FAILING))
     _, session = carry_out(plan, instrument, model)
     again = decide_again(session, model)
