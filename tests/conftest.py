@@ -25,7 +25,7 @@ import pytest
 import zmq
 from zmq.utils import garbage
 
-THREAD_GRACE_S = 2.0
+THREAD_GRACE_S = 60.0
 """Threads that were told to end may take a moment to do so."""
 
 contexts: weakref.WeakSet[zmq.Context[Any]] = weakref.WeakSet()
@@ -45,7 +45,8 @@ def remember_child(self: subprocess.Popen[Any], *args: Any, **options: Any) -> N
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    hypothesis.settings.register_profile("untimed", deadline=None)
+    slow = hypothesis.HealthCheck.too_slow
+    hypothesis.settings.register_profile("untimed", deadline=None, suppress_health_check=[slow])
     hypothesis.settings.load_profile("untimed")
     share_cores(int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
     if not hasattr(config, "workerinput"):

@@ -71,7 +71,7 @@ def test_context():
 
 def run(pytester: pytest.Pytester, tests: str) -> pytest.RunResult:
     pytester.makeini("[pytest]\nasyncio_mode = auto\nasyncio_default_fixture_loop_scope = function\n")
-    pytester.makeconftest(GUARD.read_text())
+    pytester.makeconftest(GUARD.read_text().replace("THREAD_GRACE_S = 60.0", "THREAD_GRACE_S = 0.5"))
     pytester.makepyfile(tests)
     return pytester.runpytest_subprocess("-q")
 

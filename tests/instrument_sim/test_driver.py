@@ -16,6 +16,7 @@ from grainloop.protocols.driver import InstrumentDriver
 from grainloop.protocols.errors import OutOfLimits
 from grainloop.protocols.values import FramePreset, LightKind, PointBlock, PointStatus
 from tests.instrument_sim.conftest import all_pixels, blocks_map, scan_request
+from tests.patience import HANG_S
 
 ANGLES = tuple(float(a) for a in range(0, 180, 10))
 PERFECT = SimConfig(detector=DetectorConfig.none(), drift=DriftConfig.none(), nuisances=LightNuisances.none())
@@ -221,9 +222,9 @@ def test_park_ends_a_waiting_scan_with_the_points_exposed_so_far(titanium):
     driver.clock._interrupted.wait = lambda seconds: (started.set(), original(seconds))[1]
     worker = threading.Thread(target=lambda: received.extend(driver.scan(scan_request(positions, dwell_s=1000.0))))
     worker.start()
-    assert started.wait(10)
+    assert started.wait(HANG_S)
     driver.park()
-    worker.join(10)
+    worker.join(HANG_S)
     assert not worker.is_alive()
     assert received == []
     assert not driver.beam_on

@@ -11,6 +11,7 @@ from grainloop.protocols.driver import InstrumentDriver
 from grainloop.protocols.errors import DeviceFailed
 from grainloop.protocols.values import PointBlock, PointStatus
 from tests.instrument_sim.conftest import all_pixels, scan_request
+from tests.patience import HANG_S
 
 
 @pytest.fixture
@@ -43,10 +44,10 @@ def test_device_hangs_until_released(titanium, pixels):
     received = []
     worker = threading.Thread(target=lambda: received.extend(driver.scan(scan_request(pixels))))
     worker.start()
-    assert driver.hanging.wait(10)
+    assert driver.hanging.wait(HANG_S)
     assert sum(map(len, received)) == 7
     driver.release()
-    worker.join(10)
+    worker.join(HANG_S)
     assert not worker.is_alive()
     assert sum(map(len, received)) == 30
 

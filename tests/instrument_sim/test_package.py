@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+from tests.patience import HANG_S
+
 
 def test_specimens_load_without_scipy_or_numba():
     code = (
@@ -10,4 +12,4 @@ def test_specimens_load_without_scipy_or_numba():
         "assert not {'scipy', 'numba', 'torch'} & set(sys.modules); "
         "from grainloop import instrument_sim; instrument_sim.SimConfig"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=HANG_S)

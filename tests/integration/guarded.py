@@ -17,6 +17,7 @@ from grainloop.protocols.security import Credentials, KeyFolder, Role
 from tests.integration.junk import throw_junk
 from tests.integration.processes import WORD_S, Grainloop, cropped, written
 from tests.memory import resident_mb
+from tests.patience import HANG_S
 
 NAMES = ("instrument", "model", "controller")
 REPLIES: dict[str, Any] = {"instrument": InstrumentReply, "model": ModelReply, "controller": ControlReply}
@@ -46,7 +47,7 @@ class Guarded:
         """Whether the service answers a valid peer."""
         proof = self.credentials(who, service)
         async with Client(self.at[service], REPLIES[service], service=service, credentials=proof) as client:
-            return (await client.request(CheckHealth(), deadline_s=60)).ok
+            return (await client.request(CheckHealth(), deadline_s=HANG_S)).ok
 
     def memory_mb(self) -> dict[str, float]:
         """Resident memory of each service."""

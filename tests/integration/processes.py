@@ -17,9 +17,10 @@ import numpy as np
 from grainloop.cli.serve.processes import free_endpoints
 from grainloop.instrument_sim import specimens
 from grainloop.model.maps import OrientationMap, write_map
+from tests.patience import HANG_S
 
 MARK = "GRAINLOOP_TEST_MARK"
-WORD_S = 110
+WORD_S = HANG_S
 WATCHED = Path(__file__).with_name("watched")
 
 

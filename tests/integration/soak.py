@@ -38,6 +38,7 @@ from grainloop.protocols.plan import Budget, RunPlan
 from tests.integration.frozen import STREAMS, FrozenFollower
 from tests.integration.processes import written
 from tests.memory import peak_mb, resident_mb
+from tests.patience import HANG_S
 
 ROOT = Path(__file__).parents[2]
 RESULT = ROOT / "benchmarks" / "results" / "soak.json"
@@ -188,7 +189,7 @@ async def soak(load: Load, folder: Path) -> Found:
                 given, last = await frozen.thaw()
             caught_up = list[int]()
             again = FollowRun(after=min(int(word["value"]) for word in last.values()))
-            await client.request(again, deadline_s=60, on_progress=lambda event: caught_up.append(event.sequence))
+            await client.request(again, deadline_s=HANG_S, on_progress=lambda event: caught_up.append(event.sequence))
     entries = read_journal(folder / "out" / JOURNAL_NAME).entries
     stored = [point for one in entries if isinstance(one, PointsStored) for point in one.points.point_id.tolist()]
     return Found(finished, stored, events[-1], trouble, memory, given, last, caught_up, figures, seconds)

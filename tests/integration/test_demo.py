@@ -13,6 +13,7 @@ from matplotlib.image import imread
 
 from grainloop.controller.session.reader import Session, load_session
 from tests.integration.processes import cropped, cubic, grainloop, written
+from tests.patience import HANG_S
 
 SUMMARY = {
     "map", "fraction_measured", "points_measured", "rounds", "error_mean_deg", "error_over_5deg", "boundary_f1",
@@ -43,11 +44,10 @@ def undisturbed(nickel: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple
 
 
 def in_real_time(nickel: Path) -> list[str]:
-    """The same at the instrument's own pace: seconds are left after the first batches."""
-    return ["demo", "--map", str(nickel), "--out", "out", "--budget", "0.5", "--speed-up", "1"]
+    """The same, slower than the instrument's own pace: many seconds are left after the first batches."""
+    return ["demo", "--map", str(nickel), "--out", "out", "--budget", "0.5", "--speed-up", "0.25"]
 
 
-@pytest.mark.timeout(300)
 def test_the_whole_demo_on_a_small_map(titanium: Path, tmp_path: Path) -> None:
     out, compiled = tmp_path / "out", tmp_path / "compiled"
     arguments = ("demo", "--map", str(titanium), "--out", str(out), "--json")
@@ -77,7 +77,6 @@ def test_the_whole_demo_on_a_small_map(titanium: Path, tmp_path: Path) -> None:
         assert imread(out / f"{name}.png").std() > 0.05
 
 
-@pytest.mark.timeout(300)
 def test_everything_of_a_cubic_map_can_be_measured_without_light(
     nickel: Path, undisturbed: tuple[Path, Session, str]
 ) -> None:
@@ -96,12 +95,11 @@ def test_everything_of_a_cubic_map_can_be_measured_without_light(
     assert json.loads((folder / "out" / "summary.json").read_text())["fraction_measured"] == 1
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_demo_leaves_no_process_and_keeps_its_points(
     number: signal.Signals, nickel: Path, tmp_path: Path, undisturbed: tuple[Path, Session, str]
 ) -> None:
-    """And what it had decided is what the undisturbed demo decided: the same plan, the same replies."""
+    """And the first pass is that of the undisturbed demo; what comes then may be decided later, by other points."""
     with grainloop(*in_real_time(nickel), cwd=tmp_path) as demo:
         demo.wait_for("Batch 1: ")
         demo.process.send_signal(number)
@@ -113,11 +111,11 @@ def test_an_interrupted_demo_leaves_no_process_and_keeps_its_points(
     session = load_session(tmp_path / "out" / "session.h5")
     assert session.finish_reason == "aborted"
     assert len(session.points) >= 100
-    decided = session.requested.position_px
-    assert np.array_equal(decided, undisturbed[1].requested.position_px[: len(decided)])
+    both = [one.requested.position_px[one.requested.batch < 2] for one in (session, undisturbed[1])]
+    assert len(both[0]) >= 100
+    assert np.array_equal(*both)
 
 
-@pytest.mark.timeout(300)
 def test_a_killed_demo_takes_its_services_with_it(nickel: Path, tmp_path: Path) -> None:
     """The services notice that their parent is gone: waiting for the ends of their log pipes proves that they left."""
     with grainloop(*in_real_time(nickel), cwd=tmp_path) as demo:
@@ -136,7 +134,6 @@ def _measured(told: str) -> int:
     return int(told.split("Batch 0: ")[1].split(maxsplit=1)[0])
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("service", ["instrument", "model", "controller"])
 def test_a_service_that_dies_in_the_middle_is_named(service: str, nickel: Path, tmp_path: Path) -> None:
     with grainloop(*in_real_time(nickel), cwd=tmp_path) as demo:
@@ -154,7 +151,6 @@ def test_a_service_that_dies_in_the_middle_is_named(service: str, nickel: Path, 
     assert came == session.requested.point_id[: len(came)].tolist()
 
 
-@pytest.mark.timeout(300)
 def test_a_method_that_does_not_exist_is_refused_by_name(titanium: Path, tmp_path: Path) -> None:
     with grainloop("demo", "--map", str(titanium), "--out", "out", "--method", "magic", cwd=tmp_path) as demo:
         code, _, stderr = demo.finish()
@@ -169,6 +165,6 @@ def _ended(process: int) -> bool:
     import select
 
     try:
-        return bool(select.select([process], [], [], 60)[0])
+        return bool(select.select([process], [], [], HANG_S)[0])
     finally:
         os.close(process)

@@ -33,6 +33,7 @@ from grainloop.protocols.states import FinishReason
 from tests.integration.guarded import NAMES, Guarded, guarded
 from tests.integration.junk import throw_junk
 from tests.integration.processes import grainloop
+from tests.patience import HANG_S
 
 PLAN = RunPlan(budget=Budget(fraction=0.04), batches=2)
 SCAN = ScanRequest(batch=0, point_id=np.arange(1), position_px=np.zeros((1, 2), np.int32), dwell_s=0.02)
@@ -44,7 +45,6 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Generator[Guarded]:
         yield running
 
 
-@pytest.mark.timeout(300)
 async def test_an_operator_measures_a_viewer_watches_and_an_owner_stores_where_she_likes(
     lab: Guarded, tmp_path: Path
 ) -> None:
@@ -59,11 +59,11 @@ async def test_an_operator_measures_a_viewer_watches_and_an_owner_stores_where_s
             await operator.request(elsewhere, deadline_s=10)
         began = asyncio.Event()
         run = operator.request(
-            RunRequest(plan=PLAN, session_dir="first"), deadline_s=120, on_progress=lambda _: began.set()
+            RunRequest(plan=PLAN, session_dir="first"), deadline_s=HANG_S, on_progress=lambda _: began.set()
         )
         running = asyncio.create_task(run)
         await began.wait()
-        watched = await viewer.request(FollowRun(after=0), deadline_s=120, on_progress=events.append)
+        watched = await viewer.request(FollowRun(after=0), deadline_s=HANG_S, on_progress=events.append)
         finished = await running
         assert watched == finished
         assert finished.reason is FinishReason.COMPLETED
@@ -72,7 +72,7 @@ async def test_an_operator_measures_a_viewer_watches_and_an_owner_stores_where_s
         with grainloop("watch", "--json", *lab.options(Role.VIEWER), cwd=tmp_path) as watch:
             code, out, err = await asyncio.to_thread(watch.finish)
         assert (code, json.loads(out)["kind"]) == (0, "run_finished"), err
-        assert (await owner.request(elsewhere, deadline_s=120)).reason is FinishReason.COMPLETED
+        assert (await owner.request(elsewhere, deadline_s=HANG_S)).reason is FinishReason.COMPLETED
 
 
 async def test_a_viewer_cannot_scan_move_or_stop_whatever_she_connects_to(lab: Guarded) -> None:
@@ -90,7 +90,6 @@ async def test_a_viewer_cannot_scan_move_or_stop_whatever_she_connects_to(lab: G
                 await client.request(request, deadline_s=10)
 
 
-@pytest.mark.timeout(200)
 def test_the_command_line_says_in_one_sentence_what_is_wrong(lab: Guarded, tmp_path: Path) -> None:
     at = lab.at["controller"]
     told = {
@@ -122,7 +121,6 @@ async def test_a_revoked_key_is_refused_without_a_restart(lab: Guarded) -> None:
     assert await lab.health("model", Role.OPERATOR)
 
 
-@pytest.mark.timeout(200)
 async def test_junk_on_every_port_leaves_every_service_serving(lab: Guarded) -> None:
     """The long form is `make fuzz`."""
     seed = random.randrange(2**32)  # noqa: S311

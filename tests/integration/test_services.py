@@ -18,8 +18,11 @@ from grainloop.protocols.messages import ControlReply, InstrumentReply, RunEvent
 from grainloop.protocols.plan import Budget, RunPlan
 from grainloop.protocols.states import FinishReason
 from tests.integration.processes import cropped, grainloop, services, written
+from tests.patience import HANG_S
 
 PLAN = "batches = 2\n[budget]\nfraction = 0.04\n"
+LONG = "batches = 40\n[budget]\nfraction = 1.0\n"
+"""So much that something is left whenever somebody gets round to stopping it."""
 
 
 @pytest.fixture(scope="module")
@@ -27,9 +30,9 @@ def titanium(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return written(cropped(), tmp_path_factory.mktemp("maps") / "crop.ang")
 
 
-@pytest.mark.timeout(300)
 def test_run_and_status_with_services_started_by_hand(titanium: Path, tmp_path: Path) -> None:
     (tmp_path / "plan.toml").write_text(PLAN)
+    (tmp_path / "long.toml").write_text(LONG)
     with services(titanium, tmp_path) as (running, at):
         options = ("--controller", at["controller"])
         with grainloop("status", "--json", *options, cwd=tmp_path) as status:
@@ -44,7 +47,7 @@ def test_run_and_status_with_services_started_by_hand(titanium: Path, tmp_path: 
             code, _, stderr = again.finish()
             assert code == 1
             assert "session.h5 exists already" in stderr
-        with grainloop("run", "--out", "stopped", *options, cwd=tmp_path) as stopped:
+        with grainloop("run", "--plan", "long.toml", "--out", "stopped", *options, cwd=tmp_path) as stopped:
             stopped.wait_for("Batch 0: ")
             stopped.process.send_signal(signal.SIGINT)
             code, stdout, stderr = stopped.finish()
@@ -66,9 +69,8 @@ def test_run_and_status_with_services_started_by_hand(titanium: Path, tmp_path: 
     assert (tmp_path / "out" / "orientation.png").exists()
 
 
-@pytest.mark.timeout(300)
 async def test_an_instrument_killed_in_the_middle_loses_no_acknowledged_point(titanium: Path, tmp_path: Path) -> None:
-    plan, acknowledged = RunPlan(budget=Budget(fraction=0.1), fill_in=False), 0
+    plan, acknowledged = RunPlan(budget=Budget(fraction=1.0), batches=40, fill_in=False), 0
     with services(titanium, tmp_path) as (running, at):
 
         def heard(event: RunEvent) -> None:
@@ -79,7 +81,7 @@ async def test_an_instrument_killed_in_the_middle_loses_no_acknowledged_point(ti
 
         async with Client(at["controller"], ControlReply, service="controller") as client:
             request = RunRequest(plan=plan, session_dir=str(tmp_path / "out"))
-            finished = await client.request(request, deadline_s=120, on_progress=heard)
+            finished = await client.request(request, deadline_s=HANG_S, on_progress=heard)
     assert finished.reason is FinishReason.FAILED
     assert "The instrument service" in finished.detail
     session = load_session(Path(finished.session_file))
@@ -87,9 +89,8 @@ async def test_an_instrument_killed_in_the_middle_loses_no_acknowledged_point(ti
     assert session.finish_reason == "failed"
 
 
-@pytest.mark.timeout(300)
 async def test_a_model_killed_in_the_middle_is_replaced_by_space_filling(titanium: Path, tmp_path: Path) -> None:
-    plan = RunPlan(budget=Budget(fraction=0.06), batches=3, model_deadline_s=20, fill_in=False)
+    plan = RunPlan(budget=Budget(fraction=0.06), batches=6, model_deadline_s=HANG_S, fill_in=False)
     events: list[RunEvent] = []
     with services(titanium, tmp_path) as (running, at):
 
@@ -100,12 +101,15 @@ async def test_a_model_killed_in_the_middle_is_replaced_by_space_filling(titaniu
 
         async with Client(at["controller"], ControlReply, service="controller") as client:
             request = RunRequest(plan=plan, session_dir=str(tmp_path / "out"))
-            finished = await client.request(request, deadline_s=200, on_progress=heard)
+            finished = await client.request(request, deadline_s=HANG_S, on_progress=heard)
     assert finished.reason is FinishReason.COMPLETED
     assert finished.points_measured == 138
     session = load_session(Path(finished.session_file))
-    assert [d["decided_by"] for d in session.decisions][3:] == ["space_filling", "space_filling"]
-    assert [e.event for e in events].count("model_failed") == 2
+    filled = [decision["decided_by"] == "space_filling" for decision in session.decisions[2:]]
+    assert filled == sorted(filled)
+    assert not filled[0]
+    assert filled[-1]
+    assert [e.event for e in events].count("model_failed") == sum(filled)
     assert session.final is None
     assert session.latest is not None
 

@@ -11,7 +11,7 @@ from grainloop.controller.session.reader import load_session
 from tests.integration.processes import cropped, grainloop, written
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(3000)
 def test_a_map_queue_is_asked_for_rectangles_alone(tmp_path: Path) -> None:
     specimen = written(cropped(), tmp_path / "crop.ang")
     options = ["--preset", "queue", "--shape", "rectangles", "--budget", "0.6", "--json"]

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 from grainloop.protocols.observability.metrics import FOLLOWERS_DROPPED
 from grainloop.protocols.states import FinishReason
 from tests.integration.frozen import STREAMS
@@ -15,7 +13,6 @@ MOST_MB = 30.0
 """Per 10,000 points: generous, since so short a run is little more than its warm-up."""
 
 
-@pytest.mark.timeout(300)
 async def test_memory_hardly_grows_and_a_frozen_follower_is_let_go(tmp_path: Path) -> None:
     found = await soak(SHORT, tmp_path)
     assert found.finished.reason is FinishReason.COMPLETED

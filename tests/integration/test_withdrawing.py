@@ -23,7 +23,7 @@ from tests.protocols.aio.services import running
 
 async def test_stop_gaps_are_withdrawn_from_a_real_queue_and_never_exposed(tmp_path: Path) -> None:
     """The simulator in real time stands for a real instrument; the model answers at once."""
-    config = SimConfig(speed_up=1.0, timing=ScanTiming(), default_dwell_s=0.01, light_kind=None)
+    config = SimConfig(speed_up=1.0, timing=ScanTiming(), default_dwell_s=0.02, light_kind=None)
     driver = SimulatedInstrument(cropped(), config)
     driver.capabilities = driver.capabilities.model_copy(update={"simulated": False})
     plan = RunPlan(budget=Budget(points=300, fraction=1.0), batches=3, repeats=0)

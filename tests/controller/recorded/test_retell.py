@@ -39,6 +39,7 @@ from grainloop.protocols.states import FinishReason, RunState
 from tests.controller.serve.telling import assert_holds_what_the_session_holds, assert_same
 from tests.controller.serve.test_service import serving
 from tests.integration.processes import grainloop
+from tests.patience import HANG_S
 
 SAMPLE = Path(__file__).parents[1] / "journal" / "samples" / "v1"
 MAX = float("inf")
@@ -56,7 +57,7 @@ def events_of(entries: tuple[Any, ...]) -> list[RunEvent]:
 async def follow(at: str, after: int | None = None) -> tuple[list[RunEvent], RunFinished]:
     heard = list[RunEvent]()
     async with Client(at, ControlReply, service="controller") as client:
-        end = await client.request(FollowRun(after=after), deadline_s=60, on_progress=heard.append)
+        end = await client.request(FollowRun(after=after), deadline_s=HANG_S, on_progress=heard.append)
     return heard, end
 
 
@@ -65,7 +66,7 @@ async def test_followers_hear_every_event_and_the_end(entries: tuple[Any, ...]) 
         (first, end), (second, _) = await asyncio.gather(follow(at, 0), follow(at, 0))
         late, again = await follow(at)
         async with Client(at, ControlReply, service="controller") as client:
-            status = await client.request(GetStatus(), deadline_s=60)
+            status = await client.request(GetStatus(), deadline_s=HANG_S)
     assert first == second == events_of(entries)
     assert (late, again) == (first[-1:], end)
     assert (status.state, status.last) == (RunState.FINISHED, first[-1])
@@ -114,7 +115,7 @@ async def test_events_come_by_the_instrument_clock(entries: tuple[Any, ...]) -> 
         Client(at, ControlReply, service="controller") as client,
     ):
         asked_s = loop.time()  # however late the first event is heard, it was not told before
-        await client.request(FollowRun(), deadline_s=60, on_progress=lambda _: at_s.append(loop.time()))
+        await client.request(FollowRun(), deadline_s=HANG_S, on_progress=lambda _: at_s.append(loop.time()))
     lasts_s = (events[-1].instrument_s - events[0].instrument_s) / factor
     assert lasts_s > 1.5
     assert at_s[-1] - asked_s > 0.95 * lasts_s
@@ -127,12 +128,12 @@ async def test_it_waits_for_somebody_and_obeys_nobody(entries: tuple[Any, ...], 
         serving(Retelling(entries, "session.h5", MAX)) as at,
         Client(at, ControlReply, service="controller") as client,
     ):
-        assert (await client.request(GetStatus(), deadline_s=60)).state is RunState.IDLE
-        assert (await client.request(CheckHealth(), deadline_s=60)).ok
+        assert (await client.request(GetStatus(), deadline_s=HANG_S)).state is RunState.IDLE
+        assert (await client.request(CheckHealth(), deadline_s=HANG_S)).ok
         run = RunRequest(plan=RunPlan(), session_dir=str(tmp_path / "new"))
         for request in (Command(command=RunCommand.ABORT), run):
             with pytest.raises(RemoteError, match="This is a recording that is told again") as caught:
-                await client.request(request, deadline_s=60)
+                await client.request(request, deadline_s=HANG_S)
             assert caught.value.code is ErrorCode.ILLEGAL_STATE
     assert not (tmp_path / "new").exists()
 
@@ -143,7 +144,7 @@ async def test_a_follower_who_leaves_holds_nobody_up(entries: tuple[Any, ...]) -
         serving(Retelling(entries, "session.h5", 40.0)) as at,
         Client(at, ControlReply, service="controller") as leaver,
     ):
-        leaving = asyncio.create_task(leaver.request(FollowRun(), deadline_s=60, on_progress=lambda _: begun.set()))
+        leaving = asyncio.create_task(leaver.request(FollowRun(), deadline_s=HANG_S, on_progress=lambda _: begun.set()))
         await begun.wait()
         leaving.cancel()
         heard, _ = await follow(at, 0)
@@ -157,7 +158,7 @@ async def test_a_recording_can_be_stopped_in_the_middle(entries: tuple[Any, ...]
     await ready.wait()
     assert telling.service.endpoint is not None
     async with Client(telling.service.endpoint, ControlReply, service="controller") as client:
-        asking = asyncio.create_task(client.request(FollowRun(), deadline_s=60, on_progress=lambda _: begun.set()))
+        asking = asyncio.create_task(client.request(FollowRun(), deadline_s=HANG_S, on_progress=lambda _: begun.set()))
         await begun.wait()
         stop.set()
         with pytest.raises(RemoteError, match="was stopped before its end"):
@@ -207,7 +208,7 @@ def test_watch_follows_a_recording(tmp_path: Path) -> None:
         with grainloop("watch", "--controller", at, cwd=tmp_path) as watching:
             code, out, err = watching.finish()
         telling.process.terminate()
-        assert telling.process.wait(timeout=60) == 0
+        assert telling.process.wait(timeout=HANG_S) == 0
     assert code == 0, err
     assert "The run has completed: the budget is spent" in out
     assert f"72 points in {tmp_path / SESSION_NAME}" in out

@@ -9,8 +9,9 @@ import numpy as np
 
 from grainloop.model.reconstruct import NearestNeighbour, never, no_report
 from grainloop.model.reconstruct.problem import checkpoint
+from tests.patience import HANG_S
 
-SOON_S = 60.0
+SOON_S = HANG_S
 
 
 async def begins(method):

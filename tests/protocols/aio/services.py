@@ -24,6 +24,7 @@ from grainloop.protocols.messages import (
 from grainloop.protocols.rpc import Heartbeat
 from grainloop.protocols.security import Access
 from grainloop.protocols.values import PointBlock
+from tests.patience import HANG_S
 
 ANY_PORT = "tcp://127.0.0.1:0"
 
@@ -66,7 +67,7 @@ class Handlers:
             self.ended.set()
 
     async def wait_for_cancel(self, _request: ScanRequest, call: Call) -> ScanDone:
-        await asyncio.to_thread(call.cancelled.wait, 30)
+        await asyncio.to_thread(call.cancelled.wait, HANG_S)
         return DONE
 
     def service(self, **options: Any) -> Service:

@@ -23,11 +23,12 @@ from grainloop.protocols.messages import (
 )
 from grainloop.protocols.rpc.envelope import Envelope, EnvelopeKind, to_frames
 from grainloop.protocols.values import PointBlock
+from tests.patience import HANG_S
 from tests.protocols.aio.services import DONE, block, client, scan
 
 
 async def test_cancelling_the_task_cancels_the_work(handlers, asking):
-    task = asyncio.create_task(asking.request(scan(), deadline_s=30))
+    task = asyncio.create_task(asking.request(scan(), deadline_s=HANG_S))
     await handlers.started.wait()
     task.cancel()
     await handlers.ended.wait()
@@ -35,13 +36,13 @@ async def test_cancelling_the_task_cancels_the_work(handlers, asking):
     assert handlers.call.cancelled
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert (await asking.request(CheckHealth(), deadline_s=10)).ok
+    assert (await asking.request(CheckHealth(), deadline_s=HANG_S)).ok
 
 
 async def test_what_is_measured_until_the_end_still_arrives(handlers, asking):
     async def one_more(_request: ScanRequest, call: Call) -> ScanDone:
         await call.progress(block(0))
-        await asyncio.to_thread(call.cancelled.wait, 30)
+        await asyncio.to_thread(call.cancelled.wait, HANG_S)
         await call.progress(block(1))
         return DONE
 
@@ -53,7 +54,7 @@ async def test_what_is_measured_until_the_end_still_arrives(handlers, asking):
         got.append(message)
         first.set()
 
-    task = asyncio.create_task(asking.request(scan(), deadline_s=30, on_progress=listen))
+    task = asyncio.create_task(asking.request(scan(), deadline_s=HANG_S, on_progress=listen))
     await first.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -69,10 +70,10 @@ async def test_a_second_cancel_does_not_wait(handlers, asking):
         return DONE
 
     handlers.scan = deaf
-    task = asyncio.create_task(asking.request(scan(), deadline_s=30))
+    task = asyncio.create_task(asking.request(scan(), deadline_s=HANG_S))
     await handlers.started.wait()
     task.cancel()
-    await asking.request(CheckHealth(), deadline_s=10)
+    await asking.request(CheckHealth(), deadline_s=HANG_S)
     assert not task.done()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -90,17 +91,20 @@ async def test_a_fault_of_the_listener_withdraws_the_request(handlers, asking):
 
     handlers.scan = stream
     with pytest.raises(OSError, match="disk full"):
-        await asking.request(scan(), deadline_s=30, on_progress=listener)
+        await asking.request(scan(), deadline_s=HANG_S, on_progress=listener)
     await handlers.ended.wait()
 
 
-async def test_a_deadline_ends_both_sides(handlers, asking):
-    with pytest.raises(DeadlineExceeded, match=r"instrument.* 0\.2 s|before the deadline"):
-        await asking.request(scan(), deadline_s=0.2)
+async def test_a_deadline_ends_both_sides(handlers, asking, leap):
+    asked = asyncio.create_task(asking.request(scan(), deadline_s=1e4))
+    await handlers.started.wait()
+    leap(1e4)
+    with pytest.raises(DeadlineExceeded, match=r"instrument.* 10000 s|before the deadline"):
+        await asked
     await handlers.ended.wait()
     assert handlers.call is not None
     assert handlers.call.cancelled
-    assert handlers.call.remaining_s < 0.1
+    assert handlers.call.remaining_s < HANG_S
 
 
 async def test_the_handler_knows_its_deadline(handlers, asking):
@@ -108,12 +112,12 @@ async def test_the_handler_knows_its_deadline(handlers, asking):
         return DONE.model_copy(update={"finished_s": call.remaining_s})
 
     handlers.scan = tell
-    assert 90 < (await asking.request(scan(), deadline_s=100)).finished_s <= 100
+    assert 1e4 - HANG_S < (await asking.request(scan(), deadline_s=1e4)).finished_s <= 1e4
 
 
 async def test_closing_the_client_withdraws_what_it_asked(handlers, endpoint):
     async with client(endpoint) as asking:
-        task = asyncio.create_task(asking.request(scan(), deadline_s=30))
+        task = asyncio.create_task(asking.request(scan(), deadline_s=HANG_S))
         await handlers.started.wait()
     with pytest.raises(Unavailable, match="closed"):
         await task
@@ -122,9 +126,9 @@ async def test_closing_the_client_withdraws_what_it_asked(handlers, endpoint):
         await asking.request(CheckHealth(), deadline_s=1)
 
 
-async def test_a_slow_listener_holds_the_sender_back(handlers, endpoint):
+async def test_a_slow_listener_holds_the_sender_back(handlers, endpoint, leap):
     """A peer that reads nothing costs the service a bounded number of messages."""
-    sent = 0
+    sent, many = 0, asyncio.Event()
 
     async def pour(_request: ScanRequest, call: Call) -> ScanDone:
         nonlocal sent
@@ -132,6 +136,8 @@ async def test_a_slow_listener_holds_the_sender_back(handlers, endpoint):
         while not call.cancelled:
             await call.progress(PointsMeasured(batch=0, points=points))
             sent += 1
+            if sent == MAX_WAITING:
+                many.set()
         return DONE
 
     handlers.scan = pour
@@ -139,8 +145,12 @@ async def test_a_slow_listener_holds_the_sender_back(handlers, endpoint):
         peer.linger = 0
         peer.setsockopt(zmq.RCVHWM, 1)
         peer.connect(endpoint)
-        peer.send_multipart(to_frames(Envelope(EnvelopeKind.REQUEST, "1", scan(), 2.0)))
-        await handlers.ended.wait()  # by the deadline
+        peer.send_multipart(to_frames(Envelope(EnvelopeKind.REQUEST, "1", scan(), 1e4)))
+        await many.wait()
+        for _turn in range(10 * HIGH_WATER):  # as many chances to send more
+            await asyncio.sleep(0)
+        leap(1e4)
+        await handlers.ended.wait()
     assert MAX_WAITING <= sent < MAX_WAITING + HIGH_WATER + 200  # what the kernel buffers comes on top
 
 
@@ -157,7 +167,7 @@ async def test_the_flag_of_a_call_works_from_threads(handlers, asking):
         return DONE
 
     handlers.scan = work
-    task = asyncio.create_task(asking.request(scan(), deadline_s=30))
+    task = asyncio.create_task(asking.request(scan(), deadline_s=HANG_S))
     await asyncio.to_thread(polled.wait)
     task.cancel()
     await handlers.ended.wait()

@@ -13,6 +13,7 @@ from grainloop.protocols.messages import (
     CheckHealth,
 )
 from grainloop.protocols.rpc.envelope import EnvelopeKind, from_frames
+from tests.patience import HANG_S
 
 JUNK = {
     "random": bytes(np.random.default_rng(5).integers(0, 256, 4096, dtype=np.uint8)),
@@ -30,8 +31,8 @@ async def test_junk_on_the_port_leaves_the_service_serving(asking, endpoint, jun
     for _ in range(5):
         with socket.create_connection((host, int(port))) as raw:
             raw.sendall(junk)
-            assert (await asking.request(CheckHealth(), deadline_s=10)).ok
-    assert (await asking.request(CheckHealth(), deadline_s=10)).ok
+            assert (await asking.request(CheckHealth(), deadline_s=HANG_S)).ok
+    assert (await asking.request(CheckHealth(), deadline_s=HANG_S)).ok
 
 
 async def test_junk_frames_are_answered_by_typed_errors(asking, endpoint):
@@ -41,7 +42,7 @@ async def test_junk_frames_are_answered_by_typed_errors(asking, endpoint):
         peer.connect(endpoint)
         for count in range(1, 30):
             peer.send_multipart([rng.bytes(int(rng.integers(0, 50))) for _ in range(count % 5 + 1)])
-            assert (await asking.request(CheckHealth(), deadline_s=10)).ok
+            assert (await asking.request(CheckHealth(), deadline_s=HANG_S)).ok
             assert await asyncio.to_thread(peer.poll, 10_000)
             envelope = from_frames(peer.recv_multipart())
             assert envelope.kind is EnvelopeKind.ERROR

@@ -27,12 +27,13 @@ from grainloop.protocols.messages import (
     ScanRequest,
 )
 from grainloop.protocols.values import PointBlock
+from tests.patience import HANG_S
 from tests.protocols.aio.services import DONE, block, client, running, scan
 
 
 # --- request, progress, reply ----------------------------------------------------------------------------------------
 async def test_ask_and_answer(asking):
-    reply = await asking.request(CheckHealth(), deadline_s=10)
+    reply = await asking.request(CheckHealth(), deadline_s=HANG_S)
     assert reply == Health(service="instrument", version="1", ok=True)
 
 
@@ -44,7 +45,7 @@ async def test_progress_comes_in_order_before_the_reply(handlers, asking):
 
     handlers.scan = stream
     got: list[PointsMeasured] = []
-    assert await asking.request(scan(), deadline_s=20, on_progress=got.append) == DONE
+    assert await asking.request(scan(), deadline_s=HANG_S, on_progress=got.append) == DONE
     assert [int(message.points.point_id[0]) for message in got] == list(range(300))
 
 
@@ -59,7 +60,7 @@ async def test_progress_from_a_worker_thread(handlers, asking):
 
     handlers.scan = stream
     got: list[PointsMeasured] = []
-    await asking.request(scan(), deadline_s=20, on_progress=got.append)
+    await asking.request(scan(), deadline_s=HANG_S, on_progress=got.append)
     assert got == [block(number) for number in range(20)]
 
 
@@ -73,7 +74,7 @@ async def test_several_requests_at_once_over_one_connection(handlers, asking):
         return DONE.model_copy(update={"batch": request.batch})
 
     handlers.scan = in_reverse
-    replies = await asyncio.gather(*(asking.request(scan(n), deadline_s=10) for n in range(3)))
+    replies = await asyncio.gather(*(asking.request(scan(n), deadline_s=HANG_S) for n in range(3)))
     assert [reply.batch for reply in replies] == [0, 1, 2]
 
 
@@ -83,7 +84,7 @@ async def test_two_clients_do_not_mix(handlers, endpoint):
 
     handlers.scan = echo
     async with client(endpoint) as one, client(endpoint) as two:
-        replies = await asyncio.gather(*(c.request(scan(n), deadline_s=10) for n in range(8) for c in (one, two)))
+        replies = await asyncio.gather(*(c.request(scan(n), deadline_s=HANG_S) for n in range(8) for c in (one, two)))
     assert [reply.batch for reply in replies] == [n for n in range(8) for _ in "ab"]
 
 
@@ -97,14 +98,14 @@ async def test_a_large_array_travels(handlers, asking):
 
     handlers.scan = stream
     got: list[PointsMeasured] = []
-    await asking.request(scan(), deadline_s=30, on_progress=got.append)
+    await asking.request(scan(), deadline_s=HANG_S, on_progress=got.append)
     assert got[0].points == large
 
 
 async def test_over_ipc(handlers, tmp_path):
     path = f"ipc://{tmp_path}/s"
     async with running(handlers.service(), path), client(path) as asking:
-        assert (await asking.request(CheckHealth(), deadline_s=10)).ok
+        assert (await asking.request(CheckHealth(), deadline_s=HANG_S)).ok
         with pytest.raises(Unavailable, match="already in use"):
             await handlers.service().run(path)
 
@@ -116,18 +117,18 @@ async def test_a_typed_error_comes_through(handlers, asking):
 
     handlers.scan = fail
     with pytest.raises(RemoteError, match="The stage does not move") as caught:
-        await asking.request(scan(), deadline_s=10)
+        await asking.request(scan(), deadline_s=HANG_S)
     assert (caught.value.code, caught.value.field, caught.value.value) == (ErrorCode.DEVICE_FAILED, "stage", "3")
 
 
 async def test_a_bug_is_told_by_trace_id_alone_and_the_service_lives(asking, caplog):
     with pytest.raises(RemoteError) as caught:
-        await asking.request(Park(), deadline_s=10)
+        await asking.request(Park(), deadline_s=HANG_S)
     assert caught.value.code is ErrorCode.INTERNAL
     assert "a bug" not in str(caught.value)
     assert caught.value.trace_id in caplog.text
     assert "ZeroDivisionError" in caplog.text
-    assert (await asking.request(CheckHealth(), deadline_s=10)).ok
+    assert (await asking.request(CheckHealth(), deadline_s=HANG_S)).ok
 
 
 async def test_a_handler_that_returns_nothing_is_a_bug(handlers, asking, caplog):
@@ -136,7 +137,7 @@ async def test_a_handler_that_returns_nothing_is_a_bug(handlers, asking, caplog)
 
     handlers.scan = nothing
     with pytest.raises(RemoteError) as caught:
-        await asking.request(scan(), deadline_s=10)
+        await asking.request(scan(), deadline_s=HANG_S)
     assert caught.value.code is ErrorCode.INTERNAL
     assert "returned NoneType" in caplog.text
 
@@ -144,16 +145,16 @@ async def test_a_handler_that_returns_nothing_is_a_bug(handlers, asking, caplog)
 @pytest.mark.parametrize("request_", [Describe(), LightRequest()])
 async def test_a_kind_without_a_handler_is_unknown(asking, request_):
     with pytest.raises(RemoteError, match=f"instrument does not serve {request_.kind}") as caught:
-        await asking.request(request_, deadline_s=10)
+        await asking.request(request_, deadline_s=HANG_S)
     assert caught.value.code is ErrorCode.UNKNOWN_KIND
 
 
 async def test_too_many_open_requests_are_refused(handlers):
     async with running(handlers.service(max_open=1)) as address, client(address) as asking:
-        first = asyncio.create_task(asking.request(scan(), deadline_s=30))
+        first = asyncio.create_task(asking.request(scan(), deadline_s=HANG_S))
         await handlers.started.wait()
         with pytest.raises(RemoteError) as caught:
-            await asking.request(CheckHealth(), deadline_s=10)
+            await asking.request(CheckHealth(), deadline_s=HANG_S)
         assert caught.value.code is ErrorCode.BUSY
         first.cancel()
         await asyncio.gather(first, return_exceptions=True)

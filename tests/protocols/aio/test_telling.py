@@ -28,6 +28,7 @@ from grainloop.protocols.observability import NO_METRICS
 from grainloop.protocols.observability.lines import Line
 from grainloop.protocols.observability.metrics import FAILED, OPEN, REFUSED, Metric
 from grainloop.protocols.rpc.server_actions import RequestKey, Serve
+from tests.patience import HANG_S
 
 
 class Told:
@@ -93,11 +94,11 @@ async def test_requests_are_told_on_both_sides_by_the_same_id(
     (endpoint,) = free_endpoints(1)
     task, stop = await served(service, endpoint)
     async with Client(endpoint, InstrumentReply, service="instrument") as client:
-        await client.request(CheckHealth(), deadline_s=10)
+        await client.request(CheckHealth(), deadline_s=HANG_S)
         with pytest.raises(RemoteError):
-            await client.request(Describe(), deadline_s=10)
+            await client.request(Describe(), deadline_s=HANG_S)
         with pytest.raises((DeadlineExceeded, RemoteError)):
-            await client.request(Park(), deadline_s=0.2)
+            await client.request(Park(), deadline_s=1.0)
     stop.set()
     await task
     (started,) = lines(caplog, "service started")
@@ -151,7 +152,7 @@ async def test_a_connection_that_breaks_and_comes_back_is_told(
             task, stop = await served(service, endpoint)
             while len(lines(caplog, "connected")) <= round_:
                 with suppress(Unavailable):  # it may still learn of the death of the service before
-                    await client.request(CheckHealth(), deadline_s=10)
+                    await client.request(CheckHealth(), deadline_s=HANG_S)
             stop.set()
             await task
             while len(lines(caplog, "connection lost")) <= round_:

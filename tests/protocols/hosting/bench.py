@@ -19,6 +19,7 @@ from grainloop.protocols.messages import (
     ScanRequest,
 )
 from grainloop.protocols.values import Grid, LightKind, Phase, PointBlock
+from tests.patience import HANG_S
 
 LIGHT = LightCapabilities(
     kind=LightKind.ROTATION_STACK, shape_px=(4, 6), pixel_um=1.0, max_images=5, seconds_per_image=2.0
@@ -81,7 +82,7 @@ class Asker:
         self.client = client
         self.points: list[int] = []
 
-    async def ask(self, message: Any, deadline_s: float = 30) -> Any:
+    async def ask(self, message: Any, deadline_s: float = HANG_S) -> Any:
         return await self.client.request(message, deadline_s=deadline_s, on_progress=self._keep)
 
     def _keep(self, message: PointsMeasured) -> None:

@@ -21,6 +21,7 @@ from grainloop.protocols.errors import GrainloopError, RemoteError
 from grainloop.protocols.hosting.batches import LOST
 from grainloop.protocols.messages import InstrumentReply, PointsMeasured, ScanDone, ScanRequest
 from grainloop.protocols.values import PointBlock, PointStatus
+from tests.patience import HANG_S
 
 ROOT = Path(__file__).parents[3]
 POINTS = 60
@@ -74,7 +75,7 @@ async def attempt(endpoint: str, message: ScanRequest, told: list[PointsMeasured
     """Ask once; what came before the service died stays in `told`."""
     async with Client(endpoint, InstrumentReply, service="instrument") as client:
         try:
-            return await client.request(message, deadline_s=30, on_progress=told.append)
+            return await client.request(message, deadline_s=HANG_S, on_progress=told.append)
         except GrainloopError:
             return None
 
@@ -135,5 +136,5 @@ def test_on_a_full_disk_nothing_is_exposed_that_is_not_recorded(nursery, tmp_pat
 async def refusal(endpoint: str, message: ScanRequest, told: list[PointsMeasured]) -> str:
     async with Client(endpoint, InstrumentReply, service="instrument") as client:
         with pytest.raises(RemoteError) as caught:
-            await client.request(message, deadline_s=30, on_progress=told.append)
+            await client.request(message, deadline_s=HANG_S, on_progress=told.append)
         return str(caught.value)

@@ -11,7 +11,6 @@ import pytest
 from grainloop.protocols.driver_service import DriverService
 from grainloop.protocols.errors import ErrorCode
 from grainloop.protocols.messages import Describe
-from grainloop.protocols.rpc import Heartbeat
 from grainloop.protocols.shapes import Piece, ScanShape, encode_pieces
 from tests.protocols.aio.services import running
 from tests.protocols.hosting.bench import Bench, busy, overtaken, refused, scan
@@ -76,11 +75,9 @@ async def test_a_controller_that_vanished_finds_its_batch_finished(bench):
         assert bench.log == ["scan 0", "end 0"]
 
 
-async def test_what_waits_of_a_controller_that_vanished_is_not_begun(bench):
+async def test_what_waits_of_a_controller_that_vanished_is_not_begun(bench, leap):
     bench.hold_at = 4
-    quick = Heartbeat(interval_s=0.02, silence_s=0.1)
     service = DriverService(bench)
-    service.service._heartbeat = quick
     async with running(service) as endpoint, asking(endpoint) as asker:
         first = asyncio.create_task(asker.ask(scan()))
         await held(bench)
@@ -88,6 +85,7 @@ async def test_what_waits_of_a_controller_that_vanished_is_not_begun(bench):
         await mute.send(scan(10, batch=1))
         await busy(asker, 2)
         while not any(call.gone for call in service._calls):
+            leap(1.0)
             await overtaken(asker)
         mute.vanish()
         bench.let_on.set()

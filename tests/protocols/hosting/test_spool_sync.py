@@ -17,6 +17,7 @@ from grainloop.protocols.hosting.spool import SUFFIX, SpoolFolder
 from grainloop.protocols.hosting.store import BatchStore, RunStore
 from grainloop.protocols.messages import Forgotten, InstrumentReply, PointsMeasured, ScanDone, ScanRequest, Stored
 from grainloop.protocols.values import PointBlock
+from tests.patience import HANG_S
 from tests.power import Disk
 from tests.protocols.aio.services import running
 from tests.protocols.hosting.bench import CAPABILITIES, Bench, scan
@@ -98,7 +99,7 @@ async def test_what_was_told_survives_and_what_may_be_exposed_is_known(
     async with running(DriverService(bench, tmp_path)) as at, Client(at, InstrumentReply, service="it") as client:
 
         async def ask(message: Any) -> Any:
-            return await client.request(message, deadline_s=60, on_progress=heard)
+            return await client.request(message, deadline_s=HANG_S, on_progress=heard)
 
         for number in range(BATCHES):
             done = await ask(scan(10 * number, batch=number))

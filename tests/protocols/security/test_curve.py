@@ -16,6 +16,7 @@ from grainloop.protocols.errors import ErrorCode, GrainloopError, NotPermitted, 
 from grainloop.protocols.messages import CheckHealth, InstrumentReply
 from grainloop.protocols.security import Access, Credentials
 from grainloop.protocols.security.keys import make_key
+from tests.patience import HANG_S
 from tests.protocols.aio.services import Handlers, running
 from tests.protocols.security.conftest import Lab
 
@@ -27,7 +28,7 @@ def serving(access: Access | None, service: Service | None = None) -> AbstractAs
 
 async def ask(endpoint: str, credentials: Credentials | None, message: Any = None) -> Any:
     async with Client(endpoint, InstrumentReply, service="instrument", credentials=credentials) as client:
-        return await client.request(message or CheckHealth(), deadline_s=10)
+        return await client.request(message or CheckHealth(), deadline_s=HANG_S)
 
 
 @pytest.fixture
@@ -76,12 +77,12 @@ async def test_when_the_authenticator_is_gone_nobody_new_gets_in(
         serving(lab.access) as endpoint,
         Client(endpoint, InstrumentReply, service="instrument", credentials=lab.credentials("owner")) as inside,
     ):
-        assert (await inside.request(CheckHealth(), deadline_s=10)).ok
+        assert (await inside.request(CheckHealth(), deadline_s=HANG_S)).ok
         authenticators[0]._port.socket.unbind(ADDRESS)  # closing happens in a thread of libzmq, some time later
         authenticators[0].close()
         with pytest.raises(NotPermitted, match="cannot check keys now"):
             await ask(endpoint, lab.credentials(who))
-        assert (await inside.request(CheckHealth(), deadline_s=10)).ok
+        assert (await inside.request(CheckHealth(), deadline_s=HANG_S)).ok
 
 
 async def test_a_list_that_cannot_be_believed_lets_nobody_in_until_it_is_mended(lab: Lab) -> None:
@@ -89,15 +90,15 @@ async def test_a_list_that_cannot_be_believed_lets_nobody_in_until_it_is_mended(
         async with Client(
             endpoint, InstrumentReply, service="instrument", credentials=lab.credentials("owner")
         ) as inside:
-            assert (await inside.request(CheckHealth(), deadline_s=10)).ok
+            assert (await inside.request(CheckHealth(), deadline_s=HANG_S)).ok
             lab.folder.allowed_path.chmod(0o666)
             with pytest.raises(RemoteError, match="cannot use its list of allowed keys") as caught:
-                await inside.request(CheckHealth(), deadline_s=10)
+                await inside.request(CheckHealth(), deadline_s=HANG_S)
             assert caught.value.code is ErrorCode.UNAVAILABLE
             with pytest.raises(NotPermitted, match="cannot check keys now, and serves nobody"):
                 await ask(endpoint, lab.credentials("owner"))
             lab.folder.allowed_path.chmod(0o600)
-            assert (await inside.request(CheckHealth(), deadline_s=10)).ok
+            assert (await inside.request(CheckHealth(), deadline_s=HANG_S)).ok
         assert (await ask(endpoint, lab.credentials("owner"))).ok
 
 

@@ -23,6 +23,7 @@ from grainloop.protocols.rpc.envelope import Envelope, EnvelopeKind, to_frames
 from grainloop.protocols.security import LEAST_ROLE, Caller, Role
 from grainloop.protocols.security.roles import require_role
 from grainloop.protocols.values import Value
+from tests.patience import HANG_S
 from tests.protocols.security.conftest import Lab
 from tests.protocols.security.test_curve import serving
 from tests.protocols.strategies import members, values
@@ -82,10 +83,10 @@ async def test_each_kind_is_served_to_those_with_the_role_and_refused_to_the_oth
         for role in Role:
             async with Client(endpoint, ControlReply, service=service, credentials=lab.credentials(role)) as client:
                 if RANK.index(role) >= RANK.index(least):
-                    assert (await client.request(message, deadline_s=10)).ok
+                    assert (await client.request(message, deadline_s=HANG_S)).ok
                 else:
                     with pytest.raises(RemoteError, match=f"needs the role {least}, and {role} is {role}") as caught:
-                        await client.request(message, deadline_s=10)
+                        await client.request(message, deadline_s=HANG_S)
                     assert caught.value.code is ErrorCode.NOT_PERMITTED
     assert asked == RANK[RANK.index(least) :]
 
@@ -118,12 +119,12 @@ async def test_a_revoked_key_is_refused_at_its_next_message_on_an_open_connectio
         serving(lab.access, served) as endpoint,
         Client(endpoint, ControlReply, service="controller", credentials=lab.credentials("viewer")) as client,
     ):
-        assert (await client.request(CheckHealth(), deadline_s=10)).ok
+        assert (await client.request(CheckHealth(), deadline_s=HANG_S)).ok
         lab.revoke("viewer")
         with pytest.raises(RemoteError, match="not on its list of allowed keys"):
-            await client.request(CheckHealth(), deadline_s=10)
+            await client.request(CheckHealth(), deadline_s=HANG_S)
         lab.folder.authorise(lab.people["viewer"].public, Role.VIEWER, "viewer")
-        assert (await client.request(CheckHealth(), deadline_s=10)).ok
+        assert (await client.request(CheckHealth(), deadline_s=HANG_S)).ok
 
 
 async def test_work_for_a_revoked_key_is_withdrawn(lab: Lab) -> None:
@@ -131,7 +132,7 @@ async def test_work_for_a_revoked_key_is_withdrawn(lab: Lab) -> None:
 
     async def work(_request: CheckHealth, call: Call) -> Health:
         begun.set()
-        await asyncio.to_thread(call.cancelled.wait, 30)
+        await asyncio.to_thread(call.cancelled.wait, HANG_S)
         withdrawn.set()
         return Health(service="controller", version="1", ok=True)
 
@@ -140,7 +141,7 @@ async def test_work_for_a_revoked_key_is_withdrawn(lab: Lab) -> None:
         serving(lab.access, served) as endpoint,
         Client(endpoint, ControlReply, service="controller", credentials=lab.credentials("operator")) as client,
     ):
-        asking = asyncio.create_task(client.request(CheckHealth(), deadline_s=30))
+        asking = asyncio.create_task(client.request(CheckHealth(), deadline_s=HANG_S))
         await begun.wait()
         lab.revoke("operator")
         with pytest.raises(RemoteError, match="not on its list of allowed keys"):

@@ -26,6 +26,7 @@ from grainloop.protocols.shapes import ScanShape
 from grainloop.protocols.values import Phase
 from tests.controller import fakes
 from tests.grainloop.cli.check.rows import found_by
+from tests.patience import HANG_S
 
 
 def test_a_port_nobody_uses_is_free_unless_somebody_was_expected() -> None:
@@ -89,7 +90,7 @@ def instrument(declared: Capabilities, access: Access | None = None, **promised:
 
     thread = threading.Thread(target=lambda: run(serve()))
     thread.start()
-    assert ready.wait(30)
+    assert ready.wait(HANG_S)
     try:
         yield endpoint
     finally:
@@ -129,7 +130,7 @@ def test_the_small_install_of_an_instrument_pc_is_no_fault() -> None:
     code = f"{blind}; from grainloop.cli import main; sys.exit(main())"
     with instrument(fakes.capabilities(), spools=True, dead_man_s=30.0) as endpoint:
         command = [sys.executable, "-c", code, "check", "--json", "--instrument", endpoint]
-        done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=100)
+        done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=HANG_S)
     assert done.stderr == ""
     told = json.loads(done.stdout)["findings"]
     rows = found_by(Finding(**row | {"state": State(row["state"])}) for row in told)
