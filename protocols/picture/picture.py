@@ -95,16 +95,17 @@ class RunPicture:
         return len(self.points) if self._missing else None
 
     def add(self, page: PointsPage) -> None:
-        """A page of the snapshot, in order.
+        """A page of the snapshot, in order; points that came after it are left to the updates that bring them.
 
         Raises:
             BadInput: it is not the next one, or of another run or other corrections.
         """
         expected = (self.began.run, len(self.points), len(self.corrections))
-        if (page.run, page.first, page.corrections) != expected or len(page.point_id) > self._missing:
+        if (page.run, page.first, page.corrections) != expected:
             raise BadInput("This page of points is not the next one of the snapshot.", field="first", value=page.first)
-        self.points.add(page)
-        self._missing -= len(page.point_id)
+        count = min(len(page.point_id), self._missing)
+        self.points.add(page, count)
+        self._missing -= count
 
     def apply(self, update: RunUpdate) -> None:
         """Take the next update; one that is in the picture already changes nothing.

@@ -44,12 +44,13 @@ class Points:
         """(N, …) batch, point_id, position_px, status, phase_id or orientation."""
         return self._columns[name][: self._rows]
 
-    def add(self, came: PointsCame | PointsPage) -> None:
-        """More points behind those that are there."""
-        rows, count = self._rows, len(came.point_id)
+    def add(self, came: PointsCame | PointsPage, most: int | None = None) -> None:
+        """More points behind those that are there, the first `most` of them."""
+        rows, count = self._rows, len(came.point_id) if most is None else most
         self._make_room(rows + count)
         for name, column in self._columns.items():
-            column[rows : rows + count] = getattr(came, name)
+            values = getattr(came, name)  # one batch for all of them, or a column
+            column[rows : rows + count] = values if isinstance(values, int) else values[:count]
         self._rows += count
 
     def move(self, correction: DriftCorrected) -> None:

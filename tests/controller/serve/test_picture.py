@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from grainloop.controller.journal import Entry, read_journal
+from grainloop.controller.journal import Entry, PointsStored, read_journal
 from grainloop.controller.record import JOURNAL_NAME
 from grainloop.controller.serve.facts import Facts
 from grainloop.controller.serve.updates import RunTold
@@ -62,6 +62,25 @@ def test_a_snapshot_and_what_comes_after_it_are_the_whole_picture(seed: int, ste
     for update in updates:
         made.apply(over_the_wire(update))  # type: ignore[arg-type]  # those before the snapshot change nothing
     assert_same(made, of_all(updates))
+
+
+def test_points_that_come_while_pages_are_asked_for_are_not_taken_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(picture, "PAGE_POINTS", 10)
+    entries = Recorded(np.random.default_rng(5)).grow(300)
+    counts = np.cumsum([len(entry.points) if isinstance(entry, PointsStored) else 0 for entry in entries])
+    at = int(np.searchsorted(counts, 15))  # the second page is not full when the snapshot is made
+    assert 10 < counts[at] < 20 <= counts[-1]
+    told = RunTold()
+    told.recall(entries[: at + 1])
+    made = RunPicture.of(told.snapshot())
+    corrections = len(made.corrections)
+    told.recall(entries[at + 1 :])
+    made.add(told.points(GetPoints(run="r", first=10, corrections=corrections)))
+    assert len(made.points) == counts[at]
+    assert made.next_page is None
+    for update in updates_of(entries):
+        made.apply(update)
+    assert_same(made, of_all(updates_of(entries)))
 
 
 @settings(max_examples=15, deadline=None)
