@@ -167,7 +167,7 @@ def first_use(found: dict[str, Any]) -> str:
         f"The set-up compiles for {compiles:.0f} s of one core (aim {aim['set_up_compiles_s']:.0f}). The demo after it "
         f"takes {found['demo_after_set_up']:.2f} times as long as a warm one, {warm:.0f} s of processor time (aim "
         f"{aim['demo_after_set_up']} times), and `grainloop --help` {found['help_s']:.2f} s (aim {aim['help_s']} s). "
-        "What is compiled when, and where it is kept: [installation.md](installation.md).\n"
+        "What is compiled when, and where it is kept: [first_use.md](first_use.md).\n"
     )
 
 

@@ -15,13 +15,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Every `GrainloopError` becomes one sentence on stderr and exit code 1; wrong usage is 2.
     """
     from grainloop.cli.app import app
-    from grainloop.cli.extras import require_extras_of
 
     _listen_to_ctrl_c()
     # Whoever serves says where lines go; other commands say what matters by themselves.
     logging.getLogger("grainloop").addHandler(logging.NullHandler())
     try:
-        require_extras_of(sys.argv[1:] if arguments is None else arguments)
+        _require_extras_of(sys.argv[1:] if arguments is None else arguments)
         app(args=None if arguments is None else list(arguments), prog_name="grainloop")
     except SystemExit as left:
         return left.code if isinstance(left.code, int) else 0
@@ -33,6 +32,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"grainloop: {error}", file=sys.stderr)  # noqa: T201
         return 1
     return 0
+
+
+def _require_extras_of(words: Sequence[str]) -> None:
+    if words and "--help" not in words:  # help needs nothing, and is not to wait for what is looked up here
+        from grainloop.cli.extras import require_extras_of
+
+        require_extras_of(words)
 
 
 def _listen_to_ctrl_c() -> None:

@@ -46,6 +46,9 @@ EXTRAS: dict[tuple[str, ...], tuple[str, ...]] = {
 }
 """Command → extras without which it cannot do anything."""
 
+SPARED: dict[tuple[str, ...], tuple[str, ...]] = {("serve", "model"): ("torch", "safetensors")}
+"""Command → packages of its extras that it can do without: the classical methods answer then."""
+
 DATA = "grainloop-data"
 IN_CHECKOUT = "in the checkout"
 _REQUIREMENT = re.compile(r"([A-Za-z0-9._-]+)(?:\[[^]]*\])?([>=]=)([0-9.]+)(?:.*extra == [\"'](\w+)[\"'])?")
@@ -90,17 +93,17 @@ def require_extras_of(arguments: Sequence[str]) -> None:
     for length in (1, 2):
         verb = tuple(arguments[:length])
         if verb in EXTRAS and "--help" not in arguments:
-            require_extras(" ".join(verb), EXTRAS[verb])
+            require_extras(" ".join(verb), EXTRAS[verb], SPARED.get(verb, ()))
 
 
-def require_extras(what: str, extras: Sequence[str]) -> None:
-    """Refuse `what` where packages of these extras are missing.
+def require_extras(what: str, extras: Sequence[str], spared: Sequence[str] = ()) -> None:
+    """Refuse `what` where packages of these extras are missing, other than those spared.
 
     Raises:
         NotInstalled: with the command that installs them.
     """
     lacking = [one for one in requirements() if one.extra in extras and one.found is None]
-    if not lacking:
+    if all(one.name in spared for one in lacking):
         return
     names = ", ".join(dict.fromkeys(one.name for one in lacking))
     asked = ("all",) if set(extras) == set(EVERYTHING) else tuple(extras)

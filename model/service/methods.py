@@ -17,6 +17,7 @@ from grainloop.model.estimate.share import ShareCorrection
 from grainloop.model.reconstruct import IsCancelled, Options, PLCandidates, Posterior, Problem, Reconstructor, Report
 from grainloop.model.weights import WeightsIndexError, weights_files
 from grainloop.protocols.errors import BadInput
+from grainloop.protocols.version import install_command
 
 TRAINED = "joint"
 """Name of the trained method."""
@@ -46,7 +47,7 @@ class ShippedGate:
         """See `Reconstructor`.
 
         Raises:
-            BadInput: what it computes with is not installed.
+            BadInput: what it computes with is not installed here.
         """
         _require_installed()
         from grainloop.model.diffusion.checkpoints.shipped import load_shipped
@@ -79,7 +80,7 @@ def _require_installed() -> None:
         classical = reconstruct.DEFAULT_METHOD
         message = (
             f"The trained method '{TRAINED}' needs {' and '.join(missing)}, which this model service does not have: "
-            f"run pip install 'grainloop[model]' there, or ask for the method '{classical}'."
+            f"ask for the method '{classical}', or install it there: {install_command('model')}"
         )
         raise BadInput(message, field="method", value=TRAINED)
 

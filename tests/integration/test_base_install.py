@@ -67,7 +67,7 @@ def test_command_line_answers(base_python: Path) -> None:
 ALL_COMMANDS = """
 import contextlib, io, json, typer
 from grainloop.cli import main
-from grainloop.cli.app import app
+from grainloop.cli.commands import app
 
 def leaves(command, path=()):
     for name, below in getattr(command, "commands", {}).items():

@@ -79,9 +79,16 @@ def _surroundings() -> dict[str, Any]:
         "llvmlite": version("llvmlite"),
         "processor": binding.get_host_cpu_name(),
         "features": binding.get_host_cpu_features().flatten(),
-        "packages": [name for name in _ASKED if find_spec(name) is not None],
+        "packages": [name for name in _ASKED if _is_there(name)],
         "settings": sorted(f"{name}={value}" for name, value in os.environ.items() if name.startswith("NUMBA_")),
     }
+
+
+def _is_there(name: str) -> bool:
+    try:
+        return find_spec(name) is not None
+    except (ImportError, ValueError):  # its import is blocked
+        return False
 
 
 def _files() -> dict[str, tuple[int, int]]:

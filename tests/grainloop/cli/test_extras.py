@@ -14,7 +14,7 @@ import pytest
 import typer
 
 from grainloop.cli import extras, main
-from grainloop.cli.app import app
+from grainloop.cli.commands import app
 from grainloop.cli.extras import EXTRAS, Requirement, require_extras_of, requirements
 from grainloop.cli.serve.processes import free_endpoints
 from grainloop.protocols import version
@@ -188,3 +188,15 @@ def test_pip_is_named_so_that_a_shell_finds_that_of_this_python(monkeypatch: pyt
     assert install_command().startswith("pip install ")
     monkeypatch.setattr(version.shutil, "which", lambda _name: "/elsewhere/pip")
     assert install_command().startswith(f"{sys.executable} -m pip install ")
+
+
+def test_the_model_service_starts_without_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its classical methods need none; who asks for the trained one is told."""
+
+    def found(one: Requirement) -> str | None:
+        return None if one.name in ("torch", "safetensors") else one.least
+
+    monkeypatch.setattr(Requirement, "found", property(found))
+    require_extras_of(["serve", "model"])
+    with pytest.raises(NotInstalled, match="torch"):
+        require_extras_of(["demo"])
