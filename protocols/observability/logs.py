@@ -20,7 +20,7 @@ import structlog
 from structlog.contextvars import bind_contextvars as bind
 from structlog.contextvars import bound_contextvars as about
 from structlog.contextvars import merge_contextvars
-from structlog.stdlib import BoundLogger, filter_by_level
+from structlog.stdlib import BoundLogger, ProcessorFormatter, filter_by_level
 
 from grainloop.protocols.observability.lines import Line
 
@@ -83,7 +83,7 @@ class Seldom:
         self._tell(event, **fields, **({"others_untold": untold} if untold else {}))
 
 
-def _to_record(_logger: Any, _method: str, fields: MutableMapping[str, Any]) -> tuple[tuple[Line], dict[str, Any]]:
-    """The last processor: a call of the standard library's logger."""
-    event, fault = str(fields.pop("event", "")), fields.pop("exc_info", None)
-    return (Line(event, dict(fields)),), {"exc_info": fault}
+def _to_record(logger: Any, method: str, fields: MutableMapping[str, Any]) -> tuple[tuple[Any], dict[str, Any]]:
+    """The last processor: a call of the standard library's logger, whose own formatters know of the fault as well."""
+    said, more = ProcessorFormatter.wrap_for_formatter(logger, method, Line(fields))
+    return said, more | {"exc_info": fields.get("exc_info")}

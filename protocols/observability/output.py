@@ -20,15 +20,13 @@ from pathlib import Path
 from typing import Final, TextIO
 
 from grainloop.protocols.errors import BadInput
-from grainloop.protocols.observability.lines import Line, fields_of, readable, to_json
+from grainloop.protocols.observability.lines import formatter, record_of
 from grainloop.protocols.observability.logs import NAME
 
 LOG_NAME: Final = "service.log.jsonl"
 """The log in the folder of a session."""
 MAX_BYTES: Final = 10 * 2**20
 KEPT_FILES: Final = 3
-_JSON: Final = "grainloop_json"
-"""Attribute of a log record that holds it as JSON."""
 _ERRORS: Final = "backslashreplace"
 """What is done with text that is no UTF-8, such as what a driver says."""
 LAST_WORDS_S: Final = 2.0
@@ -49,23 +47,6 @@ class LogOptions:
     level: str = "info"
     json: bool | None = None
     file: Path | None = None
-
-
-class _JsonLines(logging.Formatter):
-    def format(self, record: logging.LogRecord) -> str:
-        """Once per line, however many files it goes to."""
-        if _JSON not in record.__dict__:
-            record.__dict__[_JSON] = to_json(fields_of(record))
-        return record.__dict__[_JSON]
-
-
-class _Readable(logging.Formatter):
-    def __init__(self, colour: bool) -> None:
-        super().__init__()
-        self._colour = colour
-
-    def format(self, record: logging.LogRecord) -> str:
-        return readable(fields_of(record), colour=self._colour)
 
 
 class Aside(logging.Handler):
@@ -112,8 +93,8 @@ class Aside(logging.Handler):
                 with self._counting:
                     left_out, self._left_out = self._left_out, 0
                 if left_out:
-                    said = Line("log lines were left out, because nobody read them", {"count": left_out})
-                    self._write(self.format(logging.makeLogRecord({"msg": said, "levelname": "WARNING"})))
+                    said = "log lines were left out, because nobody read them"
+                    self._write(self.format(record_of(logging.WARNING, said, count=left_out)))
 
     def _write(self, line: str) -> None:
         left = f"{line}\n".encode(errors=_ERRORS)
@@ -126,7 +107,7 @@ class LogFile(RotatingFileHandler):
 
     def __init__(self, path: Path, max_bytes: int = MAX_BYTES) -> None:
         super().__init__(path, maxBytes=max_bytes, backupCount=KEPT_FILES, encoding="utf-8", delay=True, errors=_ERRORS)
-        self.setFormatter(_JsonLines())
+        self.setFormatter(formatter(as_json=True))
         self._failed = self._begun = False
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -157,7 +138,7 @@ def logging_to(options: LogOptions, stream: TextIO | None = None) -> Generator[N
         message = f"--log-level {options.level} cannot be used: give {', '.join(LEVELS)}."
         raise BadInput(message, field="log-level", value=options.level)
     out = sys.stderr if stream is None else stream
-    handlers = [_to_stream(out, _JsonLines() if _as_json(options, out) else _Readable(colour=out.isatty()))]
+    handlers = [_to_stream(out, formatter(as_json=_as_json(options, out), colour=out.isatty()))]
     if options.file is not None:
         handlers.append(_checked(options.file))
     ours = logging.getLogger(NAME)

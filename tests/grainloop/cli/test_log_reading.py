@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from grainloop.cli import main
 from grainloop.cli.logs.reading import Broken, Tail, Wanted, files_of, merged, parse_since
 from grainloop.protocols.errors import BadInput
-from grainloop.protocols.observability.lines import Line
+from grainloop.protocols.observability.lines import record_of
 from grainloop.protocols.observability.output import LogFile
 
 NOW = datetime(2026, 11, 28, 6, 0, tzinfo=UTC)
@@ -130,7 +130,7 @@ def test_what_is_no_line_is_told_and_not_fatal(session: Path, capsys: Any) -> No
 
 def test_people_read_lines_with_their_fields(session: Path, capsys: Any) -> None:
     assert main(["logs", str(session / "logs" / "instrument.log"), "--request", "i-9"]) == 0
-    said = "06:00:02.000 info    instrument batch measured run=r batch=4 request=i-9\n"
+    said = "06:00:02.000 [info     ] batch measured service=instrument run=r batch=4 request=i-9\n"
     assert capsys.readouterr().out == said
 
 
@@ -162,10 +162,10 @@ def test_a_file_is_followed_through_its_rotation(tmp_path: Path, every: int) -> 
     """Looked at after every few lines, fewer than a file holds, as a follower does who looks several times a second."""
     path, seen = tmp_path / "service.log.jsonl", list[int]()
     log = LogFile(path, max_bytes=600)
-    log.handle(logging.makeLogRecord({"msg": Line("begun", {"number": 0}), "levelname": "INFO"}))
+    log.handle(record_of(logging.INFO, "begun", number=0))
     tail = Tail(path)
     for number in range(1, 60):
-        log.handle(logging.makeLogRecord({"msg": Line("step", {"number": number}), "levelname": "INFO"}))
+        log.handle(record_of(logging.INFO, "step", number=number))
         if number % every == 0:
             seen += [one["number"] for one in tail.new() if not isinstance(one, Broken)]
     log.close()

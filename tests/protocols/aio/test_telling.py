@@ -51,7 +51,11 @@ class Told:
 def lines(caplog: pytest.LogCaptureFixture, event: str) -> list[dict[str, Any]]:
     """The fields of the lines with this event."""
     said = [one.msg for one in caplog.records]
-    return [dict(one.fields) for one in said if isinstance(one, Line) and one.event == event]
+    return [
+        {name: value for name, value in one.items() if name not in ("event", "exc_info")}
+        for one in said
+        if isinstance(one, Line) and one["event"] == event
+    ]
 
 
 @pytest.fixture
