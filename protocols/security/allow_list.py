@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -48,6 +48,10 @@ def require_name(name: str) -> str:
             value=name,
         )
     return name
+
+
+_PARTS: Final[dict[str, Callable[[AllowedKey], str]]] = {"key": lambda one: one.key, "name": lambda one: one.name}
+"""What no two lines may share."""
 
 
 @dataclass(frozen=True)
@@ -113,11 +117,11 @@ def read_listing(path: Path) -> Listing:
     """
     texts = read_private(path).split("\n")
     lines = [_line(text, number, path) for number, text in enumerate(texts, 1) if text.strip()]
-    for part in ("key", "name"):
+    for part, of in _PARTS.items():
         where: dict[str, list[int]] = {}
         for line in lines:
             if line.entry is not None:
-                where.setdefault(getattr(line.entry, part), []).append(line.number)
+                where.setdefault(of(line.entry), []).append(line.number)
         lines = [_once(line, part, where, path) for line in lines]
     return Listing(tuple(lines))
 
@@ -256,7 +260,7 @@ def _line(text: str, number: int, path: Path) -> Line:
 
 def _once(line: Line, part: str, where: dict[str, list[int]], path: Path) -> Line:
     """Lines that contradict each other allow nobody."""
-    if line.entry is None or len(where.get(told := getattr(line.entry, part), ())) < 2:
+    if line.entry is None or len(where.get(told := _PARTS[part](line.entry), ())) < 2:
         return line
     numbers = " and ".join(str(number) for number in where[told])
     return replace(line, entry=None, fault=f"{path} names the {part} {told} twice, in lines {numbers}.")

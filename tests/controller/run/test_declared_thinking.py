@@ -17,6 +17,7 @@ from grainloop.controller.journal.entries import Began, QuestionAnswered, Recons
 from grainloop.controller.journal.reading import read_journal
 from grainloop.controller.journal.writing import Sync
 from grainloop.controller.plans.terms import Terms
+from grainloop.controller.record import EventsTo
 from grainloop.controller.record.recording import JOURNAL_NAME
 from grainloop.controller.run.run import Run
 from grainloop.controller.session.reader import load_session
@@ -64,7 +65,7 @@ def told(folder: Path) -> list[bytes]:
 
 def carry_out(plan: RunPlan, instrument: FakeInstrument, model: TimedModel) -> list[bytes]:
     with tempfile.TemporaryDirectory() as folder:
-        run(Run(plan, Path(folder), instrument, model, lambda _: None, Sync.NEVER).execute())
+        run(Run(plan, Path(folder), instrument, model, sync=Sync.NEVER).execute())
         return told(Path(folder))
 
 
@@ -103,7 +104,11 @@ def test_in_real_time_they_do() -> None:
 
 def test_the_session_says_which(tmp_path: Path) -> None:
     events, plan = list[str](), RunPlan(budget=Budget(fraction=0.3), batches=2)
-    run(Run(plan, tmp_path, simulator(0.02, [0.0]), TimedModel([1.0]), lambda e: events.append(e.text)).execute())
+    run(
+        Run(
+            plan, tmp_path, simulator(0.02, [0.0]), TimedModel([1.0]), [EventsTo(lambda e: events.append(e.text))]
+        ).execute()
+    )
     session = load_session(tmp_path / "session.h5")
     declared_s = session.plan.decision_s
     assert declared_s == pytest.approx(0.2 + 1.5e-5 * 480)
@@ -118,7 +123,7 @@ def test_a_real_instrument_and_real_time_count_what_it_takes(tmp_path: Path, sim
     declared = capabilities(SHAPE, light=False, simulated=simulated)
     plan = RunPlan(budget=Budget(fraction=0.5), batches=2, real_time=simulated, dwell_s=0.2)
     plan = plan if simulated else plan.model_copy(update={"decision_s": 5.0})
-    run(Run(plan, tmp_path, TimedInstrument(declared), TimedModel([1.5]), lambda _: None).execute())
+    run(Run(plan, tmp_path, TimedInstrument(declared), TimedModel([1.5])).execute())
     session = load_session(tmp_path / "session.h5")
     assert session.plan.decision_s is None
     thought = [row["when"]["elapsed_s"] for row in session.decisions if row["when"]["question"]]
@@ -130,10 +135,10 @@ def test_a_real_instrument_and_real_time_count_what_it_takes(tmp_path: Path, sim
 def test_who_goes_on_with_a_run_counts_the_same(tmp_path: Path) -> None:
     plan = RunPlan(budget=Budget(fraction=0.5), batches=4, decision_s=0.3)
     whole, cut = tmp_path / "whole", tmp_path / "cut"
-    run(Run(plan, whole, simulator(0.02, [0.0]), TimedModel([0.0]), lambda _: None).execute())
+    run(Run(plan, whole, simulator(0.02, [0.0]), TimedModel([0.0])).execute())
     ends = record_ends(whole)
     cut_at(whole, cut, ends[len(ends) // 2])
-    run(Run.taken_up(cut, simulator(0.02, [0.0]), TimedModel([7.0]), lambda _: None).execute())
+    run(Run.taken_up(cut, simulator(0.02, [0.0]), TimedModel([7.0])).execute())
     session = load_session(cut / "session.h5")
     assert {row["when"]["elapsed_s"] for row in session.decisions if row["when"]["question"]} == {0.3}
 
