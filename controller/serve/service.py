@@ -15,7 +15,7 @@ from pathlib import Path
 from grainloop.controller.run import Run, RunObserver
 from grainloop.controller.serve.followers import Followers
 from grainloop.controller.serve.updates import RunTold
-from grainloop.protocols.aio import Call, Client, Service
+from grainloop.protocols.aio import FOR_A_RUN, Call, Client, Service, held, require_descriptors
 from grainloop.protocols.endpoints import CONTROLLER_ENDPOINT, INSTRUMENT_ENDPOINT, MODEL_ENDPOINT
 from grainloop.protocols.errors import Busy, Cancelled, GrainloopError, IllegalState, NotPermitted
 from grainloop.protocols.frames import Limits
@@ -114,7 +114,8 @@ class ControlService:
         access: Access | None = None,
     ) -> None:
         """Serve until `stop` is set; a run that is under way is aborted, its file closed, before this returns."""
-        await serve_until(stop or asyncio.Event(), self.service, self._end_run, endpoint, ready, access)
+        with held("The controller service does not start"):
+            await serve_until(stop or asyncio.Event(), self.service, self._end_run, endpoint, ready, access)
 
     async def _end_run(self) -> None:
         if self._run is not None and self._working is not None and not self._working.done():
@@ -175,6 +176,7 @@ class ControlService:
             return finished
 
     async def _carry_out(self, request: RunRequest | ResumeRequest, folder: Path) -> RunFinished:
+        require_descriptors("The run does not begin", FOR_A_RUN)
         (at_instrument, instrument_keys), (at_model, model_keys) = self._to_instrument, self._to_model
         async with (
             Client(at_instrument, InstrumentReply, service="instrument", credentials=instrument_keys) as instrument,

@@ -2,7 +2,20 @@
 
 from grainloop.protocols.aio.call import Call, Flag
 from grainloop.protocols.aio.client import Client, expect
+from grainloop.protocols.aio.context import FOR_A_RUN, held, raise_limit, require_descriptors
 from grainloop.protocols.aio.loop import run
 from grainloop.protocols.aio.service import Handler, Service
 
-__all__ = ["Call", "Client", "Flag", "Handler", "Service", "expect", "run"]
+__all__ = [
+    "FOR_A_RUN",
+    "Call",
+    "Client",
+    "Flag",
+    "Handler",
+    "Service",
+    "expect",
+    "held",
+    "raise_limit",
+    "require_descriptors",
+    "run",
+]

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import zmq
 
 from grainloop.protocols.aio.connection import Connection, monitored
+from grainloop.protocols.aio.context import Context, give_back, reason, take
 from grainloop.protocols.aio.port import Port
 from grainloop.protocols.aio.telling import AskingLog
 from grainloop.protocols.aio.timer import Timer
@@ -95,6 +97,7 @@ class Client:
         self._telling = AskingLog(service, endpoint)
         self._waiting: dict[str, _Waiting] = {}
         self._open = False
+        self._closing = ExitStack()
         self._refused: GrainloopError | None = None
 
     async def __aenter__(self) -> Self:
@@ -103,23 +106,32 @@ class Client:
         loop = asyncio.get_running_loop()
         self._core = ClientCore(self._replies, self._peer, loop.time, self._heartbeat)
         self._timer = Timer(self._tick, lambda: self._core.wake_at)
-        self._context = zmq.Context(io_threads=1)
-        self._port = Port(self._context, zmq.DEALER, self._received)
-        # Must exist before connecting; its messages say that the connection broke.
-        self._monitor = Port(self._context, zmq.PAIR, self._disconnected)
-        self._monitor.socket.connect(monitored(self._port.socket))
+        context = take(f"{self._peer} cannot be reached")
+        self._closing.callback(give_back)
         try:
-            self._prove(self._port.socket)
-            self._port.socket.connect(self.endpoint)
+            self._connect(context)
         except zmq.ZMQError as error:
             self._close()
-            raise Unavailable(
-                f"{self._peer} cannot be reached: {error}.", field="endpoint", value=self.endpoint
-            ) from None
+            message = reason(f"{self._peer} cannot be reached", error)
+            raise Unavailable(message, field="endpoint", value=self.endpoint) from None
+        except BaseException:
+            self._close()
+            raise
         self._monitor.start()
         self._port.start()
         self._open = True
         return self
+
+    def _connect(self, context: Context) -> None:
+        self._port = Port(context, zmq.DEALER, self._received)
+        self._closing.callback(self._port.close)
+        # Must exist before connecting; its messages say that the connection broke.
+        self._monitor = Port(context, zmq.PAIR, self._disconnected)
+        self._closing.callback(self._monitor.close)
+        self._closing.callback(self._port.socket.disable_monitor)
+        self._monitor.socket.connect(monitored(self._port.socket))
+        self._prove(self._port.socket)
+        self._port.socket.connect(self.endpoint)
 
     def _prove(self, socket: zmq.Socket[bytes]) -> None:
         if (credentials := self._credentials) is not None:
@@ -220,10 +232,7 @@ class Client:
     def _close(self) -> None:
         self._open = False
         self._timer.stop()
-        self._port.socket.disable_monitor()
-        self._monitor.close()
-        self._port.close()
-        self._context.term()
+        self._closing.close()
 
 
 def expect(reply: Any, kind: type[T], service: str) -> T:

@@ -56,6 +56,7 @@ class Port:
         on_gone: Callable[[bytes], None] = lambda _peer: None,
         frame_bytes: int = LIMITS.array_bytes,
     ) -> None:
+        self._loop = asyncio.get_running_loop()
         self.socket = context.socket(kind)
         self.socket.setsockopt(zmq.LINGER, 0)
         self.socket.setsockopt(zmq.MAXMSGSIZE, frame_bytes)
@@ -74,7 +75,6 @@ class Port:
         """Whether an authenticator guards the socket; libzmq then names the sender of each message."""
         self._waiting: dict[bytes, deque[list[Frame]]] = {}
         self._room = asyncio.Event()
-        self._loop = asyncio.get_running_loop()
         self._look_planned = False
         self._fd = cast("int", self.socket.getsockopt(zmq.FD))
 

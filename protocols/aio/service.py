@@ -17,6 +17,7 @@ import zmq
 
 from grainloop.protocols.aio.authenticator import Authenticator
 from grainloop.protocols.aio.call import Call
+from grainloop.protocols.aio.context import new_context, out_of_descriptors, reason
 from grainloop.protocols.aio.port import Port
 from grainloop.protocols.aio.telling import Telling, kind_of
 from grainloop.protocols.aio.timer import Timer
@@ -139,14 +140,18 @@ class _Running:
         self._calls: dict[RequestKey, Call] = {}
         self._tasks: dict[RequestKey, asyncio.Task[None]] = {}
         self._timer = Timer(self._tick, lambda: core.wake_at)
-        self._context = zmq.Context(io_threads=1)
-        self._port = Port(self._context, zmq.ROUTER, self._received, self._gone, core.limits.array_bytes)
+        self._context = new_context(f"The {core.service} service does not start")
+        try:
+            self._port = Port(self._context, zmq.ROUTER, self._received, self._gone, core.limits.array_bytes)
+        except zmq.ZMQError as error:
+            self._context.term()
+            raise Unavailable(reason(f"The {core.service} service does not start", error)) from None
 
     def bind(self, endpoint: str) -> str:
         """Listen; returns the endpoint with the port that was chosen."""
-        if self._access is not None:
-            self._guard(self._access)
         try:
+            if self._access is not None:
+                self._guard(self._access)
             if answers_on_ipc(endpoint):
                 raise zmq.ZMQError(zmq.EADDRINUSE)
             self._port.socket.bind(endpoint)
@@ -238,7 +243,7 @@ class _Running:
             self._do(self._core.fail(work.key, self._stopped()))
             raise
         except (Exception, SystemExit, KeyboardInterrupt) as error:  # noqa: BLE001  # a handler must not end the service
-            self._do(self._core.fail(work.key, *self._bug(work, error)))
+            self._do(self._core.fail(work.key, *self._fault(work, error)))
         finally:
             del self._calls[work.key], self._tasks[work.key]
             self.telling.closed(len(self._calls))
@@ -250,7 +255,11 @@ class _Running:
             kind = getattr(request, "kind", type(request).__name__)
             raise UnknownKind(f"{self._core.service} does not serve {kind}.", field="kind", value=kind) from None
 
-    def _bug(self, work: Serve, error: BaseException) -> tuple[GrainloopError, str]:
+    def _fault(self, work: Serve, error: BaseException) -> tuple[GrainloopError, str | None]:
+        scarce = out_of_descriptors(error, f"The {self._core.service} service cannot do {kind_of(work)}")
+        if scarce is not None:
+            self.telling.failed(work, scarce)
+            return scarce, None
         trace_id = uuid4().hex
         self.telling.broke(work, error, trace_id)
         sentence = f"The {self._core.service} service failed on {kind_of(work)}; its log tells more under {trace_id}."
@@ -267,8 +276,8 @@ class _Running:
     def _unavailable(self, endpoint: str, error: zmq.ZMQError) -> Unavailable:
         head = f"The {self._core.service} service cannot listen on {endpoint}"
         used = f"port {port_of(endpoint)} is already in use" if port_of(endpoint) else "it is already in use"
-        tail = used if error.errno == zmq.EADDRINUSE else str(error)
-        return Unavailable(f"{head}: {tail}.", field="endpoint", value=endpoint)
+        message = f"{head}: {used}." if error.errno == zmq.EADDRINUSE else reason(head, error)
+        return Unavailable(message, field="endpoint", value=endpoint)
 
 
 class _Progress:

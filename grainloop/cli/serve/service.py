@@ -14,7 +14,7 @@ from typing import Any, Protocol, TextIO
 
 from grainloop.cli.prepare import prepare_first_use
 from grainloop.cli.serve.observation import Observed
-from grainloop.protocols.aio import run
+from grainloop.protocols.aio import raise_limit, run
 from grainloop.protocols.driver import InstrumentDriver
 from grainloop.protocols.driver_service import DriverService
 from grainloop.protocols.hosting.spool import default_folder
@@ -83,6 +83,7 @@ def serve(
     out: TextIO | None = None,
 ) -> None:
     """Serve until Ctrl-C, SIGTERM, or (if asked) the end of stdin; `out` is told when requests are accepted."""
+    raise_limit()
     with observed.running():
         if access is not None:
             log = get_logger(service=observed.service)
