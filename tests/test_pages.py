@@ -18,7 +18,7 @@ from tests.house import FOLDERS, ROOT, SHIPPED, modules, pages, told, tree_of
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 CODE = re.compile(r"`([^`\n]+)`")
 PATH = re.compile(rf"(?:{'|'.join((*FOLDERS, 'docs'))})/[\w./-]*\w/?")
-DOTTED = re.compile(rf"(?:{'|'.join(FOLDERS)})(?:\.\w+)+")
+DOTTED = re.compile(rf"(?:{'|'.join(FOLDERS)})(?:\.\w+)+(?<!\.py)")
 MODULE = re.compile(r"python -m ([\w.]+)")
 ENTRY_POINTS = {"grainloop.policies"}
 """Groups of entry points are no modules."""

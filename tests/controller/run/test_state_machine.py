@@ -1,335 +1,41 @@
 """Any commands and any faults, in any order: a run moves only as the table says, and loses and doubles nothing.
 
-The controller service is the real one, without its socket; instrument, model and links are those of
-`tests.controller.faulty`, in virtual time. What is on disk is noted as each record is written, and compared with the
-files when a run is over.
+What is on disk is noted as each record is written, and compared with the files when a run is over.
 """
 
 from __future__ import annotations
 
 import asyncio
 import shutil
-import tempfile
 from collections import Counter
-from contextlib import ExitStack
-from pathlib import Path
-from typing import Any
-from unittest import mock
 
-import h5py
 from filelock import FileLock
 from hypothesis import HealthCheck, settings
-from hypothesis import strategies as st
 from hypothesis.stateful import (
-    RuleBasedStateMachine,
-    initialize,
     invariant,
-    precondition,
-    rule,
     run_state_machine_as_test,
 )
 
 from grainloop.controller.journal import entries as of
 from grainloop.controller.journal.reading import read_journal
-from grainloop.controller.journal.replay import Replayed, replay
-from grainloop.controller.journal.writing import LOCK, Journal
-from grainloop.controller.record.recording import JOURNAL_NAME, LOST, SESSION_NAME, Recording
-from grainloop.controller.run.standing import Standing
-from grainloop.controller.serve.service import ControlService
+from grainloop.controller.journal.replay import replay
+from grainloop.controller.journal.writing import LOCK
+from grainloop.controller.record.recording import SESSION_NAME
 from grainloop.controller.session.reader import load_session
-from grainloop.controller.session.writer import SessionFile
-from grainloop.protocols.aio import Call
-from grainloop.protocols.errors import Busy, ErrorCode, GrainloopError, IllegalState
-from grainloop.protocols.messages import (
-    Accepted,
-    Command,
-    FollowRun,
-    GetStatus,
-    ResumeRequest,
-    RunCommand,
-    RunEvent,
-    RunFinished,
-    RunRequest,
-    RunStatus,
-    Sync,
-)
-from grainloop.protocols.plan import Budget, RunPlan
-from grainloop.protocols.record_file import RecordFile
-from grainloop.protocols.states import MOVES, FinishReason, RunState, Trigger
-from tests.controller.fakes import DWELL_S, capabilities
-from tests.controller.faulty import MODEL_FAULTS, SCAN_FAULTS, FaultyInstrument, FaultyModel
-from tests.controller.link import Link
-from tests.controller.virtual_time import VirtualLoop
+from grainloop.protocols.errors import GrainloopError
+from grainloop.protocols.states import MOVES, FinishReason, RunState
+from tests.controller.fakes import DWELL_S
+from tests.controller.noted import Recorded
+from tests.controller.operating import AT_LAST_S, AT_ONCE_S, Operated
 
 EXAMPLES, STEPS = 40, 50
-SHAPE, MOST = (9, 8), 30
-AT_ONCE_S, SOON_S, ABORT_S, AT_LAST_S = 0.0, 1.0, 60.0, 7200.0
-plans = st.builds(
-    RunPlan,
-    budget=st.builds(
-        Budget,
-        fraction=st.just(1.0),
-        points=st.integers(1, MOST),
-        exposure_s=st.sampled_from([None, 12 * DWELL_S]),
-        instrument_s=st.sampled_from([None, 3.0]),
-    ),
-    batches=st.integers(1, 4),
-    fill_in=st.booleans(),
-    repeats=st.integers(0, 1),
-    use_light=st.booleans(),
-    light_angles_deg=st.just((0.0, 45.0, 90.0)),
-    model_deadline_s=st.just(20.0),
-)
-waits = st.sampled_from([AT_ONCE_S, 0.01, 0.03, 0.1, 0.3, SOON_S, 30.0])
 
 
-class Recorded:
-    """What was written to the journal of one folder, and how its run ended the last time."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.entries: list[Any] = []
-        self.points: dict[int, tuple[int, ...]] = {}
-
-    def add(self, entry: Any) -> None:
-        """An entry is on disk."""
-        self.entries.append(entry)
-        if isinstance(entry, of.PointsStored):
-            for point, position in zip(entry.points.point_id.tolist(), entry.points.position_px.tolist(), strict=True):
-                assert point not in self.points, f"point {point} was accepted twice"
-                self.points[point] = tuple(position)
-
-    @property
-    def run(self) -> str:
-        return self.entries[0].run if self.entries else ""
-
-    @property
-    def ended(self) -> str:
-        """How it ended the last time, unless it was gone on with since."""
-        said = [e for e in self.entries if isinstance(e, of.Ended | of.Resumed)]
-        return said[-1].reason if said and isinstance(said[-1], of.Ended) else ""
-
-    @property
-    def asked(self) -> list[Any]:
-        """Requests that were not withdrawn."""
-        withdrawn = {e.batch for e in self.entries if isinstance(e, of.BatchClosed) and e.withdrawn}
-        return [e.request for e in self.entries if isinstance(e, of.Decided) and e.request.batch not in withdrawn]
-
-
-async def taken_up_at_once(path: Path, sync: Sync) -> tuple[Recording, Replayed]:
-    """Without a thread, which virtual time would not wait for."""
-    return Recording.take_up(path, sync)
-
-
-class Listener:
-    """Somebody who hears of a run, in order and nothing twice."""
-
-    def __init__(self) -> None:
-        self.heard = 0
-
-    async def hear(self, event: Any) -> None:
-        assert isinstance(event, RunEvent)
-        assert event.sequence > self.heard
-        self.heard = event.sequence
-
-
-class Operating(RuleBasedStateMachine):
-    """A controller, an operator and bad luck."""
+class Operating(Operated):
+    """Every step counts, and afterwards all this holds."""
 
     steps = 0
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.loop = VirtualLoop()
-        self.home = Path(tempfile.mkdtemp())
-        self.recorded: dict[Path, Recorded] = {}
-        self.latest: Recorded | None = None
-        self.moves: list[tuple[int, RunState, Trigger, RunState]] = []
-        self.full = ""
-        self.links: dict[str, Link] = {}
-        self.all_links: list[Link] = []
-        self.asking: asyncio.Task[Any] | None = None
-        self.following: list[asyncio.Task[Any]] = []
-        self.patches = ExitStack()
-        self._watch()
-
-    def _watch(self) -> None:
-        """Note every move and every record, fill the disk on demand, and put the links in the place of clients."""
-        machine, append, move = self, Journal.append, Standing.move
-        write, flush, close = RecordFile.write, SessionFile.flush, h5py.File.close
-
-        def noted_append(journal: Journal, entry: Any) -> int:
-            number = append(journal, entry)
-            machine.recorded.setdefault(journal.folder, Recorded(journal.folder)).add(entry)
-            return number
-
-        def noted_move(standing: Standing, trigger: Trigger) -> RunState:
-            before = standing.state
-            after = move(standing, trigger)
-            machine.moves.append((id(standing), before, trigger, after))
-            return after
-
-        def limited_write(file: RecordFile, data: bytes) -> None:
-            if machine.full == "journal":
-                raise OSError(28, "No space left on device")
-            write(file, data)
-
-        def limited_flush(view: SessionFile) -> None:
-            if machine.full == "session.h5":
-                raise OSError("Unable to write (No space left on device)")
-            flush(view)
-
-        def limited_close(file: Any) -> None:
-            full = machine.full == "session.h5" and file and file.mode == "r+"
-            close(file)
-            if full:
-                raise RuntimeError("Unable to close (No space left on device)")
-
-        replacements = [
-            mock.patch.object(h5py.File, "close", limited_close),
-            mock.patch.object(Journal, "append", noted_append),
-            mock.patch.object(Standing, "move", noted_move),
-            mock.patch.object(RecordFile, "write", limited_write),
-            mock.patch.object(SessionFile, "flush", limited_flush),
-            mock.patch("grainloop.controller.serve.service.Client", self._connected),
-            mock.patch("grainloop.controller.run.prepare._taken_up", taken_up_at_once),
-        ]
-        for one in replacements:
-            self.patches.enter_context(one)
-
-    def _connected(self, _endpoint: str, _replies: Any, *, service: str, credentials: Any) -> Any:
-        """What the controller opens in the place of a client."""
-        link = Link({"instrument": self.instrument, "model": self.model}[service], service)
-        self.links[service] = link
-        self.all_links.append(link)
-        opened = mock.AsyncMock()
-        opened.__aenter__.return_value = link
-        return opened
-
-    # --- steps -------------------------------------------------------------------------------------------------------
-    @initialize(simulated=st.booleans(), spools=st.booleans())
-    def begin(self, simulated: bool, spools: bool) -> None:
-        declared = capabilities(SHAPE, simulated=simulated)
-        self.instrument, self.model = FaultyInstrument(declared, spools=spools), FaultyModel()
-        self.control = ControlService(sessions=self.home, sync=Sync.NEVER)
-
-    @rule(plan=plans)
-    def start(self, plan: RunPlan) -> None:
-        folder = self.home / f"run-{len(list(self.home.iterdir()))}"
-        self._ask(RunRequest(plan=plan, session_dir=folder.name), folder)
-
-    @precondition(lambda self: self.latest is not None)
-    @rule()
-    def go_on(self) -> None:
-        assert self.latest is not None
-        folder = self.latest.folder.parent
-        self._ask(ResumeRequest(session_dir=folder.name), folder)
-
-    def _ask(self, request: RunRequest | ResumeRequest, folder: Path) -> None:
-        """One run at a time; of a run that goes on nothing changes."""
-        busy, run, working = self.going, self.control._run, self.control._working
-        asking = self.loop.create_task(self._handle(request))
-        self._pass(AT_ONCE_S)
-        if asking.done() and isinstance(asking.exception(), Busy):
-            assert busy
-            assert self.control._run is run
-            return
-        assert working is None or working.done()
-        self.asking = asking
-        self.latest = self.recorded.setdefault(folder / JOURNAL_NAME, Recorded(folder / JOURNAL_NAME))
-
-    @rule(command=st.sampled_from([RunCommand.PAUSE, RunCommand.RESUME, RunCommand.STOP]))
-    def say(self, command: RunCommand) -> None:
-        self._say(command)
-
-    @rule()
-    def abort(self) -> None:
-        """What was over already, but for its last words, ends as it would have."""
-        if (before := self._say(RunCommand.ABORT)) is not None:
-            assert self.state is RunState.FINISHED
-            self._pass(AT_ONCE_S)
-            assert not self.going
-            if before is not RunState.STOPPING and self.finished is not None:
-                assert self.finished.reason in (FinishReason.ABORTED, FinishReason.FAILED)
-
-    def _say(self, command: RunCommand) -> RunState | None:
-        """The state in which the run obeyed, if the table allows it; where that cannot be recorded the run is over."""
-        trigger, before, moved = Trigger(command.value), RunState.IDLE, 0
-
-        async def tell() -> Accepted:
-            nonlocal before, moved
-            before, moved = self.state, len(self.moves)
-            return await self._handle(Command(command=command))
-
-        told = self.loop.create_task(tell())
-        self.loop.run_until_complete(asyncio.wait([told], timeout=ABORT_S))
-        assert told.done(), "the run does not obey"
-        if trigger not in MOVES[before]:
-            assert isinstance(told.exception(), IllegalState)
-            return None
-        if told.exception() is None:
-            assert told.result().state in [after for *_, after in self.moves[moved:]]
-        else:
-            assert isinstance(told.exception(), LOST)
-            self._pass(ABORT_S)
-            assert not self.going
-        return before
-
-    @rule()
-    def ask_status(self) -> None:
-        async def ask() -> tuple[RunStatus, RunState]:
-            return await self._handle(GetStatus()), self.state
-
-        status, state = self.loop.run_until_complete(ask())
-        assert status.state is state
-
-    @rule(after=st.sampled_from([None, 0, 3, 20]))
-    def follow(self, after: int | None) -> None:
-        following = self.loop.create_task(self._handle(FollowRun(after=after)))
-        self._pass(AT_ONCE_S)
-        if self.asking is None:
-            assert isinstance(following.exception(), IllegalState)
-            return
-        self.following.append(following)
-
-    @rule(seconds=waits)
-    def wait(self, seconds: float) -> None:
-        self._pass(seconds)
-
-    @rule(turns=st.integers(1, 40))
-    def turn(self, turns: int) -> None:
-        async def idle() -> None:
-            for _ in range(turns):
-                await asyncio.sleep(0)
-
-        self.loop.run_until_complete(idle())
-
-    @rule(name=st.sampled_from(["instrument", "model"]), seconds=st.sampled_from([0.0, 1.0, 8.0, 100.0]))
-    def drop_link(self, name: str, seconds: float) -> None:
-        if name in self.links:
-
-            async def drop() -> None:
-                self.links[name].drop(seconds)
-
-            self.loop.run_until_complete(drop())
-
-    @rule(fault=st.sampled_from(["camera", *SCAN_FAULTS]))
-    def trouble_the_instrument(self, fault: str) -> None:
-        self.instrument.faults.append(fault)
-
-    @rule(fault=st.sampled_from(MODEL_FAULTS))
-    def trouble_the_model(self, fault: str) -> None:
-        self.model.faults.append(fault)
-
-    @rule(file=st.sampled_from(["journal", "session.h5"]))
-    def fill_the_disk(self, file: str) -> None:
-        self.full = file
-
-    @rule()
-    def empty_the_disk(self) -> None:
-        self.full = ""
-
-    # --- what holds after each ----------------------------------------------------------------------------------------
     @invariant()
     def every_move_is_in_the_table(self) -> None:
         Operating.steps += 1
@@ -425,34 +131,6 @@ class Operating(RuleBasedStateMachine):
             assert following.done()
             assert following.exception() is None or isinstance(following.exception(), GrainloopError)
         assert not asyncio.all_tasks(self.loop), asyncio.all_tasks(self.loop)
-
-    # --- means --------------------------------------------------------------------------------------------------------
-    @property
-    def going(self) -> bool:
-        working = self.control._working
-        return working is not None and not working.done()
-
-    @property
-    def state(self) -> RunState:
-        return RunState.IDLE if self.control._run is None else self.control._run.standing.state
-
-    @property
-    def finished(self) -> RunFinished | None:
-        """How the last run ended, if it had begun."""
-        working = self.control._working
-        if working is None or not working.done() or working.exception() is not None:
-            return None
-        return working.result()
-
-    async def _handle(self, message: Any) -> Any:
-        call = Call("1", float("inf"), Listener().hear)
-        return await self.control.service._handlers[type(message)](message, call)
-
-    def _pass(self, seconds: float) -> None:
-        self.loop.run_until_complete(asyncio.sleep(seconds))
-        if self.asking is not None and self.asking.done() and (error := self.asking.exception()) is not None:
-            assert isinstance(error, GrainloopError), repr(error)
-            assert error.code is not ErrorCode.INTERNAL
 
 
 def test_a_run_under_any_commands_and_faults() -> None:

@@ -13,12 +13,12 @@ from grainloop.cli.serve.processes import free_endpoints
 from grainloop.cli.serve.stdout import own_stdout
 from grainloop.protocols.aio import Client, run
 from grainloop.protocols.messages import CheckHealth, InstrumentReply
-from tests.protocols.hosting.test_driver_service import Asker, refused, scan
+from tests.protocols.hosting.bench import Asker, refused, scan
 
 LIMIT_S = 120.0
 NOISY = """
 import ctypes, os, sys, threading
-from tests.protocols.hosting.test_driver_service import Bench
+from tests.protocols.hosting.bench import Bench
 
 def shout(what):
     print("ready instrument tcp://1.2.3.4:5", what)

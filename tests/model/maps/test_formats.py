@@ -36,6 +36,4 @@ def test_a_format_is_read_documented_and_tested(name: str) -> None:
     "name", [name for name in FORMATS if f"def write_{name}" in (ROOT / "model" / "maps" / f"{name}.py").read_text()]
 )
 def test_a_format_that_can_be_written_comes_back(name: str) -> None:
-    from tests.model.maps.test_round_trip import WRITERS
-
-    assert suffixes(name) & set(WRITERS)
+    assert suffixes(name) & set(maps._WRITERS)

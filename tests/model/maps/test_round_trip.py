@@ -7,11 +7,12 @@ from hypothesis import strategies as st
 from orix import io
 
 from grainloop.instrument_sim import specimens
+from grainloop.model import maps
 from grainloop.model.crystal import conjugate, disorientation_deg
 from grainloop.model.maps import MapFileError, MapPhase, read_map, write_map
 from tests.model.maps.conftest import BETA, TITANIUM, random_map
 
-FORMATS = pytest.mark.parametrize("suffix", [".ang", ".ctf"])
+FORMATS = pytest.mark.parametrize("suffix", sorted(maps._WRITERS))
 
 
 def rotation_angle_deg(a, b):
