@@ -177,9 +177,15 @@ def _apart(a: Floats, b: Floats) -> float:
 
 @free
 def _turn_round(stops: Floats, turns: NDArray[np.bool_], place: Ints, i: int, j: int) -> None:
-    stops[i : j + 1] = stops[i : j + 1][::-1, ::-1].copy()
-    turns[i : j + 1] = turns[i : j + 1][::-1].copy()
-    place[i : j + 1] = place[i : j + 1][::-1].copy()
+    """Element by element: assigning to slices takes five seconds more to compile."""
+    for m in range((j - i) // 2 + 1):
+        low, high = i + m, j - m
+        for k in range(2):
+            first, last = stops[low, 0, k], stops[low, 1, k]
+            stops[low, 0, k], stops[low, 1, k] = stops[high, 1, k], stops[high, 0, k]
+            stops[high, 0, k], stops[high, 1, k] = last, first
+        turns[low], turns[high] = turns[high], turns[low]
+        place[low], place[high] = place[high], place[low]
 
 
 def _joined(entries: list[_Entry]) -> ShapeRoute:
