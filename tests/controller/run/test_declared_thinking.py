@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from grainloop.controller.journal.entries import Began, QuestionAnswered, Reconstructed, entry_bytes
+from grainloop.controller.journal.entries import Began, Decided, QuestionAnswered, Reconstructed, entry_bytes
 from grainloop.controller.journal.reading import read_journal
 from grainloop.controller.journal.writing import Sync
 from grainloop.controller.plans.terms import Terms
@@ -57,7 +57,7 @@ def told(folder: Path) -> list[bytes]:
         elif isinstance(entry, Reconstructed):
             answer = entry.answer.model_copy(update={"section_key": "", "seconds": 0.0})
             entry = entry.model_copy(update={"answer": answer})
-        elif isinstance(getattr(entry, "request", None), ScanRequest):
+        elif isinstance(entry, Decided):
             entry = entry.model_copy(update={"request": entry.request.model_copy(update={"run": ""})})
         found.append(entry_bytes(entry))
     return found
