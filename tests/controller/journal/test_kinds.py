@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import ast
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 
+from grainloop.controller.journal import corrected, entries
 from grainloop.controller.journal.entries import Entry, LatestMaps, Missing
+from grainloop.protocols.values import Value
+from tests.controller.journal import test_entries as samples
 
 CONTROLLER = Path(__file__).parents[3] / "controller"
 KINDS = {kind.__name__ for kind in get_args(get_args(Entry)[0])}
@@ -42,3 +45,14 @@ def test_every_kind_is_named_where_entries_are_gone_through(place: str) -> None:
 def test_an_entry_is_told_apart_by_its_kind() -> None:
     kinds = [kind.model_fields["kind"].default for kind in get_args(get_args(Entry)[0])]
     assert len(set(kinds)) == len(kinds) == len(KINDS)
+
+
+@pytest.mark.parametrize("module", [entries, corrected])
+def test_every_kind_that_is_written_is_an_entry(module: Any) -> None:
+    values = [one for one in vars(module).values() if isinstance(one, type) and issubclass(one, Value)]
+    own = [one for one in values if one.__module__ == module.__name__ and "kind" in one.model_fields]
+    assert {one.__name__ for one in own} - KINDS == set()
+
+
+def test_every_kind_has_a_sample_that_comes_back() -> None:
+    assert {type(entry).__name__ for entry in samples.entries()} == KINDS
