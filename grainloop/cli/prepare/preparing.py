@@ -9,17 +9,16 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, Any
 
 from filelock import FileLock, Timeout
 
+from grainloop.cli.child import command_of, environment
 from grainloop.cli.prepare.stamp import Stamp, stamp_here
 
 WAITS = "Another process compiles the kernels of this installation; waiting until it is done."
@@ -27,7 +26,6 @@ COMPILES = "Compiling the kernels of this installation, once: about a minute."
 FAILED = "The kernels cannot be compiled beforehand; each process compiles what it needs"
 Tell = Callable[[str, int], None]
 """Told what is done now, and how many kernels were compiled."""
-_ROOT = Path(__file__).resolve().parents[3]
 
 
 @dataclass
@@ -114,21 +112,15 @@ def _rehearsed(tell: Tell) -> Prepared:
 @contextmanager
 def _at_work(complaints: IO[str]) -> Generator[subprocess.Popen[str]]:
     """The process that compiles, which does not outlive whoever is interrupted."""
-    command = [sys.executable, "-m", "grainloop.cli.prepare.work"]
+    command = command_of("grainloop.cli.prepare.work")
     with subprocess.Popen(  # noqa: S603  # our own interpreter and our own module
-        command, stdout=subprocess.PIPE, stderr=complaints, text=True, encoding="utf-8", env=_environment()
+        command, stdout=subprocess.PIPE, stderr=complaints, text=True, encoding="utf-8", env=environment()
     ) as process:
         try:
             yield process
         except BaseException:
             process.kill()
             raise
-
-
-def _environment() -> dict[str, str]:
-    """The process finds the packages where this one found them."""
-    paths = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-    return os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
 
 
 def prepare_first_use(quiet: bool = False) -> Prepared:

@@ -8,8 +8,6 @@ because the event loop that ZeroMQ needs on Windows cannot start any.
 from __future__ import annotations
 
 import asyncio
-import os
-import site
 import socket
 import subprocess
 import sys
@@ -23,6 +21,7 @@ from secrets import randbelow
 from types import TracebackType
 from typing import Any, Self
 
+from grainloop.cli.child import command_of, environment
 from grainloop.cli.serve.service import READY
 from grainloop.protocols.aio import Client
 from grainloop.protocols.errors import Unavailable
@@ -32,7 +31,6 @@ _START_S = 600.0  # a first use compiles before it, or waits for who does
 _HEALTH_S = 300.0  # the first proof of a fresh installation compiles
 _LEAVE_S = 15.0
 _LAST_LINES = 3
-_ROOT = Path(__file__).resolve().parents[3]
 # Below those that Linux (from 32768) and Windows (from 49152) hand out: no stranger is given one of these before the
 # service listens on it, or while a service that died is started anew. Other grainloops begin their walk elsewhere.
 _PORTS = range(10_000, 32_768)
@@ -80,10 +78,7 @@ class Child:
         self._log = log.open("wb")
         self._process = subprocess.Popen(  # noqa: S603  # our own interpreter and our own arguments
             [
-                sys.executable,
-                "-P",  # else modules of the folder where we are stand before the standard library
-                "-m",
-                "grainloop",
+                *command_of("grainloop"),
                 "serve",
                 name,
                 "--until-stdin-ends",
@@ -94,7 +89,7 @@ class Child:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
-            env=_environment(),
+            env=environment(),
             **_apart(),
         )
         self._watch = threading.Thread(target=self._follow, args=(loop,), name=f"{name} watch", daemon=True)
@@ -197,19 +192,6 @@ def _tell(loop: asyncio.AbstractEventLoop, future: asyncio.Future[Any], value: A
 
     with suppress(RuntimeError):  # the loop is closed: nobody listens any more
         loop.call_soon_threadsafe(settle)
-
-
-def _environment() -> dict[str, str]:
-    """The children find grainloop where this process found it; what is installed they find without being told."""
-    if str(_ROOT) in _installed():
-        return dict(os.environ)
-    paths = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-    return os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
-
-
-def _installed() -> set[str]:
-    """Folders of installed packages. Named by PYTHONPATH they would stand before the standard library."""
-    return {str(Path(folder).resolve()) for folder in (*site.getsitepackages(), site.getusersitepackages())}
 
 
 def _apart() -> dict[str, Any]:
