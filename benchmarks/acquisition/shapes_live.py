@@ -12,12 +12,11 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from grainloop.controller.figures.summary import score
 from grainloop.controller.journal import read_journal, replay
@@ -25,29 +24,14 @@ from grainloop.controller.record import JOURNAL_NAME
 from grainloop.controller.recorded.virtual_time import run
 from grainloop.controller.run import Run
 from grainloop.controller.session import load_session
+from grainloop.evaluate.instrument_here import InstrumentHere
 from grainloop.evaluate.model_here import ModelHere, model_named
 from grainloop.instrument_sim.config import SimConfig
 from grainloop.instrument_sim.driver import SimulatedInstrument
 from grainloop.instrument_sim.presets import PRESETS
 from grainloop.instrument_sim.specimens.named import load_specimen
 from grainloop.model.service.methods import shipped_weights
-from grainloop.protocols.messages import (
-    CheckHealth,
-    Describe,
-    Description,
-    Forgotten,
-    Health,
-    LightRequest,
-    LightTaken,
-    Park,
-    Parked,
-    PointsMeasured,
-    ScanDone,
-    ScanRequest,
-    Stored,
-)
 from grainloop.protocols.plan import Budget, RunPlan
-from grainloop.protocols.values import LightImages
 
 RESULTS = Path(__file__).parents[1] / "results" / "shapes_live.json"
 MAP = "mg-twins"
@@ -63,53 +47,6 @@ SECONDS = {"external": 36 + 52.0, "queue": 36 + 527.0}
 """Instrument time of a run, PL of 36 s included: about that of a coarse raster of step 3."""
 
 
-class Here:
-    """The simulator as the instrument service answers."""
-
-    def __init__(self, instrument: SimulatedInstrument) -> None:
-        self._instrument = instrument
-
-    async def request(
-        self, message: Any, *, deadline_s: float, on_progress: Callable[[Any], None] | None = None
-    ) -> Any:
-        """See `controller.run.links.Asks`."""
-        del deadline_s
-        match message:
-            case Describe():
-                return Description(capabilities=self._instrument.capabilities)
-            case LightRequest():
-                began_s = self._instrument.clock.now_s
-                images = self._instrument.light(message.section, message.angles_deg)
-                seconds = self._instrument.clock.now_s - began_s
-                return LightTaken(section=message.section, light=self._light(message, images), seconds=seconds)
-            case ScanRequest():
-                return self._scan(message, on_progress)
-            case Stored():
-                return Forgotten(batches=message.below)
-            case Park():
-                return Parked()
-            case CheckHealth():
-                return Health(service="instrument", version="0", ok=True)
-            case _:
-                raise AssertionError(message)
-
-    def _light(self, request: LightRequest, images: NDArray[np.float32]) -> LightImages:
-        camera = self._instrument.capabilities.light
-        if camera is None:
-            raise RuntimeError("the simulator has no PL camera")
-        return LightImages(kind=camera.kind, angles_deg=request.angles_deg, images=images, pixel_um=camera.pixel_um)
-
-    def _scan(self, request: ScanRequest, on_progress: Callable[[Any], None] | None) -> ScanDone:
-        clock = self._instrument.clock
-        idle_s = max(0.0, request.not_before_s - clock.now_s)
-        started_s = clock.now_s + idle_s
-        for block in self._instrument.scan(request):
-            if on_progress is not None:
-                on_progress(PointsMeasured(batch=request.batch, points=block))
-        count = len(request.point_id)
-        return ScanDone(batch=request.batch, points=count, started_s=started_s, finished_s=clock.now_s, idle_s=idle_s)
-
-
 def mounted(preset: str, dwell_s: float, seed: int) -> SimulatedInstrument:
     """The specimen in an instrument of this kind."""
     kind = PRESETS[preset]
@@ -123,9 +60,9 @@ def play(preset: str, dwell_s: float, shape: str, seed: int) -> dict[str, Any]:
     model = ModelHere(model_named(None, instrument.capabilities.phases), instrument.capabilities.phases)
     budget = Budget(fraction=1.0, instrument_s=SECONDS[preset])
     fields = {"shape": "rectangles", "first_pass": 1.0} if shape == RASTER else {"shape": shape}
-    plan = RunPlan.model_validate({"budget": budget, "seed": seed} | fields)
+    plan = RunPlan.model_validate({"budget": budget, "seed": seed, "decision_s": 0} | fields)
     with tempfile.TemporaryDirectory() as folder:
-        finished = run(Run(plan, Path(folder), Here(instrument), model).execute())
+        finished = run(Run(plan, Path(folder), InstrumentHere(instrument), model).execute())
         session = load_session(Path(finished.session_file))
         again = replay(read_journal(Path(folder) / JOURNAL_NAME).entries)
     truth = load_specimen(MAP)

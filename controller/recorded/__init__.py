@@ -5,6 +5,7 @@ from grainloop.controller.recorded.compare import Apart, compare
 from grainloop.controller.recorded.instrument import Beyond
 from grainloop.controller.recorded.redecide import Recorded, recorded_run, redecide
 from grainloop.controller.recorded.retell import Retelling
+from grainloop.controller.recorded.virtual_time import VirtualLoop
 
 __all__ = [
     "Agreement",
@@ -12,6 +13,7 @@ __all__ = [
     "Beyond",
     "Recorded",
     "Retelling",
+    "VirtualLoop",
     "agreement",
     "asked_by",
     "compare",

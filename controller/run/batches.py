@@ -69,10 +69,9 @@ class Batches:
     def __len__(self) -> int:
         return len(self._out)
 
-    @property
-    def next_is_decided(self) -> bool:
-        """Whether a batch that is no stop-gap waits behind the one being measured."""
-        return any(not one.batch.stop_gap for one in self._out[1:])
+    def decided_behind(self, first: int) -> bool:
+        """Whether a batch that is no stop-gap is out behind so many."""
+        return any(not one.batch.stop_gap for one in self._out[first:])
 
     def send(self, batch: Batch, about: Mapping[str, Any]) -> None:
         """Store the decision, then send it."""

@@ -38,14 +38,16 @@ class Pump:
     Args:
         ready: what to work with.
         standing: of the run.
+        depth: batches that are out at any time: with 1 every decision knows all that was asked for before, and the
+            instrument waits for it.
 
     Attributes:
         ready: what it works with.
         no_more: why nothing more is measured, once that is so.
     """
 
-    def __init__(self, ready: Prepared, standing: Standing) -> None:
-        self.no_more = ""
+    def __init__(self, ready: Prepared, standing: Standing, depth: int = PIPELINE_DEPTH) -> None:
+        self.no_more, self._depth = "", depth
         self.ready, self._decider, self._batches, self._standing = ready, ready.decider, ready.batches, standing
         self._thinking: Thinking | None = None
         self._asked_over = 0
@@ -98,7 +100,9 @@ class Pump:
     def _ask(self) -> None:
         """Ask the model as soon as there is news for the batch that comes next."""
         decider, over = self._decider, self._decider.ledger.batches_over
-        if not self._may_send or self._thinking is not None or decider.has_planned or self._batches.next_is_decided:
+        if not self._may_send or self._thinking is not None or decider.has_planned:
+            return
+        if self._batches.decided_behind(self._depth - 1):
             return
         if over == self._asked_over and len(self._batches):
             return
@@ -114,9 +118,9 @@ class Pump:
 
     def _top_up(self) -> None:
         """Queue what is planned, then what fills in until the model has answered."""
-        while self._may_send and len(self._batches) < PIPELINE_DEPTH:
+        while self._may_send and len(self._batches) < self._depth:
             batch = self._decider.next_planned()
-            if batch is None and (len(self._batches) or self._thinking is not None):
+            if batch is None and self._depth > 1 and (len(self._batches) or self._thinking is not None):
                 batch = self._decider.stop_gap()
             if batch is None:
                 return

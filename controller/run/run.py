@@ -19,7 +19,7 @@ from grainloop.controller.record import LOST, SESSION_NAME, Recording, View, rec
 from grainloop.controller.run.finish import Ending, WayOut, how_it_ended
 from grainloop.controller.run.links import Asks, DecisionTime
 from grainloop.controller.run.prepare import Begins, Prepared, prepare, take_up
-from grainloop.controller.run.pump import Pump, reconstruct_finally
+from grainloop.controller.run.pump import PIPELINE_DEPTH, Pump, reconstruct_finally
 from grainloop.controller.run.standing import Standing
 from grainloop.protocols.errors import GrainloopError
 from grainloop.protocols.messages import EventKind, RunCommand, RunFinished, Sync
@@ -47,6 +47,7 @@ class Run:
         answers: (h, w) how often each pixel can be measured, where answers come from a recording; else nothing.
         records: begins the recording.
         decision_s: what a decision counts on the instrument clock, where that is not as in the plan.
+        depth: batches that are out at any time, see `controller.run.pump`.
 
     Attributes:
         standing: state and newest event.
@@ -63,11 +64,12 @@ class Run:
         answers: NDArray[np.uint8] | None = None,
         records: Begins = Recording.begin,
         decision_s: DecisionTime | None = None,
+        depth: int = PIPELINE_DEPTH,
     ) -> None:
         self.plan, self.path = plan, folder / SESSION_NAME
         self.standing = Standing(views)
         self._instrument, self._model, self._sync = instrument, model, sync
-        self._answers, self._records, self._decision_s = answers, records, decision_s
+        self._answers, self._records, self._decision_s, self._depth = answers, records, decision_s, depth
         self._pump: Pump | None = None
         self._work: asyncio.Task[None] | None = None
         self._finished = asyncio.Event()
@@ -157,7 +159,7 @@ class Run:
 
     async def _run(self) -> None:
         ready = await self._prepare()
-        self._pump = pump = Pump(ready, self.standing)
+        self._pump = pump = Pump(ready, self.standing, self._depth)
         if self.standing.state is RunState.PREPARING:
             self.standing.move(Trigger.PREPARED)
             most = ready.decider.ledger.terms.max_points

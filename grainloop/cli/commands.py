@@ -109,7 +109,7 @@ def bench_acquire(
     method: Annotated[str | None, typer.Option(help="Reconstruction method, or the model's default.")] = None,
     pl: Annotated[str, typer.Option(help="simulate, none, or wrong: images of another section.")] = "simulate",
     noisy: Annotated[bool, typer.Option("--noisy", help="Points with noise, losses and drift; else exact.")] = False,
-    queued: Annotated[int, typer.Option(help="Batches queued while the model decides, 0 to 2; a run has 1.")] = 1,
+    queued: Annotated[int, typer.Option(help="Batches queued while the model decides, 0 or 1; a run has 1.")] = 1,
     out: Annotated[Path | None, typer.Option(help="Folder for JSON and a picture of the curves.")] = None,
 ) -> None:
     """Play runs by one policy on maps whose truth is known, without services, and tell what they come to."""

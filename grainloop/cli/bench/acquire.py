@@ -105,7 +105,7 @@ def play_map(name: str, specimen: OrientationMap, plan: RunPlan, options: Acquir
 def _plan(options: AcquireOptions) -> RunPlan:
     """What the options ask for, without seed and size of the batches."""
     check_count("seeds", options.seeds, 1, MOST_SEEDS)
-    check_count("queued", options.queued, 0, PIPELINE_DEPTH)
+    check_count("queued", options.queued, 0, PIPELINE_DEPTH - 1)
     if options.batch is not None:
         check_count("batch", options.batch, 1, MOST_POINTS)
     for name, given, known in (("policy", options.policy, list(POLICIES)), ("pl", options.pl, list(Light))):

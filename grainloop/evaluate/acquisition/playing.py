@@ -1,27 +1,29 @@
 """Whole runs of acquisition on a known map, played without services: what measuring by a policy comes to.
 
-What decides is what decides in a real run: `controller.decide.decider` plans, orders and keeps the budget, the model
+The run is the one that measures (`controller.run.run`), in virtual time and with a journal that goes nowhere; the model
 service's own functions register, reconstruct and propose, and the simulated instrument charges its declared times. Only
-sockets, files and operators are missing, and the instrument does not wait for the model: its clock stands still
-meanwhile, so that instrument time is the same on every computer and the time of decisions is told beside it.
+sockets, files and operators are missing. A decision counts a declared time or none, so that instrument time is the same
+on every computer; the time that decisions take is told beside it.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from grainloop.controller.decide import Batch, Decider, Enough, Watch, groups_of
 from grainloop.controller.geometry import adjacent_share
+from grainloop.controller.journal import Decided, batch_of
 from grainloop.controller.plans import Terms
 from grainloop.controller.run import PIPELINE_DEPTH
+from grainloop.evaluate.acquisition.halting_run import Asked, HaltingRun
 from grainloop.evaluate.figures_of_merit import FiguresOfMerit, figures_of_merit
+from grainloop.evaluate.instrument_here import InstrumentHere
 from grainloop.evaluate.sections.scenes import ANGLES_DEG, EXACT_POINTS, mount, take_light
 from grainloop.instrument_sim.config import SimConfig
 from grainloop.instrument_sim.driver import SimulatedInstrument
@@ -29,9 +31,9 @@ from grainloop.model.maps import OrientationMap
 from grainloop.model.reconstruct import Reconstructor, never, no_report
 from grainloop.model.service.reconstruction import reconstruct
 from grainloop.model.service.sections import Section, prepare
-from grainloop.protocols.messages import OpenSection, Reconstruction, ReconstructRequest, ScanDone
+from grainloop.protocols.messages import OpenSection, Reconstruction, ReconstructRequest
 from grainloop.protocols.plan import RunPlan
-from grainloop.protocols.values import PointBlock
+from grainloop.protocols.values import LightImages, PointBlock
 
 _KEY = "played"
 MOST_BATCHES = 10_000
@@ -47,12 +49,14 @@ class Stage:
         truth: the specimen.
         instrument: that measures it.
         section: what the model service holds of it.
-        light_s: instrument time that the PL images took.
+        light: PL images, where there is a camera.
+        light_s: instrument time that they took.
     """
 
     truth: OrientationMap
     instrument: SimulatedInstrument
     section: Section
+    light: LightImages | None
     light_s: float
 
 
@@ -98,7 +102,7 @@ def set_up(
     camera = instrument if lit is None else mount(lit, config, seed)
     light, caps = take_light(camera, angles_deg), instrument.capabilities
     declared = OpenSection(section_key=_KEY, grid=caps.grid, phases=caps.phases, frame=caps.frame, light=light)
-    return Stage(specimen, instrument, prepare(declared), camera.clock.now_s)
+    return Stage(specimen, instrument, prepare(declared), light, camera.clock.now_s)
 
 
 def batches_of(plan: RunPlan, stage: Stage, batch_points: int) -> int:
@@ -119,7 +123,8 @@ def play(
 
     Args:
         stage: not played on before.
-        plan: what to measure and how to decide; its PL angles are not looked at.
+        plan: what to measure and how to decide; its PL angles are not looked at. A decision counts its `decision_s`; by
+            default nothing, so that every answer is in time and takes the place of the stop-gap that waits.
         depth: batches that are out at any time. With 1 every decision knows all points asked for before; with 2, as in
             a real run, the instrument never waits and a decision does not know the newest batch.
         method: reconstructs instead of the one that the plan names.
@@ -127,98 +132,70 @@ def play(
 
     Raises:
         BadInput: the plan names a method or policy that does not exist.
+        GrainloopError: the plan cannot be carried out, or the run failed.
+        RuntimeError: called inside of an event loop, which the run needs for itself.
     """
-    return _Player(stage, plan, method, hear).moments(depth)
+    taken = None if stage.light is None else (stage.light, stage.light_s)
+    run = HaltingRun(_timed(plan), InstrumentHere(stage.instrument, taken), stage.section, depth)
+    with closing(run.steps()) as steps:
+        yield from _Player(stage, method, hear).moments(steps)
+
+
+def _timed(plan: RunPlan) -> RunPlan:
+    """The plan with a declared time for decisions."""
+    return plan.model_copy(update={"decision_s": plan.decision_s or 0.0, "real_time": False})
+
+
+@dataclass(frozen=True)
+class _Answered:
+    """The newest answer, when it was there, and how long it took."""
+
+    asked: Asked
+    reply: Reconstruction
+    at: float
+    seconds: float
 
 
 class _Player:
-    """A run on its way: the decider, and the batches that are out."""
+    """Answers the questions of a run, and makes moments of its decisions."""
 
-    def __init__(self, stage: Stage, plan: RunPlan, method: Reconstructor | None, hear: Hear | None) -> None:
-        self._stage, self._decider = stage, Decider(Terms(plan, stage.instrument.capabilities), _KEY)
-        self._method, self._hear = method, hear
-        self._drift = Watch(groups_of(stage.instrument.capabilities))
-        self._out = deque[Batch]()
-        self._over = False
+    def __init__(self, stage: Stage, method: Reconstructor | None, hear: Hear | None) -> None:
+        self._stage, self._method, self._hear = stage, method, hear
+        self._newest: _Answered | None = None
 
-    def moments(self, depth: int) -> Iterator[Moment]:
+    def moments(self, steps: Iterable[Asked | Decided]) -> Iterator[Moment]:
         """See `play`."""
-        self._decider.begin(self._stage.light_s)
-        while True:
-            while len(self._out) < depth and self._may_send():
-                if (planned := self._decider.next_planned()) is not None:
-                    self._out.append(planned)
-                elif (moment := self._decide()) is not None:
-                    yield moment
-            if not self._out:
-                break
-            self._measure(self._out.popleft())
-        question, started = self._decider.final_question(), time.perf_counter()
-        reply = self._ask(question)
-        if self._correct(question, reply):
-            question = self._decider.final_question()
-            reply = self._ask(question)
-        yield self._moment(question, reply, started, None)
+        for one in steps:
+            if isinstance(one, Asked):
+                self._answer(one)
+            elif self._newest is not None:
+                yield self._moment(self._newest, one)
+        if self._newest is not None:
+            yield self._moment(self._newest, None)
 
-    def _may_send(self) -> bool:
-        """Whether there is something to send; a decision waits for the first points."""
-        decider = self._decider
-        return not self._over and (decider.has_planned or len(decider.ledger.points) > 0 or not self._out)
-
-    def _decide(self) -> Moment | None:
-        """Decide on a batch and send it; nothing when there is none to send any more."""
-        question, started = self._decider.question(), time.perf_counter()
-        if question is None:
-            self._over = True
-            return None
-        reply = self._ask(question)
-        self._correct(question, reply)
-        decided = self._decider.decide(reply, lambda: 0.0)
-        if isinstance(decided, Enough):
-            self._over = True
-            return None
-        self._out.append(decided)
-        return self._moment(question, reply, started, decided)
-
-    def _correct(self, question: ReconstructRequest, reply: Reconstruction) -> bool:
-        """See whether the beam has drifted, and take that into account if the plan says so; whether it was."""
-        shift = self._drift.look(reply, question.points)
-        if shift is None or not self._decider.terms.plan.correct_drift:
-            return False
-        self._decider.ledger.correct(*shift.whole_px, shift.from_point)
-        return True
-
-    def _ask(self, question: ReconstructRequest) -> Reconstruction:
+    def _answer(self, asked: Asked) -> None:
+        started, question = time.perf_counter(), asked.question
         reply = reconstruct(self._stage.section, question, no_report, never, self._method)
+        answered = time.perf_counter()
+        self._newest = _Answered(asked, reply, answered, answered - started)
         if self._hear is not None:
             self._hear(question, reply)
-        return reply
+        asked.answer.set_result(reply)
 
-    def _moment(
-        self, question: ReconstructRequest, reply: Reconstruction, started: float, batch: Batch | None
-    ) -> Moment:
-        seconds, truth = time.perf_counter() - started, self._stage.truth
+    def _moment(self, newest: _Answered, decided: Decided | None) -> Moment:
+        truth, points = self._stage.truth, newest.asked.question.points
+        batch = None if decided is None else batch_of(decided)
         asked = np.empty((0, 2), np.int32) if batch is None else batch.request.position_px
         return Moment(
-            points=len(question.points),
-            instrument_s=self._decider.ledger.clock_s,
-            decision_s=seconds,
+            points=len(points),
+            instrument_s=newest.asked.instrument_s,
+            decision_s=newest.seconds + (0.0 if batch is None else time.perf_counter() - newest.at),
             asked=len(asked),
             gain_px=0.0 if batch is None else batch.gain_px,
             adjacent_share=adjacent_share(asked),
             policy="" if batch is None else batch.decided_by,
-            figures=figures_of_merit(reply, truth, _mask(truth.shape_px, question.points)),
+            figures=figures_of_merit(newest.reply, truth, _mask(truth.shape_px, points)),
         )
-
-    def _measure(self, batch: Batch) -> None:
-        """Let the instrument measure a batch, and tell the decider."""
-        number, clock = batch.request.batch, self._stage.instrument.clock
-        started_s, points = clock.now_s, 0
-        for block in self._stage.instrument.scan(batch.request):
-            self._decider.ledger.receive(number, block)
-            points += len(block)
-        done = ScanDone(batch=number, points=points, started_s=started_s, finished_s=clock.now_s)
-        self._decider.ledger.close(number, done)
 
 
 def _mask(shape: tuple[int, int], points: PointBlock) -> NDArray[np.bool_]:

@@ -78,7 +78,7 @@ def test_a_turned_map_is_the_same_map_upside_down() -> None:
         (["--exploration", "2"], "In the command line, exploration_share = 2.0 cannot be used: "),
         (["--seeds", "0"], "--seeds 0 cannot be used: give a whole number from 1 to 100."),
         (["--batch", "0"], "--batch 0 cannot be used: give a whole number from 1 to 1000000."),
-        (["--queued", "9"], "--queued 9 cannot be used: give a whole number from 0 to 2."),
+        (["--queued", "9"], "--queued 9 cannot be used: give a whole number from 0 to 1."),
         (["--method", "magic"], "There is no method 'magic'; known are joint, pl_candidates"),
         (["--pl", "folder"], "--pl folder cannot be used: known are simulate, none, wrong."),
     ],
