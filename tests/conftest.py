@@ -16,7 +16,7 @@ import subprocess
 import sys
 import threading
 import weakref
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +80,18 @@ def share_cores(workers: int) -> None:
 def pytest_unconfigure() -> None:
     zmq.Context.__init__ = plain_context_init
     subprocess.Popen.__init__ = plain_popen_init
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:
+    """What tests print may be no UTF-8, which does not travel between the processes of a test run."""
+    report = yield
+    report.sections = [(name, printable(text)) for name, text in report.sections]
+    return report
+
+
+def printable(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
