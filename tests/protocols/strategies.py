@@ -183,7 +183,15 @@ def capabilities() -> st.SearchStrategy[Capabilities]:
 def run_plans() -> st.SearchStrategy[RunPlan]:
     fields = {name: field(info) for name, info in RunPlan.model_fields.items()}
     unique = st.lists(st.floats(-360, 360), max_size=3, unique=True).map(tuple)
-    return st.builds(RunPlan, **fields | {"light_angles_deg": unique})
+    either = st.one_of(
+        st.just({"real_time": True, "decision_s": None}), st.fixed_dictionaries({"decision_s": fields["decision_s"]})
+    )
+    plain = {name: one for name, one in fields.items() if name not in ("real_time", "decision_s")}
+    return either.flatmap(
+        lambda time: st.builds(
+            RunPlan, **plain | {"light_angles_deg": unique} | {name: st.just(value) for name, value in time.items()}
+        )
+    )
 
 
 SPECIAL = {
