@@ -28,7 +28,7 @@ from grainloop.protocols.messages import (
     RunRequest,
 )
 from grainloop.protocols.plan import Budget, RunPlan
-from tests.protocols.aio.test_service import running
+from tests.protocols.aio.services import running
 
 resource = pytest.importorskip("resource")
 LIMIT_S = 120.0
