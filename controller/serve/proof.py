@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -26,13 +27,12 @@ def write_and_read_back(folder: Path) -> str:
     terms = Terms(RunPlan(budget=Budget(fraction=0.5)), _tiny_instrument())
     decider = Decider(terms, "proof")
     decider.begin(0.0)
-    session = SessionFile(folder / "proof.h5", terms)
     points = 0
-    while (batch := decider.next_planned()) is not None:
-        session.add_decision(batch, {})
-        session.add_points(batch.request.batch, measured(batch.request.point_id, batch.request.position_px))
-        points += len(batch.request.point_id)
-    session.close()
+    with closing(SessionFile(folder / "proof.h5", terms)) as session:
+        while (batch := decider.next_planned()) is not None:
+            session.add_decision(batch, {})
+            session.add_points(batch.request.batch, measured(batch.request.point_id, batch.request.position_px))
+            points += len(batch.request.point_id)
     if len(load_session(session.path).points) != points:
         raise DeviceFailed("A session file that was just written reads back differently.", field="session")
     return f"{points} points planned, stored and read back."

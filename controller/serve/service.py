@@ -15,7 +15,7 @@ from pathlib import Path
 from grainloop.controller.run import Run, RunObserver
 from grainloop.controller.serve.followers import Followers
 from grainloop.controller.serve.updates import RunTold
-from grainloop.protocols.aio import FOR_A_RUN, Call, Client, Service, held, require_descriptors
+from grainloop.protocols.aio import FOR_A_CONTEXT, FOR_A_RUN, Call, Client, Service, held, require_descriptors
 from grainloop.protocols.endpoints import CONTROLLER_ENDPOINT, INSTRUMENT_ENDPOINT, MODEL_ENDPOINT
 from grainloop.protocols.errors import Busy, Cancelled, GrainloopError, IllegalState, NotPermitted
 from grainloop.protocols.frames import Limits
@@ -124,7 +124,9 @@ class ControlService:
 
     async def _health(self, _request: CheckHealth, _call: Call) -> Health:
         """Order a small path and write a small session file: what every run needs."""
-        return Health(service=SERVICE, version=grainloop_version(), ok=True, detail=await asyncio.to_thread(_prove))
+        require_descriptors("The controller cannot prove its health", FOR_A_CONTEXT)
+        ok, detail = await asyncio.to_thread(_prove)
+        return Health(service=SERVICE, version=grainloop_version(), ok=ok, detail=detail)
 
     async def _start(self, request: RunRequest | ResumeRequest, call: Call) -> RunFinished:
         """Run the plan, or go on with a recorded run, and tell its events to the caller for as long as there is one."""
@@ -227,11 +229,15 @@ def session_folder(named: str, sessions: Path, caller: Caller) -> Path:
     return folder
 
 
-def _prove() -> str:
+def _prove() -> tuple[bool, str]:
+    """Whether a session can be stored, and a sentence about it: a disk without room is no fault of the program."""
     from grainloop.controller.serve.proof import write_and_read_back
 
-    with tempfile.TemporaryDirectory() as folder:
-        return write_and_read_back(Path(folder))
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            return True, write_and_read_back(Path(folder))
+    except (OSError, ImportError) as error:
+        return False, f"A small session cannot be stored: {error}."
 
 
 async def serve_until(

@@ -112,9 +112,13 @@ def reason(what: str, error: zmq.ZMQError) -> str:
 
 
 def out_of_descriptors(error: BaseException | None, what: str) -> Unavailable | None:
-    """What to tell where an error is one of descriptors that were not to be had, or came of one."""
+    """What to tell where an error is one of descriptors that were not to be had, or came of one.
+
+    A library that could not be loaded for want of one says so in its text alone.
+    """
     while error is not None:
-        if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+        by_number = isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE)
+        if by_number or os.strerror(errno.EMFILE) in str(error):
             return Unavailable(_sentence(what, "all are in use"), field="descriptors")
         error = error.__cause__ or error.__context__
     return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import tempfile
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -218,3 +219,13 @@ async def test_refusals_come_back_as_errors(tmp_path: Path) -> None:
         with pytest.raises(RemoteError, match="has no method 'magic'") as caught:
             await ask(client, RunRequest(plan=PLAN.model_copy(update={"method": "magic"}), session_dir=str(tmp_path)))
     assert caught.value.code is ErrorCode.OUT_OF_LIMITS
+
+
+async def test_a_disk_that_takes_nothing_is_told_as_ill_health(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "not there"))
+    async with Lab().open() as client:
+        health = await ask(client, CheckHealth())
+    assert isinstance(health, Health)
+    assert not health.ok
+    assert "A small session cannot be stored" in health.detail
+    assert "not there" in health.detail

@@ -149,7 +149,8 @@ def test_the_extras_of_a_command_are_enough(verb: tuple[str, ...], tmp_path: Pat
         stdin=subprocess.DEVNULL,
         check=False,
     )
-    assert "No module named" not in done.stdout + done.stderr
+    told = (done.stdout + done.stderr).replace("No module named 'missing'", "")  # the driver, which is not there
+    assert "No module named" not in told
     assert "Traceback" not in done.stderr
 
 

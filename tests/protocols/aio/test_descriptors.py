@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import subprocess
@@ -98,6 +99,23 @@ async def test_with_few_left_nobody_makes_a_context() -> None:
 def test_where_nothing_is_counted_nothing_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(context_module, "_FOLDERS", ())
     context_module.require_descriptors("x", 10**9)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.EMFILE, "Too many open files"),
+        ImportError("libhdf5.so: cannot open shared object file: Too many open files"),
+    ],
+    ids=["by number", "by text"],
+)
+def test_an_error_that_came_of_one_is_known(error: Exception) -> None:
+    later = RuntimeError("later")
+    later.__cause__ = error
+    told = context_module.out_of_descriptors(later, "x")
+    assert told is not None
+    assert "too few file descriptors" in told.message
+    assert context_module.out_of_descriptors(OSError(errno.ENOSPC, "No space left on device"), "x") is None
 
 
 @contextmanager
