@@ -6,10 +6,19 @@ fsync nobody knows what is on disk (Rebello et al. 2020, "Can applications recov
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
+from typing import Final
 
 from grainloop.protocols.records import FORMAT_VERSION, file_header
+
+FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""What a file system says that has no room for more: on the disk, of this user, in this file."""
+
+
+class NoRoom(OSError):
+    """There was no room for a record, and nothing of it is in the file: it may be tried again."""
 
 
 class RecordFile:
@@ -45,19 +54,28 @@ class RecordFile:
         """Append whole records.
 
         Raises:
+            NoRoom: there is no room for them, and they can be written later.
             OSError: they cannot be stored.
         """
+        self._append(data)
+        if self._sync:
+            try:
+                sync_data(self._descriptor)
+            except OSError:
+                _truncated(self._descriptor, self.end)
+                raise
+        self.end += len(data)
+
+    def _append(self, data: bytes) -> None:
         left = memoryview(data)
         try:
             while left:
                 left = left[os.write(self._descriptor, left) :]
-            if self._sync:
-                sync_data(self._descriptor)
-        except OSError:
+        except OSError as error:
             # Best effort: without it the reader finds a torn tail, which it cuts, or records that nobody counted on.
-            _truncate(self._descriptor, self.end)
+            if _truncated(self._descriptor, self.end) and error.errno in FULL:
+                raise NoRoom(error.errno, error.strerror) from error
             raise
-        self.end += len(data)
 
     def close(self) -> None:
         """Close the file; closing twice does nothing."""
@@ -93,9 +111,10 @@ _BINARY: int = 0 if os.name != "nt" else 0x8000
 sync_data = os.fdatasync if hasattr(os, "fdatasync") else os.fsync
 
 
-def _truncate(descriptor: int, end: int) -> None:
+def _truncated(descriptor: int, end: int) -> bool:
     try:
         os.ftruncate(descriptor, end)
         os.lseek(descriptor, end, os.SEEK_SET)
     except OSError:
-        return
+        return False
+    return True

@@ -30,7 +30,7 @@ from grainloop.controller.journal.entries import (
 from grainloop.controller.journal.memory import KeepsEntries, MemoryJournal
 from grainloop.controller.journal.reading import ADVICE, Found, first_entry, journal_files, read_journal
 from grainloop.controller.journal.replay import Replayed, first_difference, replay, said_of
-from grainloop.controller.journal.writing import LOCK, SUFFIX, TORN, Journal, JournalLost, locked
+from grainloop.controller.journal.writing import LOCK, SUFFIX, TORN, Journal, JournalFull, JournalLost, locked
 
 __all__ = [
     "ADVICE",
@@ -47,6 +47,7 @@ __all__ = [
     "Found",
     "Item",
     "Journal",
+    "JournalFull",
     "JournalLost",
     "KeepsEntries",
     "LatestMaps",

@@ -1,12 +1,13 @@
 """Writing a journal: each record is on disk when `append` returns, unless told otherwise, or it may not be counted on.
 
-One file per section, numbered; records are numbered through. A write that fails leaves no half record behind and ends
-the journal; it is never tried again (`protocols.record_file` says why). Reading is the business of
-`controller.journal.reading`.
+One file per section, numbered; records are numbered through. A write that fails leaves no half record behind. One that
+failed for want of room may be tried again; any other ends the journal (`protocols.record_file` says why). Reading is
+the business of `controller.journal.reading`.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from grainloop.controller.journal.entries import VERSION, Entry, entry_bytes
 from grainloop.controller.journal.reading import Tail, journal_files, read_tail
 from grainloop.protocols.errors import BadInput, ErrorCode, GrainloopError
 from grainloop.protocols.messages import Sync
-from grainloop.protocols.record_file import RecordFile, cut
+from grainloop.protocols.record_file import NoRoom, RecordFile, cut
 from grainloop.protocols.records import HEADER_BYTES, record_bytes
 
 SUFFIX = ".journal"
@@ -28,6 +29,10 @@ class JournalLost(GrainloopError):
     """The journal cannot be written, so nothing more may be measured."""
 
     code = ErrorCode.DEVICE_FAILED
+
+
+class JournalFull(JournalLost):
+    """There is no room for an entry now; the journal is whole, and the entry can be stored later."""
 
 
 class Journal:
@@ -70,18 +75,34 @@ class Journal:
         """Store an entry; returns the number of its record.
 
         Raises:
+            JournalFull: there is no room for it; it may be tried again.
             JournalLost: it cannot be stored, now or since an earlier failure.
         """
-        if self._lost or self._file is None:
-            raise self._failed()
-        number = self.next_number
+        number, record = self.next_number, record_bytes(self.next_number, entry_bytes(entry))
         try:
-            self._file.write(record_bytes(number, entry_bytes(entry)))
-        except OSError as error:
-            self._lost = error.strerror or str(error)
-            raise self._failed() from error
+            self._write(record)
+        except NoRoom as error:
+            if error.errno != errno.EFBIG or not self._holds_records:
+                raise self._failed(error.strerror or str(error), JournalFull) from error
+            self.rotate()  # no room in this file alone: the next one begins
+            return self.append(entry)
         self.next_number += 1
         return number
+
+    def _write(self, record: bytes) -> None:
+        if self._lost or self._file is None:
+            raise self._failed(self._lost or "it is closed")
+        try:
+            self._file.write(record)
+        except NoRoom:
+            raise
+        except OSError as error:
+            self._lost = error.strerror or str(error)
+            raise self._failed(self._lost) from error
+
+    @property
+    def _holds_records(self) -> bool:
+        return self._file is not None and self._file.end > HEADER_BYTES
 
     def rotate(self) -> None:
         """Go on in a new file, for the next section.
@@ -96,7 +117,7 @@ class Journal:
             self._open(path, new=True)
         except OSError as error:
             self._file, self._lost = None, error.strerror or str(error)
-            raise self._failed() from error
+            raise self._failed(self._lost) from error
 
     def close(self) -> None:
         """Close the file and let others write; closing twice does nothing."""
@@ -105,9 +126,8 @@ class Journal:
             self._file = None
         self._lock.release()
 
-    def _failed(self) -> JournalLost:
-        message = f"The journal {self._path} cannot be written: {self._lost}."
-        return JournalLost(message, field="session", value=self._path)
+    def _failed(self, why: str, kind: type[JournalLost] = JournalLost) -> JournalLost:
+        return kind(f"The journal {self._path} cannot be written: {why}.", field="session", value=self._path)
 
     def _open(self, path: Path, *, new: bool) -> None:
         self._path = path

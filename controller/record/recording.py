@@ -1,15 +1,16 @@
 """What a run leaves behind, as it goes: journal first, then its views.
 
 An entry is in the journal when `record` returns, on disk unless `Sync.NEVER` was asked for, and only then anybody may
-count on it. The first view, `session.h5`, follows at once; should it be lost, `grainloop repair` makes it again from
-the journal.
+count on it. Where there is no room for it, it waits here with all that come after it until there is
+(`store_waiting`); whoever acts on what is recorded asks whether anything waits. The first view, `session.h5`, follows
+at once; should it be lost, the run goes on, and it is made again from the journal at the end, or by `grainloop repair`.
 """
 
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 
 from grainloop.controller.decide import Decider
@@ -17,7 +18,9 @@ from grainloop.controller.journal import (
     ADVICE,
     Began,
     Entry,
+    EventTold,
     Journal,
+    JournalFull,
     JournalLost,
     KeepsEntries,
     LatestMaps,
@@ -29,9 +32,9 @@ from grainloop.controller.journal import (
     read_journal,
     replay,
 )
+from grainloop.controller.record.first_view import FirstView, Trouble, nobody
 from grainloop.controller.record.views import Views
 from grainloop.controller.session import (
-    CannotStore,
     ReopenedSessionFile,
     SessionFile,
     SessionView,
@@ -43,7 +46,7 @@ from grainloop.protocols.errors import BadInput
 from grainloop.protocols.messages import Sync
 from grainloop.protocols.states import FinishReason
 
-LOST = (JournalLost, CannotStore)
+LOST = (JournalLost,)
 """Errors after which nothing more may be measured."""
 SESSION_NAME, JOURNAL_NAME = "session.h5", "journal"
 """The session file, and the folder of the journal beside it."""
@@ -87,7 +90,7 @@ class Recording:
     Args:
         path: of the session file.
         journal: where entries are stored.
-        file: the view that the run cannot do without; nothing where there is none.
+        file: the first view; nothing where there is none.
         earlier: entries that the journal holds already.
 
     Attributes:
@@ -99,9 +102,12 @@ class Recording:
     def __init__(
         self, path: Path, journal: KeepsEntries, file: SessionView | None, earlier: Sequence[Entry] = ()
     ) -> None:
-        self.path, self.journal, self._file = path, journal, file
+        self.path, self.journal = path, journal
+        self._first = FirstView(path, path.with_name(JOURNAL_NAME), file)
         self.points = sum(len(entry.points) for entry in earlier if isinstance(entry, PointsStored))
         self._earlier, self._views = list(earlier), None
+        self._waiting = deque[Entry]()
+        self._when_full: Trouble = nobody
 
     @classmethod
     def begin(cls, path: Path, decider: Decider, sync: Sync) -> Recording:
@@ -109,7 +115,8 @@ class Recording:
 
         Raises:
             BadInput: there is a session in the folder already, or it cannot be written.
-            JournalLost, CannotStore: the beginning cannot be written.
+            JournalLost: the beginning cannot be written.
+            CannotStore: nor can the session file.
         """
         began = _beginning(decider, sync)
         file = SessionFile(path, began.terms, began.created)
@@ -121,6 +128,7 @@ class Recording:
         recording = cls(path, journal, SessionView(file))
         try:
             recording.record(began)
+            recording.require_stored()
         except LOST:
             journal.close()
             file.discard()
@@ -141,7 +149,8 @@ class Recording:
         Raises:
             BadInput: there is no journal, another process writes it, it is damaged, its decisions cannot be made again,
                 or the run was completed.
-            JournalLost, CannotStore: that it goes on cannot be written.
+            JournalLost: that it goes on cannot be written.
+            CannotStore: nor can the session file.
         """
         folder = path.with_name(JOURNAL_NAME)
         began = recorded_beginning(path.parent)  # before a journal is begun where there is none
@@ -155,25 +164,76 @@ class Recording:
             raise
         try:
             recording.record(Resumed(created=now_text(), software=software_versions(), sync=sync))
+            recording.require_stored()
         except LOST:
             recording.close()
             raise
         found.decider.ledger.meet_again()
         return recording, found
 
-    def attach(self, views: Views) -> None:
-        """Show these what is recorded from now on; they recall what was before."""
+    def attach(self, views: Views, when_full: Trouble, when_view_lost: Trouble) -> None:
+        """Show these what is recorded from now on; they recall what was before.
+
+        Args:
+            views: who looks.
+            when_full: told that entries begin to wait for room.
+            when_view_lost: told that the session file is written no more.
+        """
         views.recall(self._earlier)
         self._earlier, self._views = [], views
+        self._when_full, self._first.when_lost = when_full, when_view_lost
 
+    # --- an entry -----------------------------------------------------------------------------------------------------
     def record(self, entry: Entry) -> None:
-        """Store an entry, then show it to the views in order.
+        """Store an entry, then show it to the views in order; where there is no room for it, it waits.
+
+        What is said is shown all the same: an operator who is not told cannot make room.
 
         Raises:
-            JournalLost, CannotStore: it cannot be written.
+            JournalLost: it cannot be written, now or later.
         """
+        waited = self.waits
+        self._waiting.append(entry)
+        try:
+            self.store_waiting()
+        except JournalFull as full:
+            if isinstance(entry, EventTold) and self._views is not None:
+                self._views.show(entry, None, 0.0)
+            if not waited:
+                self._when_full(full.message)
+
+    @property
+    def waits(self) -> bool:
+        """Whether anything waits for room."""
+        return bool(self._waiting)
+
+    def store_waiting(self) -> None:
+        """Store what waits, in order.
+
+        Raises:
+            JournalFull: there is no room yet.
+            JournalLost: it cannot be written.
+        """
+        while self._waiting:
+            self._store(self._waiting[0])
+
+    def require_stored(self) -> None:
+        """See that nothing waits.
+
+        Raises:
+            JournalLost: something does, and there is no room for it.
+        """
+        try:
+            self.store_waiting()
+        except JournalFull as full:
+            points = sum(len(entry.points) for entry in self._waiting if isinstance(entry, PointsStored))
+            lost = f" {points:,} points that came since are not stored." if points else ""
+            raise JournalLost(f"{full.message}{lost}", field="session", value=self.path) from full
+
+    def _store(self, entry: Entry) -> None:
         began_s = time.perf_counter()
         number = self.journal.append(entry)
+        self._waiting.popleft()
         if isinstance(entry, PointsStored):
             self.points += len(entry.points)
         if self._views is None:
@@ -181,22 +241,21 @@ class Recording:
         self.show(entry, number, time.perf_counter() - began_s)
 
     def show(self, entry: Entry | LatestMaps, number: int | None = None, seconds: float = 0.0) -> None:
-        """Show the views what is in the journal, or need not be.
-
-        Raises:
-            CannotStore: the session file cannot be written, without which a run does not go on.
-        """
-        if self._file is not None:
-            self._file.show(entry, number, seconds)
+        """Show the views what is in the journal, or need not be."""
+        self._first.show(entry, number, seconds)
         if self._views is not None:
             self._views.show(entry, number, seconds)
 
     def close(self) -> None:
-        """Close both; closing twice does nothing. A view that cannot be closed is one that can be made again."""
-        with suppress(CannotStore):
-            if self._file is not None:
-                self._file.close()
+        """Close both, and make the session file again where it was lost; closing twice does nothing."""
+        self._first.close()
         self.journal.close()
+        self._first.make_again()
+
+    @property
+    def view_lost(self) -> str:
+        """Why the session file is not what the journal holds, in a sentence; empty where it is."""
+        return self._first.lost
 
 
 def _beginning(decider: Decider, sync: Sync) -> Began:

@@ -25,7 +25,8 @@ class View(Protocol):
         """The next one: what happened, the number of its record, and how long storing it took.
 
         There is no number where there is no record: maps of a running loop, and what is said before there is a
-        recording or when it cannot be written any more.
+        recording or when it cannot be written. What is said while the recording waits for room is shown once more, with
+        its number, when it is stored (`Heard`).
         """
         ...
 
@@ -57,16 +58,29 @@ class Views:
                 get_logger(service="controller").error("view dropped", view=type(view).__name__, exc_info=error)
 
 
+class Heard:
+    """Which events of a run were heard, so that none is told twice."""
+
+    def __init__(self) -> None:
+        self._newest = 0
+
+    def is_new(self, event: RunEvent) -> bool:
+        """Whether an event was not heard before; now it is."""
+        new = event.sequence > self._newest
+        self._newest = max(self._newest, event.sequence)
+        return new
+
+
 class EventsTo:
     """A view that passes the events of a run on, and nothing else."""
 
-    def __init__(self, heard: Callable[[RunEvent], object]) -> None:
-        self._heard = heard
+    def __init__(self, tell: Callable[[RunEvent], object]) -> None:
+        self._tell, self._heard = tell, Heard()
 
     def recall(self, entries: Sequence[Entry]) -> None:
         """Events of before were heard before."""
 
     def show(self, entry: Entry | LatestMaps, number: int | None, seconds: float) -> None:  # noqa: ARG002
         """Pass an event on."""
-        if isinstance(entry, EventTold):
-            self._heard(entry.event)
+        if isinstance(entry, EventTold) and self._heard.is_new(entry.event):
+            self._tell(entry.event)

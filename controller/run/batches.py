@@ -1,7 +1,8 @@
 """Batches on their way: sent to the instrument, stored point by point, closed oldest first, withdrawn where they wait.
 
-A batch counts as done when the session file has it. One that fails is written down with what it brought; without the
-instrument, without the session file, or after three failures in a row the run cannot go on. What to measure is the
+A batch is sent when its decision is in the journal, and counts as done when its points are. One that fails is written
+down with what it brought; without the instrument, without a journal, or after three failures in a row the run cannot go
+on. What to measure is the
 business of the decider.
 
 A simulated instrument may be faster than time: it would have measured what is queued before the model can answer. So it
@@ -162,7 +163,7 @@ class Batches:
 
     def _tell_stored(self, newest: Batch) -> None:
         """Let an instrument that keeps batches forget those that are in the journal; nothing waits for it."""
-        if not self._forgets:
+        if not self._forgets or not self._standing.has_room.is_set():
             return
         below = min([one.number for one in self._out], default=newest.request.batch + 1)
         stored = Stored(run=newest.request.run, section=newest.request.section, below=below)
@@ -233,6 +234,7 @@ class Batches:
 
     async def _scan(self, one: _Out) -> ScanDone:
         await one.turn.wait()
+        await self._standing.has_room.wait()  # till its decision is stored
         one.begun, number = True, one.number
 
         def arrived(message: Any) -> None:

@@ -70,11 +70,14 @@ class WayOut:
         try:
             gone = isinstance(error, GrainloopError) and error.code in GONE
             await self._make_safe(_PARK_GONE_S if gone else _PARK_S)
+            if standing.session is not None:
+                standing.session.require_stored()
             standing.move(ending.trigger)
             standing.say(EventKind.FINISHED, f"The run has {ending.reason}: {ending.detail.rstrip('.')}.")
             if standing.session is not None:
                 standing.session.record(Ended(reason=ending.reason, detail=ending.detail))
-        except GrainloopError as also:  # the session file cannot be written: nothing can be stored, all can be told
+                standing.session.require_stored()
+        except GrainloopError as also:  # the journal cannot be written: nothing can be stored, all can be told
             self._close_file()
             ending = Ending(Trigger.FAIL, FinishReason.FAILED, str(also))
             if standing.state is not RunState.FINISHED:

@@ -28,6 +28,7 @@ from grainloop.controller.journal import (
     Started,
     Stopped,
 )
+from grainloop.controller.record import Heard
 from grainloop.controller.run.standing import Standing
 from grainloop.protocols.messages import RunEvent, Severity
 from grainloop.protocols.observability import Metrics, bind, get_logger
@@ -58,6 +59,7 @@ class RunObserver:
         self._standing, self._metrics = standing, metrics
         self._log = get_logger(service=SERVICE)
         self._known: dict[str, Any] = {}
+        self._heard = Heard()
         self._rounds: dict[int, int] = {}
 
     def recall(self, entries: Sequence[Entry]) -> None:
@@ -88,7 +90,8 @@ class RunObserver:
             case Stopped():
                 self._enough(entry)
             case EventTold():
-                self._event(entry.event)
+                if self._heard.is_new(entry.event):
+                    self._event(entry.event)
             case Ended():
                 self._ended(entry)
             case Began() | Resumed() | SoftwareTold() | LightStored() | Started() | Corrected() | Reconstructed():

@@ -59,12 +59,17 @@ class Pump:
     async def obey(self, command: RunCommand) -> None:
         """Pause, with the stop-gap taken back that waits, resume, or stop, as the state of the run has it already."""
         if command is RunCommand.PAUSE:
-            self._may_go_on.clear()
+            self.hold()
             await self._batches.make_way()
             return
-        self._may_go_on.set()
+        if self._standing.has_room.is_set():
+            self._may_go_on.set()
         if command is RunCommand.STOP:
             self._stop_waiting()
+
+    def hold(self) -> None:
+        """Send nothing more until the run goes on."""
+        self._may_go_on.clear()
 
     def _stop_waiting(self) -> None:
         """Neither the model's answer nor the queued batch is needed any more; the batch being measured is finished."""
@@ -95,7 +100,9 @@ class Pump:
 
     @property
     def _may_send(self) -> bool:
-        return self._standing.state is RunState.RUNNING and not self.no_more and self._may_go_on.is_set()
+        standing = self._standing
+        may = standing.state is RunState.RUNNING and standing.has_room.is_set() and self._may_go_on.is_set()
+        return may and not self.no_more
 
     def _ask(self) -> None:
         """Ask the model as soon as there is news for the batch that comes next."""

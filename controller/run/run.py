@@ -20,6 +20,7 @@ from grainloop.controller.run.finish import Ending, WayOut, how_it_ended
 from grainloop.controller.run.links import Asks, DecisionTime
 from grainloop.controller.run.prepare import Begins, Prepared, prepare, take_up
 from grainloop.controller.run.pump import PIPELINE_DEPTH, Pump, reconstruct_finally
+from grainloop.controller.run.room import Room
 from grainloop.controller.run.standing import Standing
 from grainloop.protocols.errors import GrainloopError
 from grainloop.protocols.messages import EventKind, RunCommand, RunFinished, Sync
@@ -70,6 +71,8 @@ class Run:
         self.standing = Standing(views)
         self._instrument, self._model, self._sync = instrument, model, sync
         self._answers, self._records, self._decision_s, self._depth = answers, records, decision_s, depth
+        self._room = Room(self.standing, self._hold, self._obeyed, self._fail)
+        self.standing.when_full = self._room.none_left
         self._pump: Pump | None = None
         self._work: asyncio.Task[None] | None = None
         self._finished = asyncio.Event()
@@ -100,24 +103,35 @@ class Run:
         """Obey, or refuse; an abort is obeyed when the instrument is parked.
 
         Raises:
-            IllegalState: the table of moves does not allow it now.
-            JournalLost, CannotStore: it cannot be recorded; the run fails.
+            IllegalState: the table of moves does not allow it now, or there is no room to go on.
+            JournalLost: it cannot be recorded; the run fails.
         """
         if command is RunCommand.ABORT:
             move(self.standing.state, Trigger.ABORT)
             self.abort("the operator aborted the run")
             await self._finished.wait()
             return self.standing.state
+        if command is RunCommand.RESUME and self.standing.state is RunState.PAUSED:
+            self._room.require()
         self.standing.move(Trigger(command.value))
         try:
             self.standing.say(_PAST[command], f"The operator {_PAST[command]} the run.")
+            if command is RunCommand.STOP and self.standing.session is not None:
+                self.standing.session.require_stored()
         except LOST as lost:  # the run must not wait for words that nobody can say any more
             self._fail(lost)
             raise
         self._stopped = self._stopped or command is RunCommand.STOP
+        await self._obeyed(command)
+        return self.standing.state
+
+    def _hold(self) -> None:
+        if self._pump is not None:
+            self._pump.hold()
+
+    async def _obeyed(self, command: RunCommand) -> None:
         if self._pump is not None:
             await self._pump.obey(command)
-        return self.standing.state
 
     def abort(self, why: str) -> None:
         """Give everything up at once; `execute` then returns."""
@@ -147,6 +161,7 @@ class Run:
             self.abort("the controller was stopped")
             await asyncio.wait([self._work])
         error = self._fault or (None if self._work.cancelled() else self._work.exception())
+        self._room.close()
         never_began = self.standing.session is None
         way_out = WayOut(self._instrument, self.standing, self._pump)
         try:
@@ -159,6 +174,7 @@ class Run:
 
     async def _run(self) -> None:
         ready = await self._prepare()
+        await self.standing.has_room.wait()
         self._pump = pump = Pump(ready, self.standing, self._depth)
         if self.standing.state is RunState.PREPARING:
             self.standing.move(Trigger.PREPARED)
@@ -169,6 +185,7 @@ class Run:
             self.standing.move(Trigger.DONE)
         if len(ready.decider.ledger.points):
             await reconstruct_finally(ready, self.standing)
+            await self.standing.has_room.wait()
         await ready.link.close()
 
     async def _prepare(self) -> Prepared:

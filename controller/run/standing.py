@@ -6,11 +6,12 @@ of `protocols.states`.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 
 from grainloop.controller.journal import EventTold
 from grainloop.controller.ledger import Ledger
-from grainloop.controller.record import Recording, View, Views
+from grainloop.controller.record import Recording, Trouble, View, Views, nobody
 from grainloop.protocols.messages import EventKind, RunEvent
 from grainloop.protocols.states import RunState, Trigger, move
 
@@ -28,6 +29,8 @@ class Standing:
         ledger: where the figures in events come from, once there is one.
         predicted_wrong: newest predicted share of wrong pixels.
         views: who looks at the run.
+        has_room: set while what is recorded is stored at once; nothing new is begun else.
+        when_full: told why that is so no more.
     """
 
     def __init__(self, views: Iterable[View] = ()) -> None:
@@ -37,11 +40,18 @@ class Standing:
         self.ledger: Ledger | None = None
         self.predicted_wrong: float | None = None
         self.views = Views(views)
+        self.has_room = asyncio.Event()
+        self.has_room.set()
+        self.when_full: Trouble = nobody
 
     def record_in(self, session: Recording, ledger: Ledger) -> None:
         """From now on there is a recording, and there are figures."""
         self.session, self.ledger = session, ledger
-        session.attach(self.views)
+        session.attach(self.views, self.when_full, self._lost_view)
+
+    def _lost_view(self, why: str) -> None:
+        text = f"{why} The run goes on: the journal holds everything, and the file is made again from it at the end."
+        self.say(EventKind.VIEW_LOST, text)
 
     def move(self, trigger: Trigger) -> RunState:
         """Make a move.

@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Generator, Sequence
 
 from grainloop.controller.journal import Entry, EventTold, LatestMaps
+from grainloop.controller.record import Heard
 from grainloop.controller.serve.patience import send_in_time
 from grainloop.protocols.messages import RunEvent
 from grainloop.protocols.observability import NO_METRICS, Metrics
@@ -78,19 +79,21 @@ class Followers:
         self._metrics = metrics
         self._followers: set[Follower] = set()
         self._kept: deque[RunEvent] = deque(maxlen=KEPT)
+        self._heard = Heard()
 
     def begin(self) -> None:
         """A new run begins, whose events are counted anew; whoever follows the last one hears nothing of it."""
         self.over()
         self._followers = set()
         self._kept.clear()
+        self._heard = Heard()
 
     def recall(self, entries: Sequence[Entry]) -> None:
         """Events of an earlier controller are told no more."""
 
     def show(self, entry: Entry | LatestMaps, number: int | None, seconds: float) -> None:  # noqa: ARG002
         """Tell everybody of an event."""
-        if isinstance(entry, EventTold):
+        if isinstance(entry, EventTold) and self._heard.is_new(entry.event):
             self.tell(entry.event)
 
     def tell(self, event: RunEvent) -> None:

@@ -42,7 +42,7 @@ BROKEN: Final = ".broken"
 
 
 class SessionView:
-    """An open session file that is shown what a run records; what it cannot write ends the run."""
+    """An open session file that is shown what a run records."""
 
     def __init__(self, file: SessionFile) -> None:
         self._file = file
@@ -138,7 +138,11 @@ def _made_of(began: Began, entries: Iterable[Entry], session: Path) -> Path:
     """A view made anew, closed, beside `session`."""
     made = session.with_name(f"{session.name}.new")
     made.unlink(missing_ok=True)
-    with closing(SessionView(SessionFile(made, began.terms, began.created))) as view:
-        for entry in entries:
-            view.show(entry)
+    try:
+        with closing(SessionView(SessionFile(made, began.terms, began.created))) as view:
+            for entry in entries:
+                view.show(entry)
+    except BaseException:
+        made.unlink(missing_ok=True)  # half a view takes room, and is of no use
+        raise
     return made

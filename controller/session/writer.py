@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict
 from functools import wraps
 from pathlib import Path
@@ -30,6 +30,7 @@ from grainloop.controller.session.layout import (
     TEXTS,
 )
 from grainloop.controller.session.software import now_text, software_versions
+from grainloop.controller.session.storage import Storage
 from grainloop.protocols.errors import BadInput, ErrorCode, GrainloopError
 from grainloop.protocols.messages import REASON_CODES, Reconstruction, RunEvent, ScanDone, Sync
 from grainloop.protocols.states import FinishReason
@@ -40,7 +41,7 @@ _R = TypeVar("_R")
 
 
 class CannotStore(GrainloopError):
-    """The session file cannot be written, so nothing more may be measured."""
+    """The session file cannot be written; it can be made again from the journal."""
 
     code = ErrorCode.DEVICE_FAILED
 
@@ -63,7 +64,8 @@ def _told(path: Path) -> Generator[None]:
     try:
         yield
     except (OSError, RuntimeError) as error:
-        reason = str(error).partition("(")[2].rstrip(")") or str(error)
+        text = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        reason = text.partition("(")[2].rstrip(")") or text
         raise CannotStore(
             f"The session file {path} cannot be written: {reason}.", field="session", value=path
         ) from error
@@ -80,7 +82,8 @@ class SessionFile:
             CannotStore: the file cannot be written; it is removed.
         """
         self.path = path
-        self._file = _create(path)
+        self._storage = _create(path)
+        self._file = _in_hdf5(self._storage, "w")
         try:
             self._begin(terms, created or now_text())
         except CannotStore:
@@ -108,8 +111,13 @@ class SessionFile:
         self._file.create_group("inferred")
 
     def flush(self) -> None:
-        """Hand everything to the operating system."""
+        """Hand everything to the operating system.
+
+        Raises:
+            OSError: it does not take it.
+        """
         self._file.flush()
+        self._storage.check()
 
     @_stored
     def add_light(self, light: LightImages, seconds: float) -> None:
@@ -215,8 +223,9 @@ class SessionFile:
         Raises:
             CannotStore: what was not flushed cannot be written.
         """
-        with _told(self.path):
+        with _told(self.path), closing(self._storage):
             self._file.close()
+            self._storage.check()
 
     def discard(self) -> None:
         """Close the file and remove it, where nothing was recorded yet that could be lost."""
@@ -236,16 +245,25 @@ class ReopenedSessionFile(SessionFile):
         """
         self.path = path
         with _told(path):
-            self._file = h5py.File(path, "r+", rdcc_nbytes=CHUNK_CACHE_BYTES)
+            self._storage = Storage(path, new=False)
+            try:
+                self._file = _in_hdf5(self._storage, "r+")
+            except BaseException:
+                self._storage.close()
+                raise
         self._requested = Columns(self._file["requested"], REQUESTED)
         self._measured = Columns(self._file["measured"], MEASURED)
         self._texts = {name: self._file[name] for name in TEXTS}
 
 
-def _create(path: Path) -> Node:
+def _in_hdf5(storage: Storage, mode: str) -> Node:
+    return h5py.File(storage, mode, rdcc_nbytes=CHUNK_CACHE_BYTES)
+
+
+def _create(path: Path) -> Storage:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        return h5py.File(path, "x", rdcc_nbytes=CHUNK_CACHE_BYTES)
+        return Storage(path, new=True)
     except FileExistsError as error:
         message = f"The session file {path} exists already; choose another folder or move it away."
         raise BadInput(message, field="session", value=path) from error

@@ -60,6 +60,11 @@ class EventKind(StrEnum):
     FINAL_MISSING = "final_missing"
     NOT_PARKED = "not_parked"
     """The beam may still be on the specimen."""
+    NO_ROOM = "no_room"
+    """The journal takes nothing for want of room; the run waits."""
+    ROOM_AGAIN = "room_again"
+    VIEW_LOST = "view_lost"
+    """`session.h5` cannot be written; the run goes on without."""
     FINISHED = "finished"
 
     @property
@@ -91,6 +96,9 @@ SEVERITY: Final[dict[EventKind, Severity]] = {
     EventKind.DRIFT: Severity.WARNING,
     EventKind.FINAL_MISSING: Severity.WARNING,
     EventKind.NOT_PARKED: Severity.ERROR,
+    EventKind.NO_ROOM: Severity.ERROR,
+    EventKind.ROOM_AGAIN: Severity.INFO,
+    EventKind.VIEW_LOST: Severity.WARNING,
     EventKind.FINISHED: Severity.QUIET,
 }
 

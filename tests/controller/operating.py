@@ -8,6 +8,7 @@ The controller service is the real one, without its socket; instrument, model an
 from __future__ import annotations
 
 import asyncio
+import errno
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
@@ -43,7 +44,7 @@ from grainloop.protocols.messages import (
     Sync,
 )
 from grainloop.protocols.plan import Budget, RunPlan
-from grainloop.protocols.record_file import RecordFile
+from grainloop.protocols.record_file import NoRoom, RecordFile
 from grainloop.protocols.states import MOVES, FinishReason, RunState, Trigger
 from tests.controller.fakes import DWELL_S, capabilities
 from tests.controller.faulty import MODEL_FAULTS, SCAN_FAULTS, FaultyInstrument, FaultyModel
@@ -82,7 +83,7 @@ class Operated(RuleBasedStateMachine):
         self.recorded: dict[Path, Recorded] = {}
         self.latest: Recorded | None = None
         self.moves: list[tuple[int, RunState, Trigger, RunState]] = []
-        self.full = ""
+        self.full, self.view_may_be_lost, self.failed_without_room = "", False, set[str]()
         self.links: dict[str, Link] = {}
         self.all_links: list[Link] = []
         self.asking: asyncio.Task[Any] | None = None
@@ -108,12 +109,12 @@ class Operated(RuleBasedStateMachine):
 
         def limited_write(file: RecordFile, data: bytes) -> None:
             if machine.full == "journal":
-                raise OSError(28, "No space left on device")
+                raise NoRoom(errno.ENOSPC, "No space left on device")
             write(file, data)
 
         def limited_flush(view: SessionFile) -> None:
             if machine.full == "session.h5":
-                raise OSError("Unable to write (No space left on device)")
+                raise OSError(errno.ENOSPC, "No space left on device")
             flush(view)
 
         def limited_close(file: Any) -> None:
@@ -204,6 +205,9 @@ class Operated(RuleBasedStateMachine):
         if trigger not in MOVES[before]:
             assert isinstance(told.exception(), IllegalState)
             return None
+        if isinstance(told.exception(), IllegalState):  # for want of room
+            assert (command, self.full) == (RunCommand.RESUME, "journal")
+            return None
         if told.exception() is None:
             assert told.result().state in [after for *_, after in self.moves[moved:]]
         else:
@@ -261,6 +265,7 @@ class Operated(RuleBasedStateMachine):
     @rule(file=st.sampled_from(["journal", "session.h5"]))
     def fill_the_disk(self, file: str) -> None:
         self.full = file
+        self.view_may_be_lost |= file == "session.h5"
 
     @rule()
     def empty_the_disk(self) -> None:

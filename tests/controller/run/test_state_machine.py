@@ -22,6 +22,7 @@ from grainloop.controller.journal.replay import replay
 from grainloop.controller.journal.writing import LOCK
 from grainloop.controller.record.recording import SESSION_NAME
 from grainloop.controller.session.reader import load_session
+from grainloop.controller.session.view import repair
 from grainloop.protocols.errors import GrainloopError
 from grainloop.protocols.states import MOVES, FinishReason, RunState
 from tests.controller.fakes import DWELL_S
@@ -50,7 +51,11 @@ class Operating(Operated):
 
     @invariant()
     def nothing_is_lost_or_made_up(self) -> None:
-        """Points stand in the journal exactly where they were taken from the link; no record says more."""
+        """Points stand in the journal exactly where they were taken from the link; no record says more.
+
+        Those that wait for room are in memory, and the instrument is not told that they are stored; a run that ends
+        while they wait fails.
+        """
         taken, came = dict[str, set[int]](), dict[str, dict[int, tuple[int, ...]]]()
         for run, block, was_taken in [one for link in self.all_links for one in link.handed]:
             pairs = zip(block.point_id.tolist(), block.position_px.tolist(), strict=True)
@@ -59,7 +64,8 @@ class Operating(Operated):
                 taken.setdefault(run, set()).update(block.point_id.tolist())
         for recorded in self.recorded.values():
             points = recorded.points
-            assert taken.get(recorded.run, set()) <= set(points)
+            if recorded.run not in self.without_room():
+                assert taken.get(recorded.run, set()) <= set(points) | self.waiting
             assert points.items() <= came.get(recorded.run, {}).items()
             for run, below in self.instrument.told_stored:
                 batches = [r for r in recorded.asked if run == recorded.run and r.batch < below]
@@ -90,6 +96,22 @@ class Operating(Operated):
         if self.latest.entries:
             self._check_files(self.latest)
 
+    @property
+    def waiting(self) -> set[int]:
+        """Points of the run that goes on which wait for room."""
+        run = self.control._run if hasattr(self, "control") else None
+        session = None if run is None else run.standing.session
+        waiting = [] if session is None else [e for e in session._waiting if isinstance(e, of.PointsStored)]
+        return {point for entry in waiting for point in entry.points.point_id.tolist()}
+
+    def without_room(self) -> set[str]:
+        """Runs that failed since there was no room for what came; the instrument keeps that."""
+        finished = self.finished
+        lost = finished is not None and "points that came since are not stored" in finished.detail
+        if lost and self.latest is not None:
+            self.failed_without_room.add(self.latest.run)
+        return self.failed_without_room
+
     def _check_files(self, recorded: Recorded) -> None:
         """Files of a run that is over: closed, and as they were noted; decided again they say the same."""
         FileLock(recorded.folder / LOCK).acquire(timeout=0).lock.release()
@@ -103,6 +125,10 @@ class Operating(Operated):
         assert self.finished.points_measured <= len(recorded.points)
         if self.finished.reason is FinishReason.FAILED:  # perhaps since the session file could not be written
             return
+        if self.view_may_be_lost:
+            full, self.full = self.full, ""
+            repair(recorded.folder, recorded.folder.with_name(SESSION_NAME))
+            self.full = full
         session = load_session(recorded.folder.with_name(SESSION_NAME))
         assert set(session.points.point_id.tolist()) == set(recorded.points)
         assert session.finish_reason == recorded.ended

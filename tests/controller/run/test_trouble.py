@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from grainloop.protocols.errors import DeadlineExceeded, DeviceFailed, Unavailable
 from grainloop.protocols.messages import REASON_CODES, ProposalReason
 from grainloop.protocols.plan import Budget
+from grainloop.protocols.record_file import RecordFile
 from grainloop.protocols.states import FinishReason, RunState
 from tests.controller.case import PLAN, Case, kept
 from tests.controller.fakes import FakeInstrument, FakeModel, broken
@@ -78,22 +80,20 @@ async def test_a_forgotten_section_is_opened_again(tmp_path: Path) -> None:
 
 
 @in_virtual_time
-async def test_a_full_disk_ends_the_run_with_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from grainloop.controller.session.writer import SessionFile
+async def test_a_broken_disk_ends_the_run_with_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    case, write, calls = Case(tmp_path), RecordFile.write, 0
 
-    case, flush, calls = Case(tmp_path), SessionFile.flush, 0
-
-    def full(self: SessionFile) -> None:
+    def broken(self: RecordFile, data: bytes) -> None:
         nonlocal calls
         calls += 1
         if calls > 12:
-            raise OSError("Unable to write (No space left on device)")
-        flush(self)
+            raise OSError(errno.EIO, "Input/output error")
+        write(self, data)
 
-    monkeypatch.setattr(SessionFile, "flush", full)
+    monkeypatch.setattr(RecordFile, "write", broken)
     finished = await case.run.execute()
     assert finished.reason is FinishReason.FAILED
-    assert "cannot be written: No space left on device" in finished.detail
+    assert "cannot be written: Input/output error" in finished.detail
     assert case.run.standing.state is RunState.FINISHED
     assert case.instrument.parked == 1
 
