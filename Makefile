@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 # Two test files at a time; more where there are more cores: make test PYTEST='-n 8'.
 PYTEST ?= -n 2
 
-.PHONY: demo test lint bench chaos fuzz soak installed schemas clean
+.PHONY: demo test lint bench chaos fuzz lies soak installed schemas clean
 
 demo: $(READY)
 	$(BIN)/grainloop demo --out demo-output
@@ -31,6 +31,10 @@ chaos: $(READY)
 fuzz: $(READY)
 	$(BIN)/python -m tests.protocols.fuzz --messages 1000000
 	$(BIN)/python -m tests.integration.junk --seconds 60
+
+# All lies about every field of every reply, of which 'make test' tells three of four.
+lies: $(READY)
+	GRAINLOOP_LIES=all $(BIN)/python -m pytest --dist loadfile --no-loadscope-reorder $(PYTEST) tests/integration/liars
 
 # 100,000 points with followers attached that never read; tells how much memory the services keep.
 soak: $(READY)

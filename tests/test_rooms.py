@@ -17,7 +17,7 @@ from tests.house import FOLDERS, ROOT, SHIPPED, modules, told, tree_of
 
 ROOMS = {path.parent.name for path in (ROOT / "controller").glob("*/__init__.py")}
 PREFIX = "grainloop.controller."
-OWN_HOUSE = {"tests/integration", "tests/integration/chaos"}
+OWN_HOUSE = {"tests/integration", "tests/integration/chaos", "tests/integration/liars"}
 """Tests of several rooms at once."""
 
 

@@ -1,11 +1,13 @@
 """The journal of a session: everything that happened, one record after the other, on disk before it counts.
 
-`protocols.records` are bytes, `entries` are what they mean, `writing` and `reading` are the files, `replay` decides
-again what they hold. It is the truth of a session; `session.h5` is a view of it.
+`protocols.records` are bytes, `entries` are what they mean, `writing` and `reading` are the files, `doubts` what older
+ones hold that cannot be; `replay` decides again what they hold. It is the truth of a session; `session.h5` is a view of
+it.
 """
 
 from grainloop.controller.journal import entries
 from grainloop.controller.journal.decisions import answered_entry, batch_of, corrected_entry, decided_entry
+from grainloop.controller.journal.doubts import known_reasons
 from grainloop.controller.journal.entries import (
     BatchClosed,
     Began,
@@ -22,6 +24,7 @@ from grainloop.controller.journal.entries import (
     QuestionAnswered,
     QuestionAsked,
     Reconstructed,
+    Refused,
     Resumed,
     SoftwareTold,
     Started,
@@ -58,6 +61,7 @@ __all__ = [
     "QuestionAnswered",
     "QuestionAsked",
     "Reconstructed",
+    "Refused",
     "Replayed",
     "Resumed",
     "SoftwareTold",
@@ -71,6 +75,7 @@ __all__ = [
     "first_difference",
     "first_entry",
     "journal_files",
+    "known_reasons",
     "locked",
     "read_journal",
     "replay",

@@ -11,9 +11,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Final, Literal, cast
 
+import numpy as np
 from pydantic import Field
 
 from grainloop.controller.journal.corrected import Corrected
+from grainloop.controller.journal.gaps import Missing
 from grainloop.controller.plans import Terms
 from grainloop.protocols.arrays import ByteList, ByteMap, FloatList
 from grainloop.protocols.capabilities import Capabilities
@@ -31,9 +33,9 @@ from grainloop.protocols.plan import RunPlan
 from grainloop.protocols.states import FinishReason
 from grainloop.protocols.values import LightImages, PointBlock, Value
 
-VERSION: Final = 3
-"""Of these entries, in the header of each file. Version 2 knows no numbers of events; version 1 no `Corrected` either,
-and `sync`, `answers` and `lost` read as unset."""
+VERSION: Final = 4
+"""Of these entries, in the header of each file. Version 3 knows no `refused` points, version 2 no numbers of events
+either, version 1 no `Corrected`; `sync`, `answers` and `lost` read as unset there."""
 
 
 class Began(Value):
@@ -139,17 +141,38 @@ class Decided(Value):
     about: dict[str, int | float | str | None]
 
 
+class Refused(Value):
+    """Points that cannot be believed, as the instrument told them: evidence, and never a measurement.
+
+    Attributes:
+        why: in a sentence.
+        points: as they came, whatever their numbers are; of points that were not asked for the first ones.
+    """
+
+    why: str
+    points: PointBlock
+
+
 class PointsStored(Value):
     """Points as they came; acknowledged after this is on disk.
 
     Attributes:
+        points: that count; those of them that could not be believed have failed, where they were asked for.
         lost: why they failed, where it is the service that says so: exposed, but their results are lost.
+        refused: what could not be believed, as it came.
     """
 
     kind: Literal["points"] = "points"
     batch: int
     points: PointBlock
     lost: str | None = None
+    refused: Refused | None = None
+
+    @property
+    def believed(self) -> bool:
+        """Whether any of the points counts as it came."""
+        ids = self.points.point_id
+        return self.refused is None or not np.isin(ids, self.refused.points.point_id).all()
 
 
 class BatchClosed(Value):
@@ -238,30 +261,6 @@ class LatestMaps:
     question: int
     points: int
     answer: Reconstruction
-
-
-@dataclass(frozen=True)
-class Missing:
-    """Stands among entries where records are lost; never stored itself.
-
-    Attributes:
-        first, last: numbers of these records; a `last` before `first` where nobody knows how many.
-    """
-
-    first: int
-    last: int
-
-    @property
-    def count(self) -> int:
-        """How many are known to be lost."""
-        return max(0, self.last - self.first + 1)
-
-    @property
-    def words(self) -> str:
-        """Which they are."""
-        if not self.count:
-            return f"records from {self.first} on"
-        return f"record {self.first}" if self.count == 1 else f"records {self.first} to {self.last}"
 
 
 Item = Entry | Missing

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from grainloop.controller.journal.doubts import Doubts
 from grainloop.controller.journal.entries import VERSION, Entry, Item, Missing, read_entry
 from grainloop.protocols.errors import BadInput, GrainloopError
 from grainloop.protocols.records import HEADER_BYTES, Damage, NoJournal, Record, read_header, read_records
@@ -78,6 +79,7 @@ def read_journal(folder: Path) -> Found:
     """
     files = _files_in(folder)
     entries, numbers, damage, torn, expected = list[Entry](), list[int](), list[str](), False, 0
+    doubts = Doubts()
     for path in files:
         for found in _records_of(path, expected):
             if isinstance(found, Damage):
@@ -88,7 +90,7 @@ def read_journal(folder: Path) -> Found:
                 damage.append(f"{path}: {_missing(expected, found.number)} missing before byte {found.end}.")
             expected = found.number + 1
             try:
-                entries.append(read_entry(found.payload))
+                entries.append(doubts.believed(read_entry(found.payload)))
                 numbers.append(found.number)
             except GrainloopError as error:
                 damage.append(f"{path}: record {found.number} cannot be understood: {error}")

@@ -135,7 +135,7 @@ class _Player:
             case of.Stopped():
                 self._stop(entry)
             case of.PointsStored():
-                ledger.receive(entry.batch, entry.points)
+                ledger.receive(entry.batch, entry.points, believed=entry.believed)
             case of.BatchClosed():
                 self._close(entry)
             case of.EventTold():

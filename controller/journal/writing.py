@@ -13,9 +13,9 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from grainloop.controller.journal.entries import VERSION, Entry, entry_bytes
+from grainloop.controller.journal.entries import VERSION, Entry, entry_bytes, read_entry
 from grainloop.controller.journal.reading import Tail, journal_files, read_tail
-from grainloop.protocols.errors import BadInput, ErrorCode, GrainloopError
+from grainloop.protocols.errors import BadInput, BadMessage, ErrorCode, GrainloopError
 from grainloop.protocols.messages import Sync
 from grainloop.protocols.record_file import NoRoom, RecordFile, cut
 from grainloop.protocols.records import HEADER_BYTES, record_bytes
@@ -74,11 +74,14 @@ class Journal:
     def append(self, entry: Entry) -> int:
         """Store an entry; returns the number of its record.
 
+        It is read back before it is written, so that a journal holds nothing that no reader accepts.
+
         Raises:
+            BadMessage: it holds what no reader would accept; nothing is stored, and others still can be.
             JournalFull: there is no room for it; it may be tried again.
             JournalLost: it cannot be stored, now or since an earlier failure.
         """
-        number, record = self.next_number, record_bytes(self.next_number, entry_bytes(entry))
+        number, record = self.next_number, record_bytes(self.next_number, _readable(entry))
         try:
             self._write(record)
         except NoRoom as error:
@@ -132,6 +135,21 @@ class Journal:
     def _open(self, path: Path, *, new: bool) -> None:
         self._path = path
         self._file = RecordFile(path, new=new, first=self.next_number, sync=self._sync is Sync.ALWAYS, version=VERSION)
+
+
+def _readable(entry: Entry) -> bytes:
+    """The bytes of an entry, read back once.
+
+    Raises:
+        BadMessage: no reader would accept them.
+    """
+    payload = entry_bytes(entry)
+    try:
+        read_entry(payload)
+    except GrainloopError as error:
+        message = f"A record `{entry.kind}` that nobody could read again is not written to the journal: {error}"
+        raise BadMessage(message, field=error.field, value=error.value) from error
+    return payload
 
 
 def locked(folder: Path) -> FileLock:

@@ -1,7 +1,8 @@
 """What was asked for, what came of it, what it costs and what is left of the budget.
 
-`ledger` counts requests and points, `orders` are requests that are out, `exposures` counts pixels, `clock` instrument
-time; `pace` says how long things take, `aim` where the beam goes once a drift was noticed. No sockets, clocks or files.
+`ledger` counts requests and points, `orders` are requests that are out, `refusals` points that cannot be believed;
+`exposures` counts pixels, `clock` instrument time; `pace` says how long things take, `aim` where the beam goes once a
+drift was noticed. No sockets, clocks or files.
 """
 
 from grainloop.controller.ledger.aim import Correction, aimed_offsets, measured_offsets, way_words

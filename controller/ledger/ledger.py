@@ -23,6 +23,7 @@ from grainloop.controller.ledger.exposures import Exposures
 from grainloop.controller.ledger.orders import Closed, Moved, Order, Received
 from grainloop.controller.ledger.pace import Pace
 from grainloop.controller.ledger.points import PointStore
+from grainloop.controller.ledger.refusals import look_at
 from grainloop.controller.plans import Terms
 from grainloop.protocols.messages import ScanDone, ScanRequest
 from grainloop.protocols.shapes import Piece, ScanShape, encode_pieces, parts
@@ -58,6 +59,7 @@ class Ledger:
         self._orders: dict[int, Order] = {}
         self._next_id = self._next_batch = self.batches_over = 0
         self._stands_px: Pixels | None = None
+        self._shown_s: float | None = None
 
     def begin(self, light_s: float) -> None:
         """Count the PL images, the first thing that takes instrument time."""
@@ -89,6 +91,7 @@ class Ledger:
     def meet_again(self) -> None:
         """The controller had died: what is out is sent again, and the instrument clock may have begun anew."""
         self._clock.lose_beginning()
+        self._shown_s = None
         for batch in self._orders:
             self.sent_again(batch)
 
@@ -127,6 +130,10 @@ class Ledger:
     def open_s(self) -> float:
         """Expected duration of all batches that are out, waiting included."""
         return self._clock.free_at_s(self._orders.values()) - self._clock.busy_until_s
+
+    def newest_s(self, batch: int) -> float | None:
+        """Time on the instrument clock of the newest point of a batch that is out, if there is one."""
+        return self._orders[batch].newest_s
 
     def ends_s(self, batch: int, done: ScanDone | None) -> float:
         """Instrument time at which a batch that is out has ended, as far as it told."""
@@ -191,10 +198,30 @@ class Ledger:
         self.batches_over += 1
         self.exposures.take_back(order.target_px, order.again)
 
-    def receive(self, batch: int, block: PointBlock) -> Received:
-        """Take points of a batch that is still running: those that were asked for, each once, inside the grid."""
+    def look_at(self, batch: int, block: PointBlock, *, lost: bool = False) -> Received:
+        """Take points of a batch that is still running, as the instrument told them.
+
+        Those that cannot be believed have failed (`controller.ledger.refusals`), of the others those count that were
+        asked for, each once. `lost` says that the service gave the points up.
+        """
+        order = self._orders[batch]
+        block = order.new_of(block)
+        looked = look_at(block, order.request, self.terms.capabilities, self._shown_s, lost=lost)
+        received = self.receive(batch, looked.points, believed=bool((~looked.refused).any()))
+        self._shown_s = looked.shown_s
+        if not looked.refused.any():
+            return received
+        failed = int(np.isin(received.kept.point_id, block.point_id[looked.refused]).sum())
+        refused = PointBlock.concatenate([block.select(looked.refused), received.refused])
+        return replace(received, refused=refused, failed=failed, why=looked.why)
+
+    def receive(self, batch: int, block: PointBlock, *, believed: bool = True) -> Received:
+        """Take points of a batch that is still running: those that were asked for, each once, inside the grid.
+
+        Where none of them is `believed`, their times tell nothing of when the run began.
+        """
         received = self._orders[batch].receive(block, self.terms.shape_px, self.terms.name)
-        if not self._clock.found and len(received.kept):
+        if believed and not self._clock.found and len(received.kept):
             self._clock.find_beginning(self._orders[batch], received.kept)
         return received
 

@@ -11,13 +11,27 @@ from grainloop.controller.geometry import inside
 from grainloop.protocols.messages import ScanRequest
 from grainloop.protocols.values import PointBlock
 
+_MOST_STRANGERS = 1000
+"""Points that were not asked for are kept as evidence up to so many."""
+
 
 @dataclass(frozen=True)
 class Received:
-    """What can be kept of a block that came, and what is wrong with the rest of it, if anything is."""
+    """What became of a block.
+
+    Attributes:
+        kept: what can be kept of it, with failed points in the place of those that cannot be believed.
+        fault: why the rest of it was not asked for; nothing where all was.
+        refused: what is not kept as it came, as it came.
+        failed: how many of the points kept stand for refused ones.
+        why: what is wrong with the first of these, in a sentence; empty where there is none.
+    """
 
     kept: PointBlock
     fault: str | None
+    refused: PointBlock = field(default_factory=PointBlock.empty)
+    failed: int = 0
+    why: str = ""
 
 
 @dataclass(frozen=True)
@@ -97,7 +111,7 @@ class Order:
 
     def receive(self, block: PointBlock, shape_px: tuple[int, ...], name: str) -> Received:
         """Keep the points that were asked for, each once, inside the grid; `name` is that of the instrument."""
-        block = self._new_of(block) if self.resent else block
+        block = self.new_of(block)
         place = block.point_id - self.request.point_id[0]
         known = (place >= 0) & (place < len(self._missing))
         known[known] = self._missing[place[known]]
@@ -107,10 +121,15 @@ class Order:
         kept = block if good.all() else block.select(good)
         self._missing[place[good]] = False
         self._blocks.append(kept)
-        return Received(kept, None if good.all() else self._fault(block, int(np.argmin(good)), known & first, name))
+        if good.all():
+            return Received(kept, None)
+        fault = self._fault(block, int(np.argmin(good)), known & first, name)
+        return Received(kept, fault, block.select(np.flatnonzero(~good)[:_MOST_STRANGERS]))
 
-    def _new_of(self, block: PointBlock) -> PointBlock:
-        """Without the points of the request that came before."""
+    def new_of(self, block: PointBlock) -> PointBlock:
+        """Where the request was sent again, without the points of it that came before."""
+        if not self.resent:
+            return block
         place = block.point_id - self.request.point_id[0]
         asked = (place >= 0) & (place < len(self._missing))
         came = asked.copy()

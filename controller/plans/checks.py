@@ -9,10 +9,15 @@ from grainloop.protocols.capabilities import ScanMeans
 from grainloop.protocols.errors import OutOfLimits
 from grainloop.protocols.messages import ModelDescription
 from grainloop.protocols.plan import ANY_SHAPE, RunPlan
+from grainloop.protocols.sentences import printable
 from grainloop.protocols.shapes import ScanShape
 from grainloop.protocols.values import LightKind
 
 _FEWEST_ANGLES = 3
+_MOST_PIXELS = 2**27
+"""Of a section: ten times what the largest maps have; more is a slip, and would not fit into memory."""
+_LONGEST_S = 1e6
+"""Nothing that an instrument declares of one point, line or request takes longer."""
 
 
 def check_terms(terms: Terms) -> None:
@@ -20,8 +25,10 @@ def check_terms(terms: Terms) -> None:
 
     Raises:
         OutOfLimits: section, exposure, PL angles, budget or shape of scans outside what the instrument declares, or a
-            phase whose point group is unknown.
+            phase whose point group is unknown; a grid or durations that no instrument has.
     """
+    _check_size(terms)
+    _check_durations(terms)
     _check_phases(terms)
     _check_section(terms)
     _check_dwell(terms)
@@ -44,12 +51,31 @@ def check_model(plan: RunPlan, model: ModelDescription) -> None:
             raise OutOfLimits(message, field=field, value=asked)
 
 
+def _check_size(terms: Terms) -> None:
+    rows, columns = terms.shape_px
+    if rows * columns > _MOST_PIXELS:
+        most = f"a section of at most {_MOST_PIXELS:,} px can be measured"
+        message = f"{terms.name} declares a grid of {rows} × {columns} px; {most}."
+        raise OutOfLimits(message, field="shape_px", value=terms.shape_px)
+
+
+def _check_durations(terms: Terms) -> None:
+    capabilities = terms.capabilities
+    declared = {"dwell_s": terms.dwell_s} | capabilities.timing.model_dump()
+    if capabilities.light is not None:
+        declared["seconds_per_image"] = capabilities.light.seconds_per_image
+    for field, seconds in declared.items():
+        if seconds > _LONGEST_S:
+            message = f"{terms.name} declares {field} {seconds:g}; nothing takes longer than {_LONGEST_S:g} s."
+            raise OutOfLimits(message, field=field, value=seconds)
+
+
 def _check_phases(terms: Terms) -> None:
     for phase in terms.capabilities.phases:
         try:
             laue_group(phase.point_group)
         except UnknownPointGroup as error:
-            message = f"The phase {phase.name} of {terms.name} cannot be measured: {error}."
+            message = f"The phase {printable(phase.name)} of {terms.name} cannot be measured: {error}."
             raise OutOfLimits(message, field="point_group", value=phase.point_group) from None
 
 

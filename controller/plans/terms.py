@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from grainloop.model.crystal import laue_group
 from grainloop.protocols.capabilities import Capabilities, ScanMeans
 from grainloop.protocols.plan import ANY_SHAPE, RunPlan
+from grainloop.protocols.sentences import printable
 from grainloop.protocols.shapes import ScanShape
 from grainloop.protocols.values import FramePreset, LightKind
 
@@ -34,7 +35,7 @@ class Terms:
     @property
     def name(self) -> str:
         """What messages call the instrument."""
-        return self.capabilities.name
+        return printable(self.capabilities.name)
 
     @property
     def shape_px(self) -> tuple[int, int]:

@@ -17,14 +17,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from grainloop.controller.decide import Batch, Decider
-from grainloop.controller.journal import BatchClosed, PointsStored, decided_entry
+from grainloop.controller.journal import BatchClosed, decided_entry
 from grainloop.controller.record import LOST, Recording
+from grainloop.controller.run.arrivals import Arrivals, TimeSpent
 from grainloop.controller.run.links import Asks, Thinking
 from grainloop.controller.run.standing import Standing
 from grainloop.controller.run.words import say_closed
 from grainloop.protocols.aio import expect
-from grainloop.protocols.errors import BadMessage, Cancelled, DeviceFailed, ErrorCode, GrainloopError, OutOfLimits
-from grainloop.protocols.messages import EventKind, PointsMeasured, ScanDone, Stored, Withdraw, Withdrawn
+from grainloop.protocols.errors import Cancelled, DeviceFailed, ErrorCode, GrainloopError
+from grainloop.protocols.messages import EventKind, ScanDone, Stored, Withdraw, Withdrawn
 from grainloop.protocols.observability import about as lines_about
 
 _SCAN_S = 600.0
@@ -35,15 +36,11 @@ GONE = frozenset({ErrorCode.UNAVAILABLE, ErrorCode.DEADLINE_EXCEEDED})
 """Errors that mean that the instrument cannot be talked to."""
 
 
-class _TimeSpent(OutOfLimits):
-    """The instrument took longer than it had declared, and its time is over."""
-
-
 class _Out:
     """A batch that is out; it is handed over at its turn, and has begun then as far as is known."""
 
-    def __init__(self, batch: Batch) -> None:
-        self.batch, self.number = batch, batch.request.batch
+    def __init__(self, batch: Batch, arrivals: Arrivals) -> None:
+        self.batch, self.number, self.arrivals = batch, batch.request.batch, arrivals
         self.turn, self.begun, self.tries = asyncio.Event(), False, 1
         self.task: asyncio.Task[ScanDone]
 
@@ -82,7 +79,8 @@ class Batches:
 
     def send_again(self, batch: Batch) -> None:
         """Send a batch whose decision is stored already, as one that was out when the controller died."""
-        one = _Out(batch)
+        number, asked = batch.request.batch, len(batch.request.point_id)
+        one = _Out(batch, Arrivals(self._decider.ledger, self._session, self._standing, number, asked))
         if not (self._one_at_a_time and self._out):
             one.turn.set()
         with lines_about(batch=one.number):
@@ -135,7 +133,7 @@ class Batches:
         self._out.pop(0)
         error = self._close(oldest)
         self._tell_stored(oldest.batch)
-        if isinstance(error, _TimeSpent):
+        if isinstance(error, TimeSpent):
             for queued in self._out:
                 queued.task.cancel()
         elif self._out:
@@ -178,7 +176,7 @@ class Batches:
             self._forgets = error.code is not ErrorCode.UNKNOWN_KIND
 
     def _count_failures(self, error: GrainloopError | None) -> None:
-        if error is None or isinstance(error, Cancelled | _TimeSpent):
+        if error is None or isinstance(error, Cancelled | TimeSpent):
             self._failures_in_a_row = 0
             return
         if isinstance(error, LOST) or error.code in GONE:
@@ -204,7 +202,8 @@ class Batches:
         request = Withdraw(run=one.batch.request.run, section=one.batch.request.section, batch=one.number)
         try:
             reply = await self._instrument.request(request, deadline_s=_WITHDRAW_S)
-            return expect(reply, Withdrawn, "instrument").withdrawn
+            told = expect(reply, Withdrawn, "instrument")
+            return told.withdrawn and told.batch == one.number
         except GrainloopError as error:  # if the instrument is gone, the scans tell
             self._gives_back = error.code is not ErrorCode.UNKNOWN_KIND
             return False
@@ -235,27 +234,11 @@ class Batches:
     async def _scan(self, one: _Out) -> ScanDone:
         await one.turn.wait()
         await self._standing.has_room.wait()  # till its decision is stored
-        one.begun, number = True, one.number
-
-        def arrived(message: Any) -> None:
-            if not isinstance(message, PointsMeasured) or message.batch != number:
-                raise BadMessage(f"The instrument answered batch {number} with something else.", field="batch")
-            received = self._decider.ledger.receive(number, message.points)
-            self._session.record(PointsStored(batch=number, points=received.kept, lost=message.lost))
-            if message.lost is not None:
-                count = len(received.kept)
-                lost = f"{count} points of batch {number} failed: {message.lost}."
-                self._standing.say(EventKind.POINTS_LOST, lost, batch=number, points=count)
-            if received.fault is not None:
-                raise DeviceFailed(received.fault, field="points")
-            if self._decider.ledger.time_is_over(received.kept):
-                raise _TimeSpent("The instrument time of the budget is over; the rest of the batch was withdrawn.")
-
+        one.begun = True
+        one.arrivals.begin()
         deadline_s = _SCAN_S + _SCAN_FACTOR * self._decider.ledger.open_s()
-        done = await self._instrument.request(one.batch.request, deadline_s=deadline_s, on_progress=arrived)
-        if not isinstance(done, ScanDone) or done.batch != number:
-            raise BadMessage(f"The instrument answered batch {number} with something else.", field="batch")
-        return done
+        request = self._instrument.request(one.batch.request, deadline_s=deadline_s, on_progress=one.arrivals.take)
+        return one.arrivals.ended(await request, deadline_s)
 
     def _close(self, one: _Out) -> GrainloopError | None:
         """Write down how a batch that is over ended; returns what went wrong."""
@@ -267,6 +250,7 @@ class Batches:
         if error is None and closed.lost:
             name = self._decider.terms.name
             error = DeviceFailed(f"{name} called batch {one.number} done, but {closed.lost} of its points are missing.")
+        error = one.arrivals.over() if error is None else error
         told = None if error is None else str(error)
         self._note_closed(one.number, asked, len(closed.points), done, told)
         say_closed(self._standing, one.number, closed, asked, told, stop_gap=one.batch.stop_gap)

@@ -13,8 +13,9 @@ from grainloop.controller.run.batches import GONE
 from grainloop.controller.run.links import Asks
 from grainloop.controller.run.pump import Pump
 from grainloop.controller.run.standing import Standing
+from grainloop.protocols.aio import expect
 from grainloop.protocols.errors import GrainloopError
-from grainloop.protocols.messages import EventKind, Park, RunFinished
+from grainloop.protocols.messages import EventKind, Park, Parked, RunFinished
 from grainloop.protocols.states import FinishReason, RunState, Trigger
 
 _PARK_S = 15.0
@@ -99,7 +100,7 @@ class WayOut:
 
     async def _park(self, patience_s: float) -> None:
         try:
-            await self._instrument.request(Park(), deadline_s=patience_s)
+            expect(await self._instrument.request(Park(), deadline_s=patience_s), Parked, "instrument")
         except GrainloopError as error:
             self._standing.say(EventKind.NOT_PARKED, f"The instrument could not be parked: {error}")
 

@@ -11,19 +11,21 @@ from collections.abc import Callable, Coroutine, Generator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
-from grainloop.controller.session import INFERRED_MAPS
+from grainloop.controller.run.replies import checked_answer
 from grainloop.protocols.aio import expect
-from grainloop.protocols.errors import BadMessage, ErrorCode, GrainloopError
+from grainloop.protocols.errors import BadMessage, ErrorCode, GrainloopError, Unavailable
 from grainloop.protocols.messages import (
     CheckHealth,
     CloseSection,
     DescribeModel,
+    Health,
     ModelDescription,
     OpenSection,
     Reconstruction,
     ReconstructRequest,
     SectionOpened,
 )
+from grainloop.protocols.sentences import one_line
 from grainloop.protocols.values import Value
 
 
@@ -56,8 +58,13 @@ class ModelLink:
     async def open(self, patience_s: float = 0.0) -> SectionOpened:
         """Hand the section over; with more patience where the service has to make itself ready first."""
         reply = await self._model.request(self._section, deadline_s=max(self._deadline_s, patience_s))
+        opened = expect(reply, SectionOpened, "model")
+        if opened.section_key != (wanted := self._section.section_key):
+            told = one_line(opened.section_key)
+            message = f"The model service opened section {told} instead of {wanted}."
+            raise BadMessage(message, field="section_key", value=told)
         self._open = True
-        return expect(reply, SectionOpened, "model")
+        return opened
 
     async def reconstruct(self, question: ReconstructRequest) -> Reconstruction:
         """The answer to `question`.
@@ -66,7 +73,7 @@ class ModelLink:
         whole deadline at every decision.
         """
         if self._suspect:
-            await self._model.request(CheckHealth(), deadline_s=min(_PROBE_S, self._deadline_s))
+            await self._prove_health()
         try:
             answer = await self._ask(question)
         except GrainloopError:
@@ -74,6 +81,11 @@ class ModelLink:
             raise
         self._suspect = False
         return answer
+
+    async def _prove_health(self) -> None:
+        reply = await self._model.request(CheckHealth(), deadline_s=min(_PROBE_S, self._deadline_s))
+        if not (health := expect(reply, Health, "model")).ok:
+            raise Unavailable(f"The model service says that it cannot serve: {one_line(health.detail)}.", field="ok")
 
     async def close(self) -> None:
         """Let the service forget the section; trouble does not matter any more."""
@@ -94,16 +106,7 @@ class ModelLink:
                 raise
             await self.open()
             reply = await self._model.request(question, deadline_s=self._deadline_s)
-        return self._checked(expect(reply, Reconstruction, "model"))
-
-    def _checked(self, answer: Reconstruction) -> Reconstruction:
-        """Refuse maps of another shape than the grid: they would be stored and trusted."""
-        for name in INFERRED_MAPS:
-            shape = getattr(answer, name).shape[:2]
-            if shape != self._section.grid.shape_px:
-                message = f"The model service answered with {name} of {shape} px for {self._section.grid.shape_px} px."
-                raise BadMessage(message, field=name, value=shape)
-        return answer
+        return checked_answer(expect(reply, Reconstruction, "model"), question, self._section)
 
 
 async def describe_model(model: Asks, deadline_s: float) -> ModelDescription:

@@ -21,6 +21,7 @@ from grainloop.controller.plans import Terms, check_model, check_terms
 from grainloop.controller.record import Recording, recorded_beginning
 from grainloop.controller.run.batches import Batches
 from grainloop.controller.run.links import Asks, DecisionTime, ModelLink, describe_model
+from grainloop.controller.run.replies import checked_light
 from grainloop.controller.run.standing import Standing
 from grainloop.protocols.aio import expect
 from grainloop.protocols.capabilities import Capabilities
@@ -36,6 +37,7 @@ from grainloop.protocols.messages import (
     Sync,
 )
 from grainloop.protocols.plan import RunPlan
+from grainloop.protocols.sentences import one_line, printable
 from grainloop.protocols.values import LightImages
 
 _NOT_SYNCED = "Records are not synced to disk: they survive the death of any process, not a power failure."
@@ -44,6 +46,8 @@ _READY_S = 900.0
 """A fresh model service compiles before it is ready; one that is gone or frozen is noticed within seconds."""
 _LIGHT_S = 600.0
 _LIGHT_FACTOR = 20.0
+_NO_LIGHT = frozenset({ErrorCode.DEVICE_FAILED, ErrorCode.BAD_MESSAGE})
+"""Errors that mean that there are no PL images; the instrument may measure all the same."""
 
 
 Begins = Callable[[Path, Decider, Sync], Recording]
@@ -192,8 +196,10 @@ async def _take_light(decider: Decider, instrument: Asks, standing: Standing) ->
     deadline_s = _LIGHT_S + _LIGHT_FACTOR * terms.light_s
     try:
         taken = expect(await instrument.request(request, deadline_s=deadline_s), LightTaken, "instrument")
+        if (declared := terms.capabilities.light) is not None:
+            checked_light(taken, request, declared, terms.name, deadline_s)
     except GrainloopError as error:
-        if error.code is not ErrorCode.DEVICE_FAILED:
+        if error.code not in _NO_LIGHT:
             raise
         _begin(decider, standing, terms.light_s)
         standing.say(EventKind.LIGHT_FAILED, f"{error} EBSD alone.")
@@ -232,11 +238,12 @@ async def _open_section(link: ModelLink, standing: Standing) -> None:
         standing.say(EventKind.MODEL_FAILED, f"{error} Space filling decides until the model answers.")
         return
     for note in opened.notes:
-        standing.say(EventKind.MODEL_NOTE, note)
+        standing.say(EventKind.MODEL_NOTE, one_line(note))
 
 
 def _about(capabilities: Capabilities) -> str:
     height, width = capabilities.grid.shape_px
-    phases = ", ".join(f"{phase.name} ({phase.point_group})" for phase in capabilities.phases)
+    phases = ", ".join(f"{printable(phase.name)} ({phase.point_group})" for phase in capabilities.phases)
     kind = "simulated instrument" if capabilities.simulated else "instrument"
-    return f"{capabilities.name}, a {kind}: {height} × {width} px of {capabilities.grid.step_um:g} µm, {phases}."
+    name = printable(capabilities.name)
+    return f"{name}, a {kind}: {height} × {width} px of {capabilities.grid.step_um:g} µm, {phases}."

@@ -24,6 +24,14 @@ def say_closed(
         _say_displaced(standing, number, closed)
 
 
+def say_refused(standing: Standing, number: int, refused: int, why: str) -> None:
+    """That so many points of a batch cannot be believed, and why the first one cannot."""
+    points = "1 point" if refused == 1 else f"{refused} points"
+    count = "counts as failed, and is" if refused == 1 else "count as failed, and are"
+    text = f"{why} {points} of batch {number} {count} in the journal as sent."
+    standing.say(EventKind.POINTS_REFUSED, text, batch=number, points=refused)
+
+
 def _say_displaced(standing: Standing, number: int, closed: Closed) -> None:
     points, farthest_px = len(closed.points), round(closed.farthest_px, 1)
     far = f"up to {farthest_px:.1f} px beside their targets; they count where they were measured."

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grainloop.controller.geometry import inside
-from grainloop.controller.journal import Corrected
+from grainloop.controller.journal import Corrected, known_reasons
 from grainloop.controller.ledger import Correction, aimed_offsets, measured_offsets
 from grainloop.controller.plans import Terms
 from grainloop.controller.session.layout import FORMAT, FORMAT_VERSION, INFERRED_MAPS
@@ -229,6 +229,7 @@ def _read_requested(
     """The columns of everything asked for, but for batches that were withdrawn."""
     columns = _read_columns(group)
     columns["position_px"] += aimed_offsets(corrections, columns["point_id"])
+    columns["reason"] = known_reasons(columns["reason"])
     kept = ~np.isin(columns["batch"], [row["batch"] for row in batches if row.get("withdrawn")])
     return {name: column[kept] for name, column in columns.items()}
 

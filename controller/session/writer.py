@@ -33,6 +33,7 @@ from grainloop.controller.session.software import now_text, software_versions
 from grainloop.controller.session.storage import Storage
 from grainloop.protocols.errors import BadInput, ErrorCode, GrainloopError
 from grainloop.protocols.messages import REASON_CODES, Reconstruction, RunEvent, ScanDone, Sync
+from grainloop.protocols.sentences import printable
 from grainloop.protocols.states import FinishReason
 from grainloop.protocols.values import LightImages, PointBlock
 
@@ -200,7 +201,7 @@ class SessionFile:
             replace(group, "light_features", answer.light_features)
         replace(group, "light_diagnostics", answer.light.model_dump_json())
         group.attrs.update(
-            method=answer.method,
+            method=printable(answer.method),  # no NUL can stand in an attribute
             predicted_wrong=answer.predicted_wrong,
             seconds=answer.seconds,
             points=points,
@@ -215,7 +216,7 @@ class SessionFile:
     @_stored
     def finish(self, reason: FinishReason, detail: str) -> None:
         """Write down how the run ended."""
-        self._file.attrs.update(finish_reason=reason.value, finish_detail=detail)
+        self._file.attrs.update(finish_reason=reason.value, finish_detail=printable(detail))
 
     def close(self) -> None:
         """Close the file; closing twice does nothing.

@@ -18,6 +18,8 @@ from grainloop.protocols.values import LightImages, LightKind, PointBlock, Point
 
 UNIT_TOLERANCE = 1e-3
 """How far the norm of a quaternion may be from 1, and a confidence above it."""
+LATEST_S, LONGEST_DWELL_S, WORST_FIT_DEG = 1e11, 1e6, 360.0
+"""What no instrument clock shows, though it counts from 1970, no exposure lasts, and no misfit is."""
 _CLOCK = ", so its clock ran backwards"
 
 
@@ -95,24 +97,25 @@ def check_block(block: PointBlock, capabilities: Capabilities, since_s: float = 
         DeviceFailed: an unknown status, an indexed point of no declared phase or without a unit quaternion, a number
             that is none, a confidence outside 0 to 1, a negative dwell, or a clock that ran backwards.
     """
-    for field, fault in _faults(block, capabilities, since_s).items():
+    for field, fault in faults(block, capabilities, since_s).items():
         if fault.any():
-            index = int(np.flatnonzero(fault)[0])
-            value = getattr(block, field)[index]
-            point = int(block.point_id[index])
-            why = _CLOCK if field == "time_s" and math.isfinite(value) else ""
-            raise DeviceFailed(
-                f"{capabilities.name} delivered point {point} with {field} {value}{why}.", field=field, value=value
-            )
+            raise fault_of(block, field, int(np.flatnonzero(fault)[0]), capabilities.name)
+
+
+def fault_of(block: PointBlock, field: str, index: int, name: str) -> DeviceFailed:
+    """What is said of a point of a block whose field is at fault; `name` is that of the instrument."""
+    value, point = getattr(block, field)[index], int(block.point_id[index])
+    why = _CLOCK if field == "time_s" and abs(value) < LATEST_S else ""
+    return DeviceFailed(f"{name} delivered point {point} with {field} {value}{why}.", field=field, value=value)
 
 
 def malformed(block: PointBlock, capabilities: Capabilities, since_s: float = -math.inf) -> NDArray[np.bool_]:
     """(N,) the points that `check_block` refuses."""
-    return np.any(list(_faults(block, capabilities, since_s).values()), axis=0)
+    return np.any(list(faults(block, capabilities, since_s).values()), axis=0)
 
 
-def _faults(block: PointBlock, capabilities: Capabilities, since_s: float) -> dict[str, NDArray[np.bool_]]:
-    """(N,) by the field that is at fault."""
+def faults(block: PointBlock, capabilities: Capabilities, since_s: float = -math.inf) -> dict[str, NDArray[np.bool_]]:
+    """(N,) by the field that is at fault; arguments as of `check_block`."""
     phases = [phase.phase_id for phase in capabilities.phases]
     norm = np.linalg.norm(block.orientation.astype(np.float64), axis=1)
     return {
@@ -120,15 +123,15 @@ def _faults(block: PointBlock, capabilities: Capabilities, since_s: float) -> di
         "phase_id": block.indexed & ~np.isin(block.phase_id, phases),
         "orientation": block.indexed & ~(np.abs(norm - 1) < UNIT_TOLERANCE),
         "confidence": ~((block.confidence >= 0) & (block.confidence <= 1 + UNIT_TOLERANCE)),
-        "fit_deg": ~(np.isfinite(block.fit_deg) & (block.fit_deg >= 0)),
-        "time_s": ~np.isfinite(block.time_s) | (block.time_s < _clock_before(block.time_s, since_s)),
-        "dwell_s": ~(np.isfinite(block.dwell_s) & (block.dwell_s >= 0)),
+        "fit_deg": ~((block.fit_deg >= 0) & (block.fit_deg <= WORST_FIT_DEG)),
+        "time_s": ~(np.abs(block.time_s) < LATEST_S) | (block.time_s < _clock_before(block.time_s, since_s)),
+        "dwell_s": ~((block.dwell_s >= 0) & (block.dwell_s <= LONGEST_DWELL_S)),
     }
 
 
 def _clock_before(time_s: NDArray[np.float64], since_s: float) -> NDArray[np.float64]:
     """(N,) the latest that the instrument clock has shown before each point."""
-    shown = np.where(np.isfinite(time_s), time_s, -math.inf)
+    shown = np.where(np.abs(time_s) < LATEST_S, time_s, -math.inf)
     return np.maximum.accumulate(np.concatenate([[since_s], shown[:-1]]))
 
 

@@ -38,7 +38,8 @@ def check_pieces(request: ScanRequest, capabilities: Capabilities, rest: bool = 
         message = f"{name}: the shapes of batch {request.batch} hold {counts[:5]} points, the batch {count} in all."
         raise OutOfLimits(message, field=_FIELD, value=sum(counts))
     for number, (piece, where) in enumerate(parts(pieces)):
-        for fault in _faults(piece, request.position_px[where], capabilities, rest):
+        grid_px, pixels = capabilities.grid.shape_px, request.position_px[where]
+        for fault in piece_faults(piece, pixels, capabilities.shapes, grid_px, rest=rest):
             message = f"{name}: shape {number} of batch {request.batch} cannot be scanned: {fault}."
             raise OutOfLimits(message, field=_FIELD, value=piece.shape)
 
@@ -50,15 +51,24 @@ def _decoded(request: ScanRequest, name: str) -> list[Piece]:
         raise OutOfLimits(f"{name}: {error}.", field=_FIELD) from error
 
 
-def _faults(piece: Piece, position_px: NDArray[np.int32], capabilities: Capabilities, rest: bool) -> Iterator[str]:
-    """What is wrong with a piece, as parts of a sentence; the first one is told."""
-    limits = capabilities.shapes
+def piece_faults(
+    piece: Piece, position_px: NDArray[np.int32], limits: ShapeLimits, grid_px: tuple[int, int], *, rest: bool = False
+) -> Iterator[str]:
+    """What is wrong with a piece, as parts of a sentence; the first one is told.
+
+    Args:
+        piece: a shape.
+        position_px: (n, 2) the pixels that it lists.
+        limits: what the instrument accepts.
+        grid_px: rows and columns of the grid.
+        rest: as of `check_pieces`.
+    """
     if piece.shape not in limits.accepted:
         yield f"it is one of {piece.shape.value}, and only {_words(limits)} are accepted"
     if piece.shape is ScanShape.POINTS:
         return
     yield from _geometry_faults(piece)
-    if not piece.fits(capabilities.grid.shape_px):
+    if not piece.fits(grid_px):
         yield "it reaches beyond the grid"
     yield from _size_faults(piece, limits)
     if not limits.any_corner and _entered_elsewhere(piece):

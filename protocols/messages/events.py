@@ -55,6 +55,8 @@ class EventKind(StrEnum):
     """Points were measured beside their targets."""
     POINTS_LOST = "points_lost"
     """Points were exposed, and their results are lost."""
+    POINTS_REFUSED = "points_refused"
+    """What came of points cannot be believed: they count as failed, what came is in the journal."""
     RECONSTRUCTED = "reconstructed"
     DRIFT = "drift"
     FINAL_MISSING = "final_missing"
@@ -92,6 +94,7 @@ SEVERITY: Final[dict[EventKind, Severity]] = {
     EventKind.SENT_AGAIN: Severity.WARNING,
     EventKind.DISPLACED: Severity.WARNING,
     EventKind.POINTS_LOST: Severity.ERROR,
+    EventKind.POINTS_REFUSED: Severity.ERROR,
     EventKind.RECONSTRUCTED: Severity.QUIET,
     EventKind.DRIFT: Severity.WARNING,
     EventKind.FINAL_MISSING: Severity.WARNING,

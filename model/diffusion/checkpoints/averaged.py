@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+import torch
 from torch import Tensor, nn
 
 from grainloop.model.diffusion.checkpoints.checkpoint import (
@@ -129,8 +130,8 @@ def read_averaged(path: Path, sha256: str | None = None) -> Averaged:
             f"Weights file {path} is not the one expected: SHA-256 {found[:12]}…, not {sha256[:12]}…."
         )
     tensors, meta = read_tensors(path)
-    averaged = {name.removeprefix("average."): value.float() for name, value in tensors.items() if _is_average(name)}
-    weights = Averaged(path, found, averaged, meta)
+    averaged = {name.removeprefix("average."): value for name, value in tensors.items() if _is_average(name)}
+    weights = Averaged(path, found, {name: _numbers(path, name, value) for name, value in averaged.items()}, meta)
     try:
         backbone = weights.backbone
     except (AttributeError, ValueError) as error:
@@ -150,6 +151,20 @@ def file_hash(path: Path) -> str:
         return hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError as error:
         raise CheckpointError(f"Weights file {path} cannot be read: {error.strerror}.") from error
+
+
+def _numbers(path: Path, name: str, value: Tensor) -> Tensor:
+    """A tensor of weights in float32.
+
+    Raises:
+        CheckpointError: it holds no weights: it is of another kind, or of values that are no finite numbers.
+    """
+    if not value.is_floating_point():
+        kind = str(value.dtype).removeprefix("torch.")
+        raise CheckpointError(f"Weights file {path} holds {name} as {kind}; weights are floating-point numbers.")
+    if not torch.isfinite(value.float()).all():
+        raise CheckpointError(f"Weights file {path} holds {name} with values that are no numbers (NaN or infinity).")
+    return value.float()
 
 
 def _is_average(name: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import subprocess
 import sys
@@ -10,11 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from grainloop.controller.journal.entries import SoftwareTold
+from grainloop.controller.journal.entries import BatchClosed, EventTold, SoftwareTold
 from grainloop.controller.journal.reading import journal_files, read_journal
 from grainloop.controller.journal.writing import Journal, JournalLost, Sync
-from grainloop.protocols.errors import BadInput
+from grainloop.protocols.errors import BadInput, BadMessage
+from grainloop.protocols.messages import RunEvent, ScanDone
 from grainloop.protocols.records import HEADER_BYTES
+from grainloop.protocols.states import RunState
 
 KILLS = 5
 SEED = 20261128
@@ -201,3 +204,20 @@ def test_a_writer_killed_at_any_moment_has_stored_what_it_acknowledged(tmp_path:
         found = read_journal(tmp_path)
         assert len(found.entries) in (acknowledged, acknowledged + 1), f"seed {SEED}"
         assert found.torn == bool(found.damage)
+
+
+def test_what_no_reader_accepts_is_never_written(tmp_path: Path) -> None:
+    done = ScanDone(batch=0, points=5, started_s=1, finished_s=2)
+    closed = BatchClosed(batch=0, asked=5, points=5, done=done, error=None)
+    endless = closed.model_copy(update={"done": done.model_copy(update={"idle_s": math.inf})})
+    event = RunEvent(sequence=1, state=RunState.RUNNING, event="x", text="", points_measured=1, points_budget=2)
+    strange = EventTold(event=event.model_copy(update={"state": "dreaming"}))
+    journal = Journal(tmp_path)
+    assert journal.append(closed) == 0
+    for kind, entry in (("closed", endless), ("event", strange)):
+        with pytest.raises(BadMessage, match=f"record `{kind}` that nobody could read again is not written"):
+            journal.append(entry)
+    assert journal.append(closed) == 1
+    journal.close()
+    found = read_journal(tmp_path)
+    assert (found.entries, found.damage) == ((closed, closed), ())

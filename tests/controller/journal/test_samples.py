@@ -7,6 +7,7 @@ Its `session.h5` is gzipped, from version 2 on its journal as well.
 2: lines and free points on a chessboard of grains, so that the beam, which jumps by 3 px down and 2 px left behind the
    first pass, can be found to have drifted: 100 points before it was told, 256 until it was corrected, 256 behind.
 3: a demo on a chessboard of grains; its events hold the numbers in their texts.
+4: the same on another one; points that came would show whether they were refused.
 """
 
 from __future__ import annotations
@@ -89,6 +90,7 @@ FACTS = {
         shapes=frozenset({ScanShape.POINTS, ScanShape.LINES}),
     ),
     3: Facts(6, 180, 11, 4, 0.028, (18, 30, 30)),
+    4: Facts(6, 180, 18, 8, 0.109, (18, 30, 30)),
 }
 ONLY_IN_THE_VIEW = "inferred/latest"
 LATER = frozenset({"format_version", "journal_sync"})

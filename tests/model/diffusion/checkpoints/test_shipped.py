@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -136,3 +138,23 @@ def test_a_correction_lies_beside_the_weights_it_belongs_to(tmp_path: Path) -> N
     ship_weights(tmp_path / "checkpoint.safetensors", "6/mmm", tmp_path)
     assert not path.exists()
     assert load_shipped("6/mmm", tmp_path).share is None
+
+
+@pytest.mark.parametrize(
+    ("made", "told"),
+    [
+        (lambda value: value.fill_(float("nan")), "values that are no numbers"),
+        (lambda value: value.fill_(float("inf")), "values that are no numbers"),
+        (lambda value: value.int(), "as int32; weights are floating-point numbers"),
+        (lambda value: value.bool(), "as bool; weights are floating-point numbers"),
+    ],
+)
+def test_weights_that_are_no_numbers_are_refused(tmp_path: Path, made: Callable[[Any], Any], told: str) -> None:
+    torch.manual_seed(0)
+    state = build_denoiser(state_space("6/mmm")).state_dict()
+    name = next(name for name, value in state.items() if value.is_floating_point() and value.ndim)
+    path = tmp_path / "weights.safetensors"
+    save_file(state | {name: made(state[name].clone())}, path, metadata={"point_group": "6/mmm"})
+    with pytest.raises(CheckpointError, match=told) as refused:
+        load_weights(path, "6/mmm")
+    assert name in str(refused.value)
