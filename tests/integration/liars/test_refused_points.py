@@ -20,7 +20,7 @@ from grainloop.protocols.plan import Budget, RunPlan
 from grainloop.protocols.states import FinishReason
 from grainloop.protocols.values import PointBlock, PointStatus
 from tests.controller.case import Case
-from tests.controller.fakes import FakeInstrument, FakeModel, capabilities
+from tests.controller.fakes import FakeInstrument, FakeModel, broken, capabilities
 from tests.controller.virtual_time import run
 
 PLAN = RunPlan(budget=Budget(fraction=0.25), batches=4)  # 120 of the 480 pixels
@@ -126,6 +126,22 @@ def test_of_a_careless_model_nothing_is_taken_and_space_filling_decides(tmp_path
     (missing,) = case.heard("final_missing")
     assert missing.endswith("p_wrong of (20, 24) px for (24, 20) px. The final reconstruction is missing.")
     assert {decision["decided_by"] for decision in session.decisions} <= {"plan", "space_filling"}
+
+
+def test_a_model_that_says_it_cannot_serve_is_not_asked(tmp_path: Path) -> None:
+    class Ill(FakeModel):
+        async def request(self, message: Any, *, deadline_s: float, on_progress: Any = None) -> Any:
+            reply = await super().request(message, deadline_s=deadline_s, on_progress=on_progress)
+            return (
+                reply.model_copy(update={"ok": False, "detail": "no\x1b memory"}) if reply.kind == "health" else reply
+            )
+
+    case = Case(tmp_path, PLAN, model=Ill([broken()]))
+    finished, _ = run(case.execute())
+    assert finished.reason is FinishReason.COMPLETED
+    assert len(case.model.asked) == 1
+    ill = [text for text in case.heard("model_failed") if "says that it cannot serve: no\\x1b memory." in text]
+    assert ill
 
 
 def test_an_unbelievable_park_is_none(tmp_path: Path) -> None:
