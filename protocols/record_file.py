@@ -11,6 +11,7 @@ import os
 from pathlib import Path
 from typing import Final
 
+from grainloop.protocols.files import open_file, open_regular
 from grainloop.protocols.records import FORMAT_VERSION, file_header
 
 FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
@@ -39,8 +40,8 @@ class RecordFile:
         self, path: Path, *, new: bool, first: int = 0, sync: bool = True, version: int = FORMAT_VERSION
     ) -> None:
         self.path, self._sync = path, sync
-        flags = os.O_RDWR | (os.O_CREAT | os.O_EXCL if new else 0) | _BINARY
-        self._descriptor = os.open(path, flags, 0o644)
+        flags = os.O_RDWR | (os.O_CREAT | os.O_EXCL if new else 0)
+        self._descriptor = open_regular(path, flags, 0o644)
         self.end = os.lseek(self._descriptor, 0, os.SEEK_END)
         if new:
             try:
@@ -90,7 +91,7 @@ def cut(path: Path, end: int) -> None:
     Raises:
         OSError: it cannot be changed.
     """
-    with path.open("r+b") as file:
+    with open_file(path, "r+b") as file:
         file.truncate(end)
         os.fsync(file.fileno())
 
@@ -99,15 +100,13 @@ def sync_folder(folder: Path) -> None:
     """A new file survives the death of the machine only if its folder is on disk too; Windows cannot and need not."""
     if os.name == "nt":
         return
-    descriptor = os.open(folder, os.O_RDONLY)
+    descriptor = os.open(folder, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
 
 
-_BINARY: int = 0 if os.name != "nt" else 0x8000
-"""O_BINARY of Windows, which else would turn line ends."""
 sync_data = os.fdatasync if hasattr(os, "fdatasync") else os.fsync
 
 

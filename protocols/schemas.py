@@ -16,6 +16,7 @@ from pydantic import TypeAdapter
 
 from grainloop.protocols.capabilities import Capabilities
 from grainloop.protocols.errors import ErrorEnvelope
+from grainloop.protocols.files import write_text
 from grainloop.protocols.messages import (
     PROTOCOL_VERSION,
     ControlReply,
@@ -74,8 +75,8 @@ def write(folder: Path) -> None:
         if old.name not in texts:
             old.unlink()
     for name, text in texts.items():
-        (folder / name).write_text(text, encoding="utf-8", newline="\n")
-    (folder.parent / STATES_FILE).write_text(states_text(), encoding="utf-8", newline="\n")
+        write_text(folder / name, text)
+    write_text(folder.parent / STATES_FILE, states_text())
 
 
 def _schema_text(name: str, kind: Any) -> str:

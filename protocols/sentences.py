@@ -47,6 +47,19 @@ def short(value: object) -> str:
     return _repr(value)[:_MAX_VALUE]
 
 
+def counted(count: int, what: str, several: str | None = None) -> str:
+    """`1 point`, `2 points`; `several` where that is more than an s."""
+    return f"{count} {what if count == 1 else several or what + 's'}"
+
+
+def duration(seconds: float) -> str:
+    """A time as people say it, two to three digits."""
+    for unit, size in (("h", 3600.0), ("min", 60.0), ("s", 1.0), ("ms", 1e-3)):
+        if seconds >= (2 if size > 1 else 1) * size:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds * 1e6:.3g} µs"
+
+
 def printable(text: str) -> str:
     """`text` with what a terminal would obey, and what cannot be written as UTF-8, told as an escape."""
     return text if text.isprintable() else "".join(map(_letter, text))

@@ -6,13 +6,17 @@ All are frozen. Lengths and times carry their unit in the name; positions are pi
 from __future__ import annotations
 
 from enum import IntEnum, StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import numpy as np
 from numpy.typing import ArrayLike
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from grainloop.protocols.arrays import ByteList, FloatList, IdList, ImageStack, PixelList, QuaternionList, TimeList
+
+MOST_PIXELS: Final = 2**25
+"""Of a scan grid: the maps of a larger one fit in no message."""
+_STEPS_UM: Final = 1e-6, 1e9
 
 
 class Value(BaseModel):
@@ -78,6 +82,15 @@ class Grid(Value):
 
     shape_px: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]]
     step_um: Annotated[float, Field(gt=0)]
+
+    @model_validator(mode="after")
+    def _can_be_held(self) -> Grid:
+        if self.size > MOST_PIXELS:
+            rows, columns = self.shape_px
+            raise ValueError(f"a grid of {rows}×{columns} is larger than {MOST_PIXELS} pixels")
+        if not _STEPS_UM[0] <= self.step_um <= _STEPS_UM[1]:
+            raise ValueError(f"step_um {self.step_um:g} is not between {_STEPS_UM[0]:g} and {_STEPS_UM[1]:g}")
+        return self
 
     @property
     def size(self) -> int:

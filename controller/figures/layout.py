@@ -11,6 +11,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
 
 from grainloop.controller.figures.style import DPI
+from grainloop.protocols.files import open_file
 
 PANEL_INCH = 3.6
 """Longer edge of a map."""
@@ -80,5 +81,6 @@ def save(figure: Figure, path: Path) -> Path:
     """Write a figure into a PNG file, whose folder is made."""
     FigureCanvasAgg(figure)
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=DPI)
+    with open_file(path, "wb") as file:
+        figure.savefig(file, dpi=DPI, format="png")
     return path

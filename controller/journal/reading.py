@@ -13,6 +13,7 @@ from typing import Final
 from grainloop.controller.journal.doubts import Doubts
 from grainloop.controller.journal.entries import VERSION, Entry, Item, Missing, read_entry
 from grainloop.protocols.errors import BadInput, GrainloopError
+from grainloop.protocols.files import read_regular
 from grainloop.protocols.records import HEADER_BYTES, Damage, NoJournal, Record, read_header, read_records
 
 ADVICE: Final = "`grainloop repair` mends it where that can be done."
@@ -120,7 +121,7 @@ def read_tail(path: Path) -> Tail:
         BadInput: it is no journal, or damaged elsewhere than at its end.
         OSError: it cannot be read.
     """
-    data = path.read_bytes()
+    data = read_regular(path)
     version, number = _checked_header(path, data)
     end = HEADER_BYTES
     for found in read_records(data):
@@ -133,7 +134,7 @@ def read_tail(path: Path) -> Tail:
 
 def _records_of(path: Path, expected: int) -> Iterator[Record | Damage]:
     try:
-        data = path.read_bytes()
+        data = read_regular(path)
     except OSError as error:
         message = f"The journal {path} cannot be read: {error.strerror or error}."
         raise BadInput(message, field="session", value=path) from error

@@ -16,6 +16,7 @@ from filelock import FileLock, Timeout
 from grainloop.controller.journal.entries import VERSION, Entry, entry_bytes, read_entry
 from grainloop.controller.journal.reading import Tail, journal_files, read_tail
 from grainloop.protocols.errors import BadInput, BadMessage, ErrorCode, GrainloopError
+from grainloop.protocols.files import open_file, read_regular
 from grainloop.protocols.messages import Sync
 from grainloop.protocols.record_file import NoRoom, RecordFile, cut
 from grainloop.protocols.records import HEADER_BYTES, record_bytes
@@ -172,7 +173,7 @@ def locked(folder: Path) -> FileLock:
 
 def _begun(files: list[Path]) -> list[Path]:
     """The files without a newest one whose writer died within its header: nothing was stored in that."""
-    if files and files[-1].stat().st_size < HEADER_BYTES:
+    if files and files[-1].is_file() and files[-1].stat().st_size < HEADER_BYTES:
         files[-1].unlink()
         return files[:-1]
     return files
@@ -182,8 +183,8 @@ def _mend_tail(path: Path) -> Tail:
     """Move a torn tail to a file beside the journal; returns how the file ended."""
     tail = read_tail(path)
     if tail.end < tail.size:
-        data = path.read_bytes()[tail.end :]
-        with path.with_suffix(SUFFIX + TORN).open("ab") as beside:
+        data = read_regular(path)[tail.end :]
+        with open_file(path.with_suffix(SUFFIX + TORN), "ab") as beside:
             beside.write(data)
             beside.flush()
             os.fsync(beside.fileno())

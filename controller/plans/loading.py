@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import tomllib
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from grainloop.protocols.errors import BadInput
-from grainloop.protocols.plan import RunPlan
+from grainloop.protocols.files import read_toml
+from grainloop.protocols.plan import Budget, RunPlan
 
 
 def load_plan(path: Path) -> RunPlan:
@@ -19,10 +20,10 @@ def load_plan(path: Path) -> RunPlan:
         BadInput: the file cannot be read, is no TOML, or holds a field that no plan has or a value out of range.
     """
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        content = read_toml(path)
     except OSError as error:
         raise BadInput(f"The plan {path} cannot be read: {error.strerror}.", field="plan", value=path) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise BadInput(f"The plan {path} is not valid TOML: {error}.", field="plan", value=path) from error
     return make_plan(content, str(path))
 
@@ -39,8 +40,20 @@ def make_plan(content: dict[str, Any], source: str) -> RunPlan:
         fault = error.errors(include_url=False)[0]
         field = ".".join(str(part) for part in fault["loc"]) or "plan"
         value = fault["input"] if fault["loc"] else ""
-        sentence = f"In {source}, {field} = {value!r} cannot be used: {_plain(fault['msg'])}."
+        why = _unknown(fault["loc"]) if fault["type"] == "extra_forbidden" else _plain(fault["msg"])
+        sentence = f"In {source}, {field} = {value!r} cannot be used: {why}{'' if why[-1] == '?' else '.'}"
         raise BadInput(sentence, field=field, value=value) from None
+
+
+def _unknown(where: tuple[int | str, ...]) -> str:
+    """That there is no such field, and which may be meant."""
+    budget = {f"budget.{name}": name for name in Budget.model_fields}
+    known = {name: name for name in RunPlan.model_fields} | budget
+    asked = [name for name, last in known.items() if last == where[-1]]
+    near = asked or get_close_matches(".".join(map(str, where)), known, n=1)
+    return (
+        f"there is no such field; did you mean {near[0]}?" if near else f"there is no such field ({', '.join(known)})"
+    )
 
 
 def _plain(message: str) -> str:

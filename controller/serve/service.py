@@ -18,6 +18,7 @@ from grainloop.controller.serve.updates import RunTold
 from grainloop.protocols.aio import FOR_A_CONTEXT, FOR_A_RUN, Call, Client, Service, held, require_descriptors
 from grainloop.protocols.endpoints import CONTROLLER_ENDPOINT, INSTRUMENT_ENDPOINT, MODEL_ENDPOINT
 from grainloop.protocols.errors import Busy, Cancelled, GrainloopError, IllegalState, NotPermitted
+from grainloop.protocols.files import require_legible
 from grainloop.protocols.frames import Limits
 from grainloop.protocols.messages import (
     Accepted,
@@ -196,7 +197,8 @@ class ControlService:
     async def _status(self, _request: GetStatus, _call: Call) -> RunStatus:
         if self._run is None:
             return RunStatus(state=RunState.IDLE, sync=self._sync)
-        return RunStatus(state=self._run.standing.state, last=self._run.standing.last, sync=self._sync)
+        standing, session = self._run.standing, str(self._run.path.parent)
+        return RunStatus(state=standing.state, last=standing.last, sync=self._sync, session=session)
 
     async def _snapshot(self, _request: GetSnapshot, _call: Call) -> RunSnapshot:
         return self._told.snapshot()
@@ -217,8 +219,10 @@ def session_folder(named: str, sessions: Path, caller: Caller) -> Path:
     """Where a session is stored: `named`, as seen from the folder of all sessions.
 
     Raises:
+        BadInput: no session can have such a name.
         NotPermitted: outside of that folder, and the caller is no owner.
     """
+    require_legible(named, "session_dir", "A session")
     folder = (sessions / named).resolve()
     if not folder.is_relative_to(sessions.resolve()) and not caller.at_least(Role.OWNER):
         raise NotPermitted(

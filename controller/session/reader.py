@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
@@ -19,6 +18,7 @@ from grainloop.controller.journal import Corrected, known_reasons
 from grainloop.controller.ledger import Correction, aimed_offsets, measured_offsets
 from grainloop.controller.plans import Terms
 from grainloop.controller.session.layout import FORMAT, FORMAT_VERSION, INFERRED_MAPS
+from grainloop.controller.session.opening import open_hdf5, reason_of
 from grainloop.protocols.capabilities import Capabilities
 from grainloop.protocols.errors import BadInput
 from grainloop.protocols.messages import LightDiagnostics, RunEvent, Sync
@@ -137,21 +137,27 @@ def load_session(path: Path) -> Session:
         BadInput: no such file, no HDF5, no session, of a newer format, or damaged.
     """
     try:
-        with h5py.File(path, "r") as file:
+        with open_hdf5(path, "r") as file:
             _check_format(file, path)
             return _read(file, path)
     except FileNotFoundError as error:
         raise BadInput(f"There is no session file {path}.", field="session", value=path) from error
     except OSError as error:
-        raise BadInput(
-            f"The session file {path} cannot be read as HDF5: {error}.", field="session", value=path
-        ) from error
+        message = f"The session file {path} cannot be read as HDF5: {reason_of(error)}."
+        raise BadInput(message, field="session", value=path) from error
     except KeyError as error:
         raise BadInput(
             f"The session file {path} is incomplete: {error.args[0]}.", field="session", value=path
         ) from error
-    except (AttributeError, RuntimeError, TypeError, ValueError) as error:  # as h5py, json and pydantic have it
-        reason = str(error).partition("\n")[0].rstrip(".")
+    except (
+        AttributeError,
+        MemoryError,
+        RecursionError,
+        RuntimeError,
+        TypeError,
+        ValueError,
+    ) as error:  # as h5py, json and pydantic have it
+        reason = "it is nested too deeply" if isinstance(error, RecursionError) else reason_of(error)
         message = f"The session file {path} is damaged ({reason}); 'grainloop repair' makes it again from the journal."
         raise BadInput(message, field="session", value=path) from error
 
@@ -163,7 +169,7 @@ def stored_points(path: Path) -> tuple[PointBlock, NDArray[np.int32]]:
         BadInput: as `load_session`.
     """
     load_session(path)
-    with h5py.File(path, "r") as file:
+    with open_hdf5(path, "r") as file:
         return _read_points(file["measured"])
 
 

@@ -29,6 +29,7 @@ from grainloop.controller.session.layout import (
     REQUESTED,
     TEXTS,
 )
+from grainloop.controller.session.opening import reason_of
 from grainloop.controller.session.software import now_text, software_versions
 from grainloop.controller.session.storage import Storage
 from grainloop.protocols.errors import BadInput, ErrorCode, GrainloopError
@@ -65,11 +66,8 @@ def _told(path: Path) -> Generator[None]:
     try:
         yield
     except (OSError, RuntimeError) as error:
-        text = (error.strerror if isinstance(error, OSError) else None) or str(error)
-        reason = text.partition("(")[2].rstrip(")") or text
-        raise CannotStore(
-            f"The session file {path} cannot be written: {reason}.", field="session", value=path
-        ) from error
+        message = f"The session file {path} cannot be written: {reason_of(error)}."
+        raise CannotStore(message, field="session", value=path) from error
 
 
 class SessionFile:
@@ -269,5 +267,5 @@ def _create(path: Path) -> Storage:
         message = f"The session file {path} exists already; choose another folder or move it away."
         raise BadInput(message, field="session", value=path) from error
     except OSError as error:
-        message = f"The session file {path} cannot be created: {error.strerror or error}."
+        message = f"The session file {path} cannot be created: {reason_of(error)}."
         raise BadInput(message, field="session", value=path) from error

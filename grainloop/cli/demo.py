@@ -11,7 +11,8 @@ import math
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from typing import Any
 import numpy as np
 import typer
 
-from grainloop.cli.folders import make_folder
+from grainloop.cli.folders import drawing, make_folder, told
 from grainloop.cli.operate.progress import show_events, show_stage
 from grainloop.cli.prepare import prepare_first_use
 from grainloop.cli.serve.processes import Child, Children, free_endpoints, healthy
@@ -28,6 +29,7 @@ from grainloop.controller.plans import make_plan
 from grainloop.controller.record import JOURNAL_NAME
 from grainloop.protocols.aio import Client, run
 from grainloop.protocols.errors import BadInput, GrainloopError
+from grainloop.protocols.files import write_text
 from grainloop.protocols.messages import (
     ControlReply,
     InstrumentReply,
@@ -39,6 +41,7 @@ from grainloop.protocols.messages import (
 )
 from grainloop.protocols.observability.output import LOG_NAME
 from grainloop.protocols.plan import RunPlan
+from grainloop.protocols.sentences import counted
 from grainloop.protocols.states import FinishReason
 from grainloop.protocols.values import PointBlock
 
@@ -86,7 +89,7 @@ def run_demo(options: DemoOptions) -> int:
         print(f"grainloop: interrupted; {told}.", file=sys.stderr)  # noqa: T201
         return _INTERRUPTED
     if finished.reason in (FinishReason.FAILED, FinishReason.ABORTED):
-        kept = f"its {finished.points_measured} points are in {finished.session_file}"
+        kept = f"{counted(finished.points_measured, 'point')} in {finished.session_file}"
         raise GrainloopError(f"The run has {finished.reason}: {finished.detail.rstrip('.')}; {kept}.")
     with show_stage("scoring and drawing", options.json):
         summary, light = _evaluate(options, began)
@@ -133,9 +136,13 @@ def _make_room(out: Path) -> None:
         if not load_session(earlier).capabilities.simulated:
             message = f"{earlier} was measured on a real instrument and is not overwritten; choose another --out."
             raise BadInput(message, field="out", value=out)
-    for name in _MADE:
-        (out / name).unlink(missing_ok=True)
-    _remove_journal(out / JOURNAL_NAME)
+    try:
+        for name in _MADE:
+            (out / name).unlink(missing_ok=True)
+        _remove_journal(out / JOURNAL_NAME)
+    except OSError as error:
+        message = f"{error.filename} of an earlier demo cannot be removed: {told(error)}; choose another --out."
+        raise BadInput(message, field="out", value=out) from error
 
 
 def _remove_journal(folder: Path) -> None:
@@ -156,7 +163,7 @@ def _interrupt_on_termination() -> None:
 
 
 async def _measure(request: RunRequest, options: DemoOptions) -> RunFinished:
-    async with Children(options.out / "logs") as children:
+    async with Children(options.out / "logs") as children, _ending_told():
         with show_stage("starting instrument, model and controller", options.json):
             controller = await _start(children, options)
         with show_events(quiet=options.json) as heard:
@@ -173,6 +180,16 @@ async def _measure(request: RunRequest, options: DemoOptions) -> RunFinished:
                 running.cancel()
                 dying.cancel()
                 await asyncio.gather(running, dying, return_exceptions=True)
+
+
+@asynccontextmanager
+async def _ending_told() -> AsyncGenerator[None]:
+    """Services take some seconds to end, and silence would be taken for being stuck."""
+    try:
+        yield
+    except asyncio.CancelledError:
+        print("grainloop: interrupted; the services are being stopped.", file=sys.stderr)  # noqa: T201
+        raise
 
 
 def _in_trouble(running: asyncio.Task[RunFinished]) -> bool:
@@ -214,9 +231,11 @@ def _evaluate(options: DemoOptions, began: float) -> tuple[dict[str, Any], tuple
 
     truth, session = load_specimen(options.specimen), load_session(options.out / "session.h5")
     grid = grid_baseline(_measure_grid(options, len(session.points)), truth)
-    write_figures(session, options.out, truth, grid)
     summary = summarise(session, truth, grid, options.specimen, time.monotonic() - began)
-    (options.out / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+    with drawing(options.out, session.path):
+        write_figures(session, options.out, truth, grid)
+        summary["wall_s"] = time.monotonic() - began
+        write_text(options.out / "summary.json", json.dumps(summary, indent=2) + "\n")
     return summary, light_lines(session.result.light) if session.result else ()
 
 
@@ -262,7 +281,13 @@ def _report(summary: dict[str, Any], light: tuple[str, ...], options: DemoOption
     idle = f"{summary['instrument_idle_fraction']:.1%} of it idle"
     console.print(f"Instrument time {summary['instrument_s']:.0f} s, {idle}; this took {summary['wall_s']:.0f} s.")
     console.print(_thinking(summary["decision_s"]))
-    console.print(f"Figures, session.h5 and summary.json are in {options.out}.")
+    figures = "Figures, session.h5 and summary.json are" if _drawn(options.out) else "session.h5 is"
+    console.print(f"{figures} in {options.out}.")
+
+
+def _drawn(out: Path) -> bool:
+    """Whether everything could be written, the summary as the last of it."""
+    return (out / "summary.json").is_file()
 
 
 def _thinking(decision_s: float | None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +18,12 @@ def load_specimen(name: str) -> OrientationMap:
     Raises:
         BadInput: no such file or specimen, or a map that cannot be read.
     """
+    if not name.strip():
+        raise BadInput("--map is empty: give a map file or the name of a specimen.", field="map", value=name)
     try:
         if name in specimens.ALL:
             return specimens.load(name)
-        if not Path(name).is_file():
+        if not os.path.exists(name):
             known = ", ".join(specimens.ALL)
             raise BadInput(f"There is no map file {name}, and no specimen of that name (known: {known}).", field="map")
         return read_map(Path(name))

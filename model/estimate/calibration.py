@@ -21,6 +21,7 @@ from scipy.optimize import isotonic_regression
 
 from grainloop.model.reconstruct.problem import LARGEST_ERROR_DEG, WRONG_DEG, Posterior, bound_of, scatter_of
 from grainloop.model.reconstruct.readout import LEVEL
+from grainloop.protocols.files import parse_json
 
 Floats = NDArray[np.floating]
 
@@ -131,7 +132,7 @@ def read_calibration(text: str) -> Calibration:
         CalibrationError: it is something else.
     """
     try:
-        found: Mapping[str, Any] = json.loads(text)
+        found: Mapping[str, Any] = parse_json(text)
         if (scheme := found["scheme"]) != SCHEME:
             raise ValueError(f"it is of scheme {scheme}, not {SCHEME}; ship the weights again")
         return Calibration(_read_correction(found[WITH_LIGHT]), _read_correction(found[WITHOUT_LIGHT]))

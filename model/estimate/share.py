@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 from scipy.spatial import KDTree
 from scipy.special import expit, logit
 
+from grainloop.protocols.files import parse_json
+
 Floats = NDArray[np.floating]
 Mask = NDArray[np.bool_]
 
@@ -140,7 +142,7 @@ def read_share_correction(text: str, weights_sha256: str) -> ShareCorrection:
         ShareError: it is something else, or belongs to other weights.
     """
     try:
-        found: dict[str, Any] = json.loads(text)
+        found: dict[str, Any] = parse_json(text)
         if found["scheme"] != SCHEME:
             raise ValueError(f"it is of scheme {found['scheme']}, not {SCHEME}; ship the weights again")
         if found["weights_sha256"] != weights_sha256:

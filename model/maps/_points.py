@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grainloop.model.crystal.quaternions import quaternion_from_euler
+from grainloop.model.maps._text import STEPS_UM
 from grainloop.model.maps.errors import MapFileError
 from grainloop.model.maps.orientation_map import MapPhase, OrientationMap
 
@@ -22,6 +23,12 @@ MIN_FILLED = 0.05
 """A grid of which less is filled is no grid but a list of points."""
 MAX_MISSING = 0.95
 """A header that declares more missing rows or columns than this share is not believed."""
+
+MOST_PIXELS = 2**25
+"""Of a map; the maps of a larger one fit in no message."""
+_MOST_UM, _MOST_RAD, _MOST_PHASE = 1e9, 1e6, 255
+"""What lies beyond is no position, angle or phase."""
+_NO_FIT_DEG = 180.0
 
 
 @dataclass(frozen=True)
@@ -68,6 +75,8 @@ def to_map(
     columns, width, step_x = _place(path, "x", points.x_um, points.line, declared.columns, declared.step_x_um)
     rows, height, step_y = _place(path, "y", points.y_um, points.line, declared.rows, declared.step_y_um)
     step = _one_step(path, step_x, step_y, declared)
+    if width * height > MOST_PIXELS:
+        raise MapFileError(path, f"a grid of {width}×{height} is larger than {MOST_PIXELS} pixels.")
     if len(points.line) < MIN_FILLED * width * height:
         raise MapFileError(path, f"{len(points.line)} points do not fill a grid of {width}×{height}; is it a map?")
     _check_single(path, rows * width + columns, points)
@@ -81,7 +90,13 @@ def to_map(
         confidence=_scatter(
             shape, at, np.where(indexed, np.clip(np.nan_to_num(points.confidence), 0, 1), 0), np.float32, 0
         ),
-        fit_deg=_scatter(shape, at, np.where(indexed, np.abs(points.fit_deg), 180.0), np.float32, 180),
+        fit_deg=_scatter(
+            shape,
+            at,
+            np.where(indexed, np.minimum(np.abs(points.fit_deg), _NO_FIT_DEG), _NO_FIT_DEG),
+            np.float32,
+            _NO_FIT_DEG,
+        ),
         step_um=step,
         phases=phases,
         frame=frame,
@@ -107,6 +122,8 @@ def check_phase_column(path: Path, phase: Column, line: Sequence[int]) -> None:
     """
     if (bad := _first(~np.isfinite(phase))) is not None:
         raise MapFileError(path, f"line {line[bad]}: the phase is not a number.")
+    if (bad := _first(np.abs(phase) > _MOST_PHASE)) is not None:
+        raise MapFileError(path, f"line {line[bad]}: {phase[bad]:g} is the number of no phase.")
 
 
 def _check_values(path: Path, points: PointList, phases: tuple[MapPhase, ...]) -> None:
@@ -119,6 +136,13 @@ def _check_values(path: Path, points: PointList, phases: tuple[MapPhase, ...]) -
     unusable = (points.phase_id > 0) & ~np.isfinite(points.euler_rad).all(axis=1)
     if (bad := _first(unusable | ~np.isfinite(points.x_um) | ~np.isfinite(points.y_um))) is not None:
         raise MapFileError(path, f"line {points.line[bad]}: a position or Euler angle is not a number.")
+    far = (np.abs(points.x_um) > _MOST_UM) | (np.abs(points.y_um) > _MOST_UM)
+    if (bad := _first(far)) is not None:
+        place = f"x = {points.x_um[bad]:g}, y = {points.y_um[bad]:g}"
+        raise MapFileError(path, f"line {points.line[bad]}: {place} lies beyond {_MOST_UM:g} µm.")
+    turned = (points.phase_id > 0) & (np.abs(points.euler_rad) > _MOST_RAD).any(axis=1)
+    if (bad := _first(turned)) is not None:
+        raise MapFileError(path, f"line {points.line[bad]}: an Euler angle is beyond {_MOST_RAD:g} rad.")
 
 
 def _place(
@@ -166,6 +190,8 @@ def _one_step(path: Path, step_x: float, step_y: float, declared: DeclaredGrid) 
         raise MapFileError(
             path, f"steps of {step_x:g} µm in x and {step_y:g} µm in y differ; square pixels are needed."
         )
+    if not STEPS_UM[0] <= step <= STEPS_UM[1]:
+        raise MapFileError(path, f"a step of {step:g} µm lies beyond {STEPS_UM[0]:g} to {STEPS_UM[1]:g} µm.")
     return float(f"{step:.9g}")  # coordinates carry about as many digits; 0.4999, not 0.49989999999999996
 
 

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import stat
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from grainloop.model.maps.errors import MapFileError
+
+MOST_BYTES: Final = 2**33
+"""Of a map file: 8 GiB, a hundred times what a million points take."""
+MOST: Final = 1e12
+"""No number in the header of a map is larger."""
+STEPS_UM: Final = 1e-6, 1e9
+"""Smallest and largest step of a map."""
 
 
 def read_lines(path: Path) -> list[str]:
@@ -16,7 +27,7 @@ def read_lines(path: Path) -> list[str]:
     Raises:
         MapFileError: the file cannot be read, is empty, or is not text.
     """
-    raw = read_bytes(path)
+    raw = read_raw(path)
     if b"\0" in raw[:4096]:
         raise MapFileError(path, "is not a text file.")
     try:
@@ -26,21 +37,48 @@ def read_lines(path: Path) -> list[str]:
     return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
 
 
-def read_bytes(path: Path) -> bytes:
+def read_raw(path: Path) -> bytes:
     """Content of a file that must not be empty.
 
     Raises:
-        MapFileError: it cannot be read or holds nothing.
+        MapFileError: it is no regular file, holds nothing or too much, or cannot be read.
     """
     try:
-        raw = path.read_bytes()
+        with open(path, "rb", opener=_open_regular) as file:
+            raw = file.read()
     except FileNotFoundError:
         raise MapFileError(path, "there is no such file.") from None
     except OSError as error:
         raise MapFileError(path, f"cannot be read ({error.strerror or error}).") from None
+    except MemoryError:
+        raise MapFileError(path, "cannot be read (there is no memory for it).") from None
     if not raw.strip():
         raise MapFileError(path, "is empty.")
     return raw
+
+
+def create_regular(path: str, flags: int) -> int:
+    """An opener of files to write, which may not be there."""
+    return _open_regular(path, flags) if os.path.exists(path) else os.open(path, flags, 0o666)
+
+
+def _open_regular(path: str, flags: int) -> int:
+    """A pipe that nobody writes to would wait for ever, a device would never end."""
+    _require_regular(os.stat(path))
+    descriptor = os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+    try:
+        _require_regular(os.fstat(descriptor))  # it may have been put there meanwhile
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _require_regular(found: os.stat_result) -> None:
+    if not stat.S_ISREG(found.st_mode):
+        raise OSError(errno.EINVAL, "it is no regular file")
+    if found.st_size > MOST_BYTES:
+        raise OSError(errno.EFBIG, f"it holds more than {MOST_BYTES} bytes")
 
 
 def read_table(
@@ -96,7 +134,27 @@ def to_number(path: Path, field: str, text: str) -> float:
         value = float("nan")
     if not np.isfinite(value):
         raise MapFileError(path, f"{field} is {text.strip()[:40]!r}, not a number.")
+    if abs(value) > MOST:
+        raise MapFileError(path, f"{field} is {text.strip()[:40]!r}, larger than in any map.")
     return value
+
+
+def to_step(path: Path, field: str, text: str) -> float:
+    """A header value as a step in µm; 0 where it is not known.
+
+    Raises:
+        MapFileError: it is none, or none that a map can have.
+    """
+    value, (least, most) = to_number(path, field, text), STEPS_UM
+    if value != 0 and not least <= value <= most:
+        raise MapFileError(path, f"{field} is {text.strip()[:40]!r}; a step lies between {least:g} and {most:g} µm.")
+    return value
+
+
+def to_name(text: str, number: int) -> str:
+    """The name of a phase without what a terminal would obey; its number where it has none."""
+    legible = "".join(letter if letter.isprintable() else " " for letter in text)
+    return " ".join(legible.split()) or f"phase {number}"
 
 
 def to_count(path: Path, field: str, text: str) -> int:

@@ -19,7 +19,7 @@ from grainloop.model.crystal.quaternions import euler_from_quaternion
 from grainloop.model.crystal.symmetry import laue_group_from_tsl
 from grainloop.model.maps._note import note_of, read_note
 from grainloop.model.maps._points import DeclaredGrid, PointList, check_phase_column, to_map
-from grainloop.model.maps._text import read_lines, read_table, to_count, to_number
+from grainloop.model.maps._text import create_regular, read_lines, read_table, to_count, to_name, to_number, to_step
 from grainloop.model.maps.errors import MapFileError
 from grainloop.model.maps.orientation_map import HEXAGONAL_AXES, MapPhase, OrientationMap
 
@@ -64,8 +64,8 @@ def _grid(path: Path, header: list[str]) -> DeclaredGrid:
     return DeclaredGrid(
         columns=to_count(path, "NCOLS_ODD", found.get("ncols_odd") or "0"),
         rows=to_count(path, "NROWS", found.get("nrows") or "0"),
-        step_x_um=to_number(path, "XSTEP", found.get("xstep") or "0"),
-        step_y_um=to_number(path, "YSTEP", found.get("ystep") or "0"),
+        step_x_um=to_step(path, "XSTEP", found.get("xstep") or "0"),
+        step_y_um=to_step(path, "YSTEP", found.get("ystep") or "0"),
     )
 
 
@@ -95,7 +95,7 @@ def _phase(path: Path, block: dict[str, str], axis: str) -> MapPhase:
     values = [to_number(path, "LatticeConstants", word) for word in words]
     return MapPhase(
         phase_id=number,
-        name=block.get("materialname", "") or f"phase {number}",
+        name=to_name(block.get("materialname", ""), number),
         laue_group=group,
         lattice_angstrom=(values[0], values[1], values[2]) if len(values) >= 3 else None,
         lattice_angles_deg=(values[3], values[4], values[5]) if len(values) >= 6 else (90.0, 90.0, 90.0),
@@ -197,6 +197,7 @@ def save_text(path: Path, text: str) -> None:
         MapFileError: it cannot be written.
     """
     try:
-        path.write_text(text, encoding="utf-8", newline="\n")
+        with open(path, "wb", opener=create_regular) as file:
+            file.write(text.encode())
     except OSError as error:
         raise MapFileError(path, f"cannot be written ({error.strerror or error}).") from None

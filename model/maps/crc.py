@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from grainloop.model.crystal.errors import UnknownPointGroup
 from grainloop.model.crystal.symmetry import laue_group_from_ctf
 from grainloop.model.maps._points import DeclaredGrid, PointList, to_map
-from grainloop.model.maps._text import read_bytes, read_lines, to_count, to_number
+from grainloop.model.maps._text import read_lines, read_raw, to_count, to_name, to_number, to_step
 from grainloop.model.maps.ctf import confidence_from_mad
 from grainloop.model.maps.errors import MapFileError
 from grainloop.model.maps.orientation_map import MapPhase, OrientationMap
@@ -42,8 +42,8 @@ def read_crc(path: Path, frame: str | None = None) -> OrientationMap:
     grid = DeclaredGrid(
         columns=to_count(cpr, "xCells", job.get("xcells", "0")),
         rows=to_count(cpr, "yCells", job.get("ycells", "0")),
-        step_x_um=to_number(cpr, "GridDistX", job.get("griddistx", "0")),
-        step_y_um=to_number(cpr, "GridDistY", job.get("griddisty", "0")),
+        step_x_um=to_step(cpr, "GridDistX", job.get("griddistx", "0")),
+        step_y_um=to_step(cpr, "GridDistY", job.get("griddisty", "0")),
     )
     records = _records(cpr, crc, header.get("fields", {}), grid.rows * grid.columns)
     phases = _phases(cpr, header)
@@ -83,7 +83,7 @@ def _records(cpr: Path, crc: Path, fields: dict[str, str], count: int) -> NDArra
     ]
     if missing := [name for code, name in FIELD_NAMES.items() if code in (3, 4, 5) and code not in codes]:
         raise MapFileError(cpr, f"the records hold no {missing[0]}; fields: {codes}.")
-    raw = read_bytes(crc)
+    raw = read_raw(crc)
     layout = np.dtype([("phase", "u1"), *_field_layout(cpr, codes, len(raw), count)])
     if len(raw) != count * layout.itemsize:
         wanted = f"{count} records of {layout.itemsize} bytes ({count * layout.itemsize})"
@@ -108,8 +108,9 @@ def _field_layout(path: Path, codes: list[int], size: int, count: int) -> list[t
 def _points(records: NDArray[np.void], grid: DeclaredGrid) -> PointList:
     rows, cols = np.divmod(np.arange(len(records)), grid.columns)
     missing = np.full(len(records), np.nan)
-    mad = records["mad"].astype(np.float64) if "mad" in (records.dtype.names or ()) else missing
-    euler = np.stack([records[name] for name in ("euler1", "euler2", "euler3")], axis=1).astype(np.float64)
+    with np.errstate(invalid="ignore"):  # bytes may be such that numpy warns of them; no number is checked later
+        mad = records["mad"].astype(np.float64) if "mad" in (records.dtype.names or ()) else missing
+        euler = np.stack([records[name] for name in ("euler1", "euler2", "euler3")], axis=1).astype(np.float64)
     return PointList(
         x_um=cols * grid.step_x_um,
         y_um=rows * grid.step_y_um,
@@ -124,7 +125,7 @@ def _points(records: NDArray[np.void], grid: DeclaredGrid) -> PointList:
 def _phases(path: Path, header: Header) -> tuple[MapPhase, ...]:
     count = to_count(path, "Count in [Phases]", header.get("phases", {}).get("count", "0"))
     if not 1 <= count <= 255:
-        raise MapFileError(path, f"declares {count} phases.")
+        raise MapFileError(path, f"declares {count} phases, not 1 to 255.")
     missing = [i for i in range(1, count + 1) if f"phase{i}" not in header]
     if missing:
         raise MapFileError(path, f"has no section [Phase{missing[0]}].")
@@ -141,7 +142,7 @@ def _phase(path: Path, number: int, section: dict[str, str]) -> MapPhase:
         a = b  # MTEX writes the x-component of a, which is shorter by cos 30° in hexagonal cells
     return MapPhase(
         phase_id=number,
-        name=section.get("structurename") or f"phase {number}",
+        name=to_name(section.get("structurename", ""), number),
         laue_group=group,
         lattice_angstrom=(a, b, c) if min(a, b, c) > 0 else None,
         lattice_angles_deg=(angles[0], angles[1], angles[2]),

@@ -19,7 +19,7 @@ from grainloop.model.crystal.quaternions import euler_from_quaternion
 from grainloop.model.crystal.symmetry import laue_group_from_ctf
 from grainloop.model.maps._note import note_of, read_note
 from grainloop.model.maps._points import DeclaredGrid, PointList, check_phase_column, to_map
-from grainloop.model.maps._text import read_lines, read_table, to_count, to_number
+from grainloop.model.maps._text import read_lines, read_table, to_count, to_name, to_number, to_step
 from grainloop.model.maps.ang import save_text
 from grainloop.model.maps.errors import MapFileError
 from grainloop.model.maps.orientation_map import HEXAGONAL_AXES, MapPhase, OrientationMap
@@ -57,8 +57,8 @@ def _grid(path: Path, found: dict[str, str]) -> DeclaredGrid:
     return DeclaredGrid(
         columns=to_count(path, "XCells", found.get("xcells", "0")),
         rows=to_count(path, "YCells", found.get("ycells", "0")),
-        step_x_um=to_number(path, "XStep", found.get("xstep", "0")),
-        step_y_um=to_number(path, "YStep", found.get("ystep", "0")),
+        step_x_um=to_step(path, "XStep", found.get("xstep", "0")),
+        step_y_um=to_step(path, "YStep", found.get("ystep", "0")),
     )
 
 
@@ -81,7 +81,7 @@ def _phases(path: Path, header: list[str], axis: str) -> tuple[MapPhase, ...]:
     count = to_count(path, "Phases", header[start].split()[1])
     lines = header[start + 1 : start + 1 + count]
     if not 1 <= len(lines) == count <= 255:
-        raise MapFileError(path, f"announces {count} phases and describes {len(lines)}.")
+        raise MapFileError(path, f"announces {count} phase(s) and describes {len(lines)}.")
     return tuple(_phase(path, number, line, axis) for number, line in enumerate(lines, 1))
 
 
@@ -97,7 +97,7 @@ def _phase(path: Path, number: int, line: str, axis: str) -> MapPhase:
         raise MapFileError(path, f"Laue group of phase {number} is {match[4]}, not 1 to 11.") from None
     return MapPhase(
         phase_id=number,
-        name=match[3].strip() or f"phase {number}",
+        name=to_name(match[3], number),
         laue_group=group,
         lattice_angstrom=(a, b, c),
         lattice_angles_deg=(alpha, beta, gamma),

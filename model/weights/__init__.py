@@ -6,10 +6,11 @@ Beside each lie the card, the metrics and the curves of its training. Reading we
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+
+from grainloop.protocols.files import parse_json, read_text
 
 FOLDER = Path(__file__).parent
 
@@ -43,10 +44,10 @@ def weights_files(folder: Path = FOLDER) -> dict[str, WeightsFile]:
         WeightsIndexError: the index is there and cannot be read.
     """
     index = folder / "index.json"
-    if not index.is_file():
+    if not index.exists():
         return {}
     try:
-        entries = json.loads(index.read_text(encoding="utf-8"))
+        entries = parse_json(read_text(index))
         return {group: WeightsFile(folder / entry["file"], entry["sha256"]) for group, entry in entries.items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise WeightsIndexError(f"The index of trained models {index} cannot be read: {error!r}.") from error

@@ -7,6 +7,7 @@ is, so that whoever tells of files that cannot be opened tells of these too.
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import stat
 from pathlib import Path
@@ -29,6 +30,9 @@ _FLAGS: Final = {
     "xb": os.O_WRONLY | os.O_CREAT | os.O_EXCL,
     "ab": os.O_WRONLY | os.O_CREAT | os.O_APPEND,
 }
+
+MOST_BYTES: Final = 2**34
+"""Of a file that is read whole: 16 GiB."""
 
 
 class NotRegular(OSError):
@@ -71,21 +75,57 @@ def open_file(path: Path, how: str = "rb", mode: int = 0o666) -> IO[Any]:
     return os.fdopen(open_regular(path, _FLAGS[how], mode), how.replace("x", "w"))
 
 
-def read_regular(path: Path, most: int | None = None) -> bytes:
-    """All bytes of a regular file.
+def read_regular(path: Path, most: int = MOST_BYTES) -> bytes:
+    """All bytes of a regular file; its size is looked at before memory is asked for.
 
     Args:
         path: of the file.
         most: bytes that it may hold.
 
     Raises:
-        OSError: as `open_regular`, or it holds more.
+        OSError: as `open_regular`, it holds more, or more than there is memory for.
     """
     with open_file(path) as file:
-        data: bytes = file.read() if most is None else file.read(most + 1)
-    if most is not None and len(data) > most:
+        size = os.fstat(file.fileno()).st_size
+        try:
+            data = _all_of(file, size, most + 1) if size <= most else b""
+        except MemoryError:
+            raise OSError(errno.ENOMEM, f"there is no memory for its {size} bytes", str(path)) from None
+    if size > most or len(data) > most:
         raise OSError(errno.EFBIG, f"it holds more than {most} bytes", str(path))
     return data
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a regular file, as hexadecimal digits.
+
+    Raises:
+        OSError: as `open_regular`.
+    """
+    with os.fdopen(open_regular(path), "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def require_regular(path: Path) -> None:
+    """Refuse what is there and no regular file, before a library opens it by its name.
+
+    Raises:
+        NotRegular: as `open_regular`.
+        OSError: nobody can say what it is.
+    """
+    try:
+        _require(path, _found(path))
+    except ValueError as error:
+        raise NotRegular(errno.EINVAL, "no file can have this name", str(path)) from error
+
+
+def _all_of(file: IO[Any], size: int, most: int) -> bytes:
+    """What a file holds, up to so many bytes; more than it had when it was opened where it grows."""
+    parts, left, asked = list[bytes](), most, size + 1
+    while left > 0 and (part := file.read(min(left, asked))):
+        parts.append(part)
+        left, asked = left - len(part), 2**20
+    return b"".join(parts)
 
 
 def _found(path: Path) -> os.stat_result | None:

@@ -16,7 +16,7 @@ from typing import Any, cast
 from grainloop.protocols.capabilities import Capabilities
 from grainloop.protocols.driver import InstrumentDriver
 from grainloop.protocols.errors import BadInput
-from grainloop.protocols.sentences import said
+from grainloop.protocols.sentences import printable, said
 
 METHODS = ("scan", "light", "park")
 
@@ -57,6 +57,10 @@ def require_driver(candidate: object, name: str) -> InstrumentDriver:
         raise BadInput(
             f"{name} is no driver: its capabilities are {type(capabilities).__name__}.", field="driver", value=name
         )
+    for what, text in (("its", capabilities.name), *(("a phase's", phase.name) for phase in capabilities.phases)):
+        if not text.isprintable():
+            message = f"{name} is no driver: {what} name holds control characters: '{printable(text)}'."
+            raise BadInput(message, field="driver", value=name)
     return cast("InstrumentDriver", candidate)
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from grainloop.protocols.errors import BadInput, BadMessage, ErrorCode, GrainloopError
+from grainloop.protocols.files import open_file, read_regular
 from grainloop.protocols.hosting.spool_entries import Entry, Opened, as_entry
 from grainloop.protocols.payloads import to_payload, tree_of
 from grainloop.protocols.record_file import RecordFile, cut, sync_folder
@@ -115,7 +116,7 @@ class RunSpool:
         draft = self.path.with_suffix(".draft")
         draft.unlink(missing_ok=True)
         records = (record_bytes(number, to_payload(entry)) for number, entry in enumerate(entries))
-        with draft.open("xb") as file:
+        with open_file(draft, "xb") as file:
             file.write(b"".join([file_header(0), *records]))
             file.flush()
             os.fsync(file.fileno())
@@ -138,7 +139,7 @@ class RunSpool:
 
     def _read(self) -> tuple[list[Entry], int]:
         """All whole entries but the first, and the number of the next record; cuts the torn end."""
-        data = self.path.read_bytes()
+        data = read_regular(self.path)
         if len(data) < HEADER_BYTES:  # its writer died when it began the file
             self.path.unlink()
             return [], 0

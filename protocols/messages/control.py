@@ -84,12 +84,14 @@ class RunStatus(Value):
         state: of the run.
         last: the newest event, if any.
         sync: when records of a run of this controller are on disk.
+        session: folder where the run is stored, on the machine of the controller; nothing before the first run.
     """
 
     kind: Literal["run_status"] = "run_status"
     state: RunState
     last: RunEvent | None = None
     sync: Sync = Sync.ALWAYS
+    session: str | None = None
 
 
 class RunCommand(StrEnum):

@@ -15,11 +15,13 @@ import threading
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from io import TextIOWrapper
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import Final, TextIO
 
 from grainloop.protocols.errors import BadInput
+from grainloop.protocols.files import open_file, open_regular
 from grainloop.protocols.observability.lines import formatter, record_of
 from grainloop.protocols.observability.logs import NAME
 
@@ -116,6 +118,16 @@ class LogFile(RotatingFileHandler):
             self._begun = True
             super().emit(record)
 
+    def close(self) -> None:
+        """What a full disk did not take is gone, and told of; the file is closed all the same."""
+        with suppress(OSError):
+            super().close()
+
+    def _open(self) -> TextIOWrapper:
+        """A pipe in the place of the file would hold the process until somebody reads it."""
+        descriptor = open_regular(Path(self.baseFilename), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        return os.fdopen(descriptor, "a", encoding="utf-8", errors=_ERRORS)
+
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  # the standard library's name
         """Tell once."""
         error = sys.exception()
@@ -191,8 +203,7 @@ def _checked(path: Path) -> LogFile:
     """The handler of a file that an operator named: a name that cannot be used is refused at once."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("ab"):
-            pass
+        open_file(path, "ab").close()
     except OSError as error:
         message = f"The log {path} cannot be written: {error.strerror or error}."
         raise BadInput(message, field="log-file", value=path) from error

@@ -71,7 +71,7 @@ async def test_an_operator_measures_a_viewer_watches_and_an_owner_stores_where_s
         assert Path(finished.session_file).is_relative_to(lab.sessions)
         with grainloop("watch", "--json", *lab.options(Role.VIEWER), cwd=tmp_path) as watch:
             code, out, err = await asyncio.to_thread(watch.finish)
-        assert (code, json.loads(out)["kind"]) == (0, "run_finished"), err
+        assert (code, json.loads(out.splitlines()[-1])["kind"]) == (0, "run_finished"), err
         assert (await owner.request(elsewhere, deadline_s=HANG_S)).reason is FinishReason.COMPLETED
 
 

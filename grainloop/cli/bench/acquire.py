@@ -30,7 +30,9 @@ from grainloop.instrument_sim.specimens.named import load_specimen
 from grainloop.model.acquire import POLICIES
 from grainloop.model.maps import OrientationMap
 from grainloop.protocols.errors import BadInput
+from grainloop.protocols.files import write_text
 from grainloop.protocols.plan import RunPlan
+from grainloop.protocols.sentences import counted
 
 DATA, PICTURE = "acquire.json", "acquire.png"
 MOST_SEEDS, MOST_POINTS = 100, 1_000_000
@@ -97,7 +99,7 @@ def play_map(name: str, specimen: OrientationMap, plan: RunPlan, options: Acquir
         moments = []
         for moment in play(stage, _batched(plan, stage, options.batch, seed), options.queued + 1):
             moments.append(moment)
-            tell(f"{name}: seed {seed}, {moment.points} points, {moment.figures.error_over_5deg:.1%} wrong")
+            tell(f"{name}: seed {seed}, {counted(moment.points, 'point')}, {moment.figures.error_over_5deg:.1%} wrong")
         runs.append(tuple(moments))
     return Played(name, plan.budget.fraction, tuple(runs))
 
@@ -146,7 +148,7 @@ def _write(found: list[Played], folder: Path) -> None:
     """JSON and curves into a folder that exists."""
     from grainloop.cli.bench.curves_figure import write_curves
 
-    (folder / DATA).write_text(_text(found) + "\n", encoding="utf-8")
+    write_text(folder / DATA, _text(found) + "\n")
     write_curves(found, folder / PICTURE)
 
 

@@ -19,6 +19,7 @@ from grainloop.evaluate.methods import method_named
 from grainloop.evaluate.runs import MapRuns, Plan, run_map
 from grainloop.instrument_sim.specimens.named import load_specimen
 from grainloop.protocols.errors import BadInput
+from grainloop.protocols.files import write_text
 
 DATA, PAGE = "reconstruct.json", "reconstruct.md"
 MOST_SEEDS, MOST_SAMPLES, LEAST_CROP_PX = 100, 256, 16
@@ -85,8 +86,8 @@ def write_results(found: list[MapRuns], plan: Plan, folder: Path) -> None:
     pictures = write_pictures(found, plan, folder)
     shown = "\n".join(f"![{path.stem.replace('_', ' ')}]({path.name})\n" for path in pictures)
     text = json.dumps(to_json(found, plan), indent=2, ensure_ascii=False) + "\n"
-    (folder / DATA).write_text(text, encoding="utf-8")
-    (folder / PAGE).write_text(f"{to_markdown(found, plan)}\n{shown}", encoding="utf-8")
+    write_text(folder / DATA, text)
+    write_text(folder / PAGE, f"{to_markdown(found, plan)}\n{shown}")
 
 
 def _show(found: list[MapRuns], plan: Plan, out: Path | None) -> None:

@@ -13,6 +13,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from grainloop.cli.check.findings import Finding, State, bad, good, judge
+from grainloop.protocols.files import open_file
 from grainloop.protocols.record_file import RecordFile
 
 _READINGS = 20_000
@@ -56,7 +57,7 @@ def disk(folder: Path) -> Iterator[Finding]:
 
 def _write(path: Path, what: str) -> Finding:
     began_s = time.perf_counter()
-    with path.open("wb") as file:
+    with open_file(path, "wb") as file:
         for _ in range(_CHUNKS):
             file.write(_CHUNK)
         file.flush()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import platform
 import re
 import sys
@@ -12,6 +11,7 @@ from importlib.util import find_spec
 
 from grainloop.cli.check.findings import Finding, State, bad, doubtful, good, judge
 from grainloop.cli.extras import IN_CHECKOUT, Requirement, requirements
+from grainloop.protocols.files import sha256_of
 from grainloop.protocols.version import grainloop_version, install_command
 
 OLDEST_PYTHON = (3, 11)
@@ -74,8 +74,7 @@ def weights() -> Iterator[Finding]:
         if not file.path.is_file():
             yield bad(what, f"{file.path} is missing", "Install grainloop again.")
             continue
-        with file.path.open("rb") as opened:
-            sha256 = hashlib.file_digest(opened, "sha256").hexdigest()
+        sha256 = sha256_of(file.path)
         found = f"SHA-256 {sha256[:12]}…" + ("" if sha256 == file.sha256 else f", not {file.sha256[:12]}…")
         yield judge(what, sha256 == file.sha256, found, f"{file.path} was altered: install grainloop again.")
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from grainloop.protocols.errors import BadInput
+from grainloop.protocols.files import open_file, parse_json
 from grainloop.protocols.observability.output import LEVELS, LOG_NAME
 
 Line = dict[str, Any]
@@ -61,7 +62,7 @@ def _earlier(file: Path) -> list[Path]:
 def parse(text: str, file: Path, number: int) -> Line | Broken:
     """One line of a file."""
     try:
-        line = json.loads(text)
+        line = parse_json(text)
     except ValueError:
         line = None
     if not isinstance(line, dict) or _time(line) is None or "event" not in line:
@@ -83,7 +84,7 @@ class Tail:
         self.path = path
         self._rest, self._number = b"", 0
         try:
-            self._file = path.open("rb")
+            self._file = open_file(path)
         except OSError as error:
             message = f"The log {path} cannot be read: {error.strerror or error}."
             raise BadInput(message, field="session", value=path) from error
@@ -92,9 +93,13 @@ class Tail:
         """The lines that have come, those that are whole."""
         found = self._take()
         if self._begun_anew():
+            try:
+                anew = open_file(self.path)
+            except OSError:  # what has its name now is no log; the next one may be
+                return found
             found += self.rest() + self._take()
             self._file.close()
-            self._file, self._number = self.path.open("rb"), 0
+            self._file, self._number = anew, 0
             found += self._take()
         return found
 

@@ -11,7 +11,8 @@ from typing import Any
 
 import typer
 
-from grainloop.cli.operate.progress import show_events
+from grainloop.cli.folders import drawing
+from grainloop.cli.operate.progress import show_events, show_lines
 from grainloop.protocols.aio import Client, expect, run
 from grainloop.protocols.endpoints import is_near
 from grainloop.protocols.errors import Unavailable
@@ -24,6 +25,7 @@ from grainloop.protocols.messages import (
     GetStatus,
     ResumeRequest,
     RunCommand,
+    RunEvent,
     RunFinished,
     RunRequest,
     RunStatus,
@@ -32,10 +34,14 @@ from grainloop.protocols.messages import (
 from grainloop.protocols.plan import RunPlan
 from grainloop.protocols.rpc.heartbeat import CLIENT_HEARTBEAT, Heartbeat
 from grainloop.protocols.security import Credentials
-from grainloop.protocols.states import FinishReason
+from grainloop.protocols.sentences import counted, duration
+from grainloop.protocols.states import FinishReason, RunState
 
 _FIRST_WORD_S = 3.0
 _PATIENCE_S = 30.0
+_STOPPING = (
+    "Stopping: what is being measured is finished and the map made. Ctrl-C again waits no longer; the run ends anyway."
+)
 _LONGEST_RUN_S = 30 * 24 * 3600.0
 
 
@@ -89,9 +95,9 @@ def resume_run(session: Path, controller: Controller, json: bool) -> int:
 
 
 def watch_run(controller: Controller, json: bool) -> int:
-    """Follow a run to its end; returns the exit code."""
+    """Follow a run to its end, as JSON a line per event and one for its end; returns the exit code."""
     try:
-        return _tell_end(run(_watch(controller, json)), json)
+        return _tell_end(run(_watch(controller, json)), json, indent=None)
     except KeyboardInterrupt:
         return 0
 
@@ -105,8 +111,22 @@ def show_status(controller: Controller, json: bool) -> None:
     typer.echo(f"The run is {status.state}.")
     if status.sync is Sync.NEVER:
         typer.echo("Its records are not synced to disk: a power failure may cost the newest.")
+    if status.session is not None:
+        typer.echo(f"It is stored in {status.session}.")
     if (last := status.last) is not None:
-        typer.echo(f"{last.points_measured} of at most {last.points_budget} points; last event: {last.text}")
+        typer.echo(f"{_so_far(last, status.state)}; last event: {last.text}")
+
+
+def _so_far(last: RunEvent, state: RunState) -> str:
+    """Points, predicted share and, while there is more to come, what that takes by the points that were measured."""
+    said = [f"{last.points_measured} of at most {counted(last.points_budget, 'point')}"]
+    if last.predicted_wrong is not None:
+        said.append(f"predicted wrong: {last.predicted_wrong:.1%}")
+    left = last.points_budget - last.points_measured
+    if left > 0 and last.points_measured and last.instrument_s and state is not RunState.FINISHED:
+        left_s = last.instrument_s / last.points_measured * left
+        said.append(f"at most about {duration(left_s)} of instrument time to go")
+    return ", ".join(said)
 
 
 def send_command(controller: Controller, word: str) -> None:
@@ -115,12 +135,12 @@ def send_command(controller: Controller, word: str) -> None:
     typer.echo(f"The run is {accepted.state}.")
 
 
-def _tell_end(finished: RunFinished, json: bool) -> int:
+def _tell_end(finished: RunFinished, json: bool, indent: int | None = 2) -> int:
     if json:
-        typer.echo(finished.model_dump_json(indent=2))
+        typer.echo(finished.model_dump_json(indent=indent))
     else:
         typer.echo(f"The run has {finished.reason}: {finished.detail}")
-        typer.echo(f"{finished.points_measured} points in {finished.session_file}")
+        typer.echo(f"{counted(finished.points_measured, 'point')} in {finished.session_file}")
     return 0 if finished.reason in (FinishReason.COMPLETED, FinishReason.STOPPED) else 1
 
 
@@ -131,13 +151,14 @@ async def _run_request(request: RunRequest | ResumeRequest, controller: Controll
             try:
                 return await asyncio.shield(running)
             except asyncio.CancelledError:
+                typer.echo(_STOPPING, err=True)
                 await client.request(Command(command=RunCommand.STOP), deadline_s=_PATIENCE_S)
                 return await running
 
 
 async def _watch(controller: Controller, json: bool) -> RunFinished:
     async with _connected(controller) as client:
-        with show_events(quiet=json) as heard:
+        with show_lines() if json else show_events() as heard:
             return await client.request(FollowRun(), deadline_s=_LONGEST_RUN_S, on_progress=heard)
 
 
@@ -176,4 +197,5 @@ def _draw(session: Path, out: Path) -> None:
     from grainloop.controller.figures import write_figures
     from grainloop.controller.session import load_session
 
-    write_figures(load_session(session), out)
+    with drawing(out, session):
+        write_figures(load_session(session), out)

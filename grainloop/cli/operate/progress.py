@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
+import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from grainloop.protocols.messages import RunEvent, Severity
+from grainloop.protocols.messages import EventKind, RunEvent, Severity
 
 _STYLE = {Severity.WARNING: "yellow", Severity.ERROR: "bold red"}
 """Of events that stay on the terminal above the bar."""
@@ -16,10 +17,18 @@ _STYLE = {Severity.WARNING: "yellow", Severity.ERROR: "bold red"}
 
 @contextmanager
 def show_events(quiet: bool = False) -> Generator[Callable[[RunEvent], None]]:
-    """Yields what to call with each event: a bar on a terminal, a line per event elsewhere, nothing when `quiet`."""
+    """Yields what to call with each event: a bar on a terminal, a line per event elsewhere, nothing when `quiet`.
+
+    How the run ended is told by whoever asked for it.
+    """
     console = Console(stderr=True, quiet=quiet)
     if not console.is_terminal:
-        yield lambda event: console.print(event.text, soft_wrap=True, highlight=False, markup=False)
+
+        def tell(event: RunEvent) -> None:
+            if event.event is not EventKind.FINISHED:
+                console.print(event.text, soft_wrap=True, highlight=False, markup=False)
+
+        yield tell
         return
     with _bar(console) as progress:
         task = progress.add_task("run", total=None, stage="preparing", wrong="–")
@@ -32,6 +41,12 @@ def show_events(quiet: bool = False) -> Generator[Callable[[RunEvent], None]]:
                 progress.console.print(event.text, markup=False, style=_STYLE[event.severity])
 
         yield heard
+
+
+@contextmanager
+def show_lines() -> Generator[Callable[[RunEvent], None]]:
+    """Yields what to call with each event: a line of JSON on stdout, at once, for programs that read along."""
+    yield lambda event: typer.echo(event.model_dump_json())
 
 
 @contextmanager

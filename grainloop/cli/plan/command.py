@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import json
 import math
-import tomllib
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +24,7 @@ from grainloop.controller.plans import load_plan
 from grainloop.instrument_sim.presets import PRESETS
 from grainloop.protocols.capabilities import ScanMeans, ScanTiming, ShapeLimits
 from grainloop.protocols.errors import BadInput
+from grainloop.protocols.files import parse_json, read_text, read_toml
 from grainloop.protocols.plan import RunPlan
 from grainloop.protocols.shapes import ScanShape
 
@@ -87,24 +86,23 @@ def load_instrument(name: str) -> Instrument:
         preset = PRESETS[name]
         return Instrument(preset.words, preset.timing, preset.shapes)
     try:
-        content = tomllib.loads(Path(name).read_text(encoding="utf-8"))
-        found = _InstrumentFile.model_validate(content)
+        found = _InstrumentFile.model_validate(read_toml(Path(name)))
     except OSError as error:
         message = f"There is no instrument '{name}': give {', '.join(PRESETS)}, or a TOML file that can be read."
         raise BadInput(message, field="instrument", value=name) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BadInput(f"The instrument {name} is not valid TOML: {error}.", field="instrument", value=name) from error
     except ValidationError as error:
         fault = error.errors(include_url=False)[0]
         field = ".".join(str(part) for part in fault["loc"])
         sentence = f"In {name}, {field} = {fault['input']!r} cannot be used: {fault['msg'].lower()}."
         raise BadInput(sentence, field=field, value=fault["input"]) from None
+    except ValueError as error:
+        raise BadInput(f"The instrument {name} is not valid TOML: {error}.", field="instrument", value=name) from error
     return Instrument(Path(name).name, found.timing, found.shapes)
 
 
 def load_materials() -> tuple[dict[str, Any], tuple[Material, ...]]:
     """Where the measured error curves come from, and the curves."""
-    content: dict[str, Any] = json.loads((files("grainloop.cli.plan") / CURVES).read_text(encoding="utf-8"))
+    content: dict[str, Any] = parse_json(read_text(Path(__file__).with_name(CURVES)))
     maps: dict[str, dict[str, Any]] = content.pop("maps")
     return content, tuple(_material(name, one) for name, one in maps.items())
 

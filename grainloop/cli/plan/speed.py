@@ -29,12 +29,15 @@ from grainloop.model.maps import OrientationMap
 from grainloop.model.reconstruct import never, no_report
 from grainloop.model.service.methods import shipped_weights
 from grainloop.model.service.reconstruction import reconstruct
+from grainloop.protocols.files import parse_json, read_text, write_text
 from grainloop.protocols.messages import ProposalRequest, ReconstructRequest
 from grainloop.protocols.version import grainloop_version
 
 SPECIMEN, EDGES_PX = "ti64", (96, 200)
 _SHARE, _ASKED = 0.06, 0.01
 _ROUNDS = 3
+MOST_SPREAD, MOST_OF_OTHERS = 1.5, 0.25
+"""Between decisions that are alike, and of the cores for others: beyond it the speed is not that of this computer."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,7 @@ class Calibration:
         weights: SHA-256 of the weights by point group.
         threads: processor cores.
         decisions: (pixels of the map, seconds), small map first.
+        disturbed: this computer was busy with other things meanwhile, so it is measured again the next time.
     """
 
     measured: str
@@ -54,6 +58,7 @@ class Calibration:
     weights: dict[str, str]
     threads: int
     decisions: tuple[tuple[int, float], ...]
+    disturbed: bool = False
 
     @property
     def speed(self) -> Speed:
@@ -61,7 +66,9 @@ class Calibration:
         return Speed.of(self.decisions)
 
     def still_holds(self) -> bool:
-        """Whether program, weights and number of cores are the same now."""
+        """Whether it was measured undisturbed, and program, weights and number of cores are the same now."""
+        if self.disturbed:
+            return False
         now = (grainloop_version(), dict(shipped_weights()), available_cores())
         return (self.grainloop, self.weights, self.threads) == now
 
@@ -87,7 +94,7 @@ def calibrate(kept: Path, anew: bool = False) -> Calibration:
 def load(kept: Path) -> Calibration | None:
     """The calibration in a file; nothing where there is none that can be read."""
     try:
-        content: dict[str, Any] = json.loads(kept.read_text(encoding="utf-8"))
+        content: dict[str, Any] = parse_json(read_text(kept))
         decisions = tuple((int(pixels), float(seconds)) for pixels, seconds in content.pop("decisions"))
         return Calibration(**content, decisions=decisions) if decisions else None
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
@@ -98,17 +105,51 @@ def measure_speed() -> Calibration:
     """Measure decisions now; takes about half a minute."""
     whole = specimens.load(SPECIMEN)
     maps = [crop_map(whole, centre_window(whole.shape_px, edge)) for edge in EDGES_PX]
-    decisions = tuple((truth.phase_id.size, round(_decision_s(truth), 4)) for truth in maps)
-    weights = dict(shipped_weights())
-    return Calibration(date.today().isoformat(), grainloop_version(), weights, available_cores(), decisions)
+    load = Load()
+    rounds = [_decisions_s(truth) for truth in maps]
+    decisions = tuple((truth.phase_id.size, round(min(found), 4)) for truth, found in zip(maps, rounds, strict=True))
+    uneven = any(max(found) > MOST_SPREAD * min(found) for found in rounds)
+    return Calibration(
+        date.today().isoformat(),
+        grainloop_version(),
+        dict(shipped_weights()),
+        available_cores(),
+        decisions,
+        disturbed=uneven or load.of_others() > MOST_OF_OTHERS,
+    )
 
 
-def _decision_s(truth: OrientationMap) -> float:
-    """The quickest of some decisions, after a first one that compiles, loads and registers PL from scratch."""
+class Load:
+    """What other processes take of this computer, from now on; only Linux tells."""
+
+    def __init__(self) -> None:
+        self._before, self._own_s = _ticks(), time.process_time()
+
+    def of_others(self) -> float:
+        """Share of all processor cores; 0 where it is not known."""
+        (busy, total), (busy_now, total_now) = self._before, _ticks()
+        if total_now <= total:
+            return 0.0
+        own = (time.process_time() - self._own_s) * os.sysconf("SC_CLK_TCK")
+        return max(0.0, busy_now - busy - own) / (total_now - total)
+
+
+def _ticks() -> tuple[float, float]:
+    """Ticks in which the cores of this computer were busy, and all of them."""
+    try:
+        first = read_text(Path("/proc/stat")).partition("\n")[0].split()
+        user, nice, system, idle, waiting, *rest = map(float, first[1:9])
+    except (OSError, ValueError):
+        return 0.0, 0.0
+    busy = user + nice + system + sum(rest)
+    return busy, busy + idle + waiting
+
+
+def _decisions_s(truth: OrientationMap) -> list[float]:
+    """Some decisions, after a first one that compiles, loads and registers PL from scratch."""
     stage = set_up(truth)
     request = _request(stage)
-    seconds = [_time(stage, request) for _ in range(_ROUNDS + 1)]
-    return min(seconds[1:])
+    return [_time(stage, request) for _ in range(_ROUNDS + 1)][1:]
 
 
 def _request(stage: Stage) -> ReconstructRequest:
@@ -131,6 +172,6 @@ def _keep(found: Calibration, kept: Path) -> None:
     """Write it down; where that is not possible it is measured again next time."""
     try:
         kept.parent.mkdir(parents=True, exist_ok=True)
-        kept.write_text(json.dumps(asdict(found), indent=1) + "\n", encoding="utf-8")
+        write_text(kept, json.dumps(asdict(found), indent=1) + "\n")
     except OSError:
         return

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from grainloop.cli.plan.break_even import Comparison, Material, Way
 from grainloop.cli.plan.planned import Planned
+from grainloop.protocols.sentences import duration
 from grainloop.protocols.shapes import ScanShape
 
 _COLUMNS = {
@@ -85,7 +86,7 @@ def _head(planned: Planned) -> list[str]:
         f"{work.shape_px[0]} × {work.shape_px[1]} px of {options.step_um:g} µm ({height:g} × {width:g} µm), "
         f"{duration(work.means.dwell_s)} per point; {planned.instrument.words}.",
         f"The model decides in {duration(work.speed.decision_s(work.pixels))} on this computer "
-        f"(measured {planned.calibration.measured}).",
+        f"(measured {planned.calibration.measured}{_busy(planned)}).",
     ]
     if planned.forecast is not None:
         way, wrong = planned.forecast.way, planned.forecast.wrong
@@ -154,9 +155,9 @@ def _above(one: Comparison) -> str:
     return f"{told}, and every raster above {duration(quickest_s)}."
 
 
-def duration(seconds: float) -> str:
-    """A time as people say it, two to three digits."""
-    for unit, size in (("h", 3600.0), ("min", 60.0), ("s", 1.0), ("ms", 1e-3)):
-        if seconds >= (2 if size > 1 else 1) * size:
-            return f"{seconds / size:.3g} {unit}"
-    return f"{seconds * 1e6:.3g} µs"
+def _busy(planned: Planned) -> str:
+    return (
+        ", while other things kept this computer busy: the next plan measures again"
+        if planned.calibration.disturbed
+        else ""
+    )

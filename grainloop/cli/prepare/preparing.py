@@ -86,8 +86,11 @@ def _prepare(stamp: Stamp, tell: Tell, say: Callable[[str], None]) -> Prepared:
         return Prepared(failed=f"{stamp.path.parent} cannot be written")
     say(COMPILES)
     done = _rehearsed(tell)
-    if not done.failed:
-        stamp.write()
+    try:
+        if not done.failed:
+            stamp.write()
+    except OSError as error:
+        done.failed = f"{stamp.path} cannot be written: {error.strerror or error}"
     return done
 
 

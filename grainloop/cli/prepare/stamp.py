@@ -16,6 +16,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from grainloop.protocols.files import read_text, write_text
+
 _MARK = b"grainloop.model.jit import"
 _ASKED = ("scipy", "skimage", "SimpleITK", "torch", "safetensors")
 """Packages without which less is rehearsed."""
@@ -42,8 +44,8 @@ class Stamp:
     def holds(self) -> bool:
         """Whether everything was compiled here, from the files that there are now."""
         try:
-            return self.path.read_text(encoding="utf-8") == self.text
-        except OSError:
+            return read_text(self.path) == self.text
+        except (OSError, ValueError):
             return False
 
     def write(self) -> None:
@@ -52,7 +54,7 @@ class Stamp:
         Raises:
             OSError: the folder cannot be written.
         """
-        self.path.write_text(self.text, encoding="utf-8")
+        write_text(self.path, self.text)
 
 
 def stamp_here() -> Stamp | None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from grainloop.cli.prepare.rehearsals import REHEARSALS
+from grainloop.protocols.files import write_text
 
 LIST = Path(__file__).with_name("kernels.json")
 OWN = "grainloop."
@@ -68,7 +69,7 @@ def main(arguments: list[str]) -> None:
     """Rehearse, then write the list if asked."""
     rehearse(_tell)
     if "--list" in arguments:
-        LIST.write_text(json.dumps(compiled_types(), indent=1) + "\n", encoding="utf-8")
+        write_text(LIST, json.dumps(compiled_types(), indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from grainloop.model.light.sample import sample
 from grainloop.model.light.warp import grid_positions
 from grainloop.model.maps import MapFileError, OrientationMap, write_map
 from grainloop.protocols.errors import BadInput
+from grainloop.protocols.files import open_file, write_text
 from grainloop.protocols.values import LightImages, LightKind
 
 MAP, UNCERTAINTY, FIGURE, SUMMARY = "reconstruction.ang", "uncertainty.npz", "reconstruction.png", "summary.json"
@@ -37,7 +38,7 @@ def write_files(outcome: Outcome, summary: dict[str, Any], folder: Path) -> None
         write_map(folder / MAP, inferred_map(outcome))
         _write_arrays(outcome, folder)
         write_reconstruction_figure(_shown(outcome), folder / FIGURE)
-        (folder / SUMMARY).write_text(json.dumps(summary, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        write_text(folder / SUMMARY, json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
     except MapFileError as error:
         raise BadInput(f"The map {error}", field="out", value=folder) from error
     except OSError as error:
@@ -68,11 +69,16 @@ def _write_arrays(outcome: Outcome, folder: Path) -> None:
     reply, samples = outcome.solved.reply, outcome.solved.found.posterior.samples
     names = ("expected_error_deg", "bound90_deg", "p_wrong", "boundary", "grain", "phase_id")
     maps = {name: getattr(reply, name) for name in names}
-    np.savez_compressed(folder / UNCERTAINTY, measured=outcome.scene.given.measured, **maps)
+    _save(folder / UNCERTAINTY, measured=outcome.scene.given.measured, **maps)
     (folder / SAMPLES).unlink(missing_ok=True)
     if samples is not None:
         turned = to_euler_frame(samples, outcome.scene.truth.frame).astype(np.float32)
-        np.savez_compressed(folder / SAMPLES, orientation=turned)
+        _save(folder / SAMPLES, orientation=turned)
+
+
+def _save(path: Path, **arrays: NDArray[Any]) -> None:
+    with open_file(path, "wb") as file:
+        np.savez_compressed(file, allow_pickle=False, **arrays)
 
 
 def _shown(outcome: Outcome) -> Shown:

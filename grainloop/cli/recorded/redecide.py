@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from grainloop.cli.folders import make_folder
+from grainloop.cli.folders import drawing, make_folder
 from grainloop.cli.operate.progress import show_events
 from grainloop.controller.journal import entries as of
 from grainloop.controller.journal import read_journal
@@ -186,7 +186,9 @@ def _draw(folder: Path, truth: KnownMap | None) -> None:
     from grainloop.controller.figures import write_figures
     from grainloop.controller.session import load_session
 
-    write_figures(load_session(folder / SESSION_NAME), folder, None if truth is None else truth.map)
+    session = folder / SESSION_NAME
+    with drawing(folder, session):
+        write_figures(load_session(session), folder, None if truth is None else truth.map)
 
 
 def _text(compared: Compared, plan: RunPlan, out: Path | None) -> str:

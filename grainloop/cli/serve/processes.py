@@ -25,6 +25,7 @@ from grainloop.cli.child import command_of, environment
 from grainloop.cli.serve.service import READY
 from grainloop.protocols.aio import Client
 from grainloop.protocols.errors import Unavailable
+from grainloop.protocols.files import open_file, read_regular
 from grainloop.protocols.messages import CheckHealth, Health
 
 _START_S = 600.0  # a first use compiles before it, or waits for who does
@@ -75,7 +76,7 @@ class Child:
         loop = asyncio.get_running_loop()
         self.ready: asyncio.Future[None] = loop.create_future()
         self.died: asyncio.Future[int] = loop.create_future()
-        self._log = log.open("wb")
+        self._log = open_file(log, "wb")
         self._process = subprocess.Popen(  # noqa: S603  # our own interpreter and our own arguments
             [
                 *command_of("grainloop"),
@@ -122,7 +123,7 @@ class Child:
 
     def obituary(self) -> Unavailable:
         """The sentence that says that it died, with its last words."""
-        lines = self._log_path.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        lines = read_regular(self._log_path).decode(errors="replace").strip().splitlines()
         code = self.died.result() if self.died.done() else "?"
         said = [line.removeprefix("grainloop: ") for line in lines if not line.startswith("{")]  # no log lines
         words = " | ".join(said[-_LAST_LINES:]) or "it said nothing"

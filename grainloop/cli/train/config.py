@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, fields, is_dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from grainloop.model.diffusion.network.backbone import BACKBONES
 from grainloop.model.diffusion.network.state import state_space
 from grainloop.model.diffusion.training.trainer import LEARNS, TrainConfig
 from grainloop.protocols.errors import BadInput
+from grainloop.protocols.files import read_toml
 
 Rule = tuple[Callable[[Any], bool], str]
 _POSITIVE: Rule = (lambda value: 0 < value < math.inf, "it must be above 0")
@@ -65,11 +65,11 @@ def load_config(path: Path) -> TrainConfig:
         BadInput: the file cannot be read, is no TOML, or holds a field that there is not or a value that cannot be.
     """
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        content = read_toml(path)
     except OSError as error:
         message = f"The configuration {path} cannot be read: {error.strerror}."
         raise BadInput(message, field="config", value=path) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:
         message = f"The configuration {path} is not valid TOML: {error}."
         raise BadInput(message, field="config", value=path) from error
     return make_config(content, str(path))

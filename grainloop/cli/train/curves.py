@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from grainloop.model.diffusion.training.metrics import VALIDATION, Series, read_metrics
+from grainloop.protocols.files import open_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,7 +29,8 @@ def draw_curves(metrics: Path, target: Path) -> None:
     _draw(axes[0], {name: series[name] for name in _LOSSES if name in series}, "loss (dimensionless)", "training loss")
     _draw(axes[1], _validation(series, "wrong"), "pixels off by more than 5° / %", "validation: errors", 100)
     _draw(axes[2], _validation(series, "auroc"), "AUROC of P(wrong) (dimensionless)", "validation: doubt")
-    figure.savefig(target, dpi=_DPI)
+    with open_file(target, "wb") as file:
+        figure.savefig(file, dpi=_DPI, format="png")
 
 
 def _validation(series: dict[str, Series], figure: str) -> dict[str, Series]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -28,6 +27,7 @@ from grainloop.model.diffusion.training.records import BEST, CARD, CARD_TEXT, CH
 from grainloop.model.estimate.calibration import Calibration
 from grainloop.model.weights import FOLDER, WeightsFile
 from grainloop.protocols.errors import BadInput
+from grainloop.protocols.files import parse_json, read_text
 
 CURVES = "curves.png"
 CALIBRATED_ON_SPECIMENS, LEARNT_FROM_RUNS = 160, 60
@@ -143,9 +143,9 @@ def _write_beside(shipped: WeightsFile, card: dict[str, Any], metrics: Path) -> 
 
 def _read_card(path: Path) -> dict[str, Any]:
     try:
-        card = json.loads(path.read_text(encoding="utf-8"))
+        card = parse_json(read_text(path))
         markdown(card)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (OSError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise BadInput(f"{path} is not the card of a training.", field="ship", value=path) from error
     return card
 
@@ -153,5 +153,5 @@ def _read_card(path: Path) -> dict[str, Any]:
 def _check_metrics(path: Path) -> None:
     try:
         read_metrics(path)
-    except (KeyError, TypeError, ValueError) as error:
+    except (OSError, KeyError, TypeError, ValueError) as error:
         raise BadInput(f"{path} is not a metrics file of a training.", field="ship", value=path) from error

@@ -6,7 +6,9 @@ Images are taken to be linear; whole numbers are divided by their full scale.
 
 from __future__ import annotations
 
+import math
 import re
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,9 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grainloop.protocols.errors import BadInput
+from grainloop.protocols.files import NotRegular, require_regular
 from grainloop.protocols.values import Grid, LightImages, LightKind
 
 SUFFIXES = (".png", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp")
+MOST_VALUES = 2**27
+"""Of an image, over all channels: 11,000 × 11,000 grey pixels."""
 _ANGLE = re.compile(r"((?<=[_=])-)?\d+(\.\d+)?(?=\D*$)")
 
 
@@ -61,7 +66,8 @@ def _images(folder: Path) -> list[Path]:
     if not folder.is_dir():
         message = f"There is no folder {folder}; --pl takes simulate, none or a folder of images."
         raise BadInput(message, field="pl", value=folder)
-    found = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())
+    named = (path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
+    found = sorted(path for path in named if not path.is_dir())
     if not found:
         raise BadInput(f"The folder {folder} holds no image ({', '.join(SUFFIXES)}).", field="pl", value=folder)
     return found
@@ -69,22 +75,42 @@ def _images(folder: Path) -> list[Path]:
 
 def _read(path: Path) -> NDArray[np.float32]:
     """(h, w) or (h, w, 3) float32."""
-    from skimage.io import imread
-
-    try:
-        raw: NDArray[Any] = np.asarray(imread(path))
-    except Exception as error:  # every format has errors of its own
-        raise BadInput(f"The PL image {path} cannot be read as an image.", field="pl", value=path) from error
+    raw = _decoded(path)
     if raw.ndim == 3 and raw.shape[2] in (2, 4):
         raw = raw[..., :-1].squeeze()  # transparency
     if raw.ndim != 2 and (raw.ndim != 3 or raw.shape[2] != 3):
         shape = "×".join(map(str, raw.shape))
         raise BadInput(f"The PL image {path} is an array of {shape}, not one image.", field="pl", value=path)
     full = np.iinfo(raw.dtype).max if raw.dtype.kind in "iu" else 1
-    picture = (raw / np.float64(full)).astype(np.float32)
+    with np.errstate(over="ignore"):  # infinite then
+        picture = (raw / np.float64(full)).astype(np.float32)
     if not np.isfinite(picture).all():
         raise BadInput(f"The PL image {path} holds values that are no numbers.", field="pl", value=path)
     return picture
+
+
+def _decoded(path: Path) -> NDArray[Any]:
+    """The pixels of an image, whose size is looked at before any is decoded."""
+    from imageio.v3 import improps
+    from skimage.io import imread
+
+    try:
+        require_regular(path)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of the size, which is judged here, and of tags
+            size = math.prod(improps(path).shape)
+            return np.asarray(imread(path)) if size <= MOST_VALUES else _too_large(path, size)
+    except BadInput:
+        raise
+    except NotRegular as error:
+        raise BadInput(f"The PL image {path} cannot be read: {error.strerror}.", field="pl", value=path) from error
+    except Exception as error:  # every format has errors of its own
+        raise BadInput(f"The PL image {path} cannot be read as an image.", field="pl", value=path) from error
+
+
+def _too_large(path: Path, size: int) -> NDArray[Any]:
+    message = f"The PL image {path} declares {size} values; at most {MOST_VALUES} are read."
+    raise BadInput(message, field="pl", value=path)
 
 
 def _one_colour_image(path: Path, picture: NDArray[np.float32], pixel_um: float) -> LightImages:

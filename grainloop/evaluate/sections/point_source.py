@@ -19,8 +19,12 @@ from grainloop.instrument_sim.driver import SimulatedInstrument
 from grainloop.model.crystal import quaternion_from_euler
 from grainloop.model.maps import OrientationMap
 from grainloop.protocols.errors import BadInput
+from grainloop.protocols.files import read_text
+from grainloop.protocols.sentences import counted
 from grainloop.protocols.values import PointBlock, PointStatus
 
+MOST_BYTES_OF_POINTS = 2**28
+"""Of a file of points: 256 MiB are some five million of them."""
 COLUMNS = ("row", "column", "phi1", "phi", "phi2", "phase")
 _PIXELS, _ANGLES, _PHASE = 2, 5, 6
 """Columns of each kind of row."""
@@ -120,6 +124,11 @@ def read_rows(path: Path, shape_px: tuple[int, int]) -> list[Row]:
         lines = lines[1:]
     if not lines:
         raise BadInput(f"The file of points {path} holds no points.", field="points", value=path)
+    if len(lines) > (most := math.prod(shape_px)):
+        message = (
+            f"The file of points {path} holds {counted(len(lines), 'point')}, and the map {counted(most, 'pixel')}."
+        )
+        raise BadInput(message, field="points", value=path)
     rows = [_row(path, number, line) for number, line in lines]
     for row in rows:
         _check_row(path, row, len(rows[0].values), shape_px)
@@ -128,7 +137,7 @@ def read_rows(path: Path, shape_px: tuple[int, int]) -> list[Row]:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8-sig")
+        return read_text(path, MOST_BYTES_OF_POINTS, "utf-8-sig")
     except FileNotFoundError:
         message = f"There is no file of points {path}; --points takes grid:SHARE, random:SHARE or a CSV file."
         raise BadInput(message, field="points", value=path) from None

@@ -5,8 +5,6 @@ Inference and a training that begins from them read them here. Nothing is unpick
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,6 +23,7 @@ from grainloop.model.diffusion.checkpoints.checkpoint import (
     revisions_in,
 )
 from grainloop.model.diffusion.network.backbone import BACKBONES, DEFAULT
+from grainloop.protocols.files import parse_json, sha256_of
 
 FREE_BRANCH = "free_branch."
 """How the names of the tensors of that network of the denoiser begin."""
@@ -49,7 +48,7 @@ class Averaged:
     @property
     def config(self) -> dict[str, Any]:
         """The configuration of their training; empty where the file does not hold it."""
-        return cast(dict[str, Any], json.loads(self.meta.get("config", "{}")))
+        return cast(dict[str, Any], parse_json(self.meta.get("config", "{}")))
 
     @property
     def point_group(self) -> str | None:
@@ -148,7 +147,7 @@ def file_hash(path: Path) -> str:
         CheckpointError: it cannot be read.
     """
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
+        return sha256_of(path)
     except OSError as error:
         raise CheckpointError(f"Weights file {path} cannot be read: {error.strerror}.") from error
 

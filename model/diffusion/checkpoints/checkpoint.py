@@ -19,6 +19,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from grainloop.protocols.files import parse_json, require_regular
+
 
 class CheckpointError(ValueError):
     """A checkpoint that is missing, damaged or of another network."""
@@ -123,10 +125,12 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         CheckpointError: no such file, or not safetensors.
     """
     try:
+        require_regular(path)
         with safe_open(path, framework="pt") as file:
             return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
-    except (OSError, SafetensorError) as error:
-        raise CheckpointError(f"Weights file {path} cannot be read: {error}.") from error
+    except (OSError, MemoryError, SafetensorError) as error:
+        why = (isinstance(error, OSError) and error.strerror) or error
+        raise CheckpointError(f"Weights file {path} cannot be read: {why}.") from error
 
 
 def read_metadata(path: Path) -> dict[str, str]:
@@ -136,15 +140,17 @@ def read_metadata(path: Path) -> dict[str, str]:
         CheckpointError: no such file, or not safetensors.
     """
     try:
+        require_regular(path)
         with safe_open(path, framework="pt") as file:
             return dict(file.metadata() or {})
-    except (OSError, SafetensorError) as error:
-        raise CheckpointError(f"Weights file {path} cannot be read: {error}.") from error
+    except (OSError, MemoryError, SafetensorError) as error:
+        why = (isinstance(error, OSError) and error.strerror) or error
+        raise CheckpointError(f"Weights file {path} cannot be read: {why}.") from error
 
 
 def config_of(progress: Progress) -> dict[str, Any]:
     """The stored configuration."""
-    return cast(dict[str, Any], json.loads(progress.config))
+    return cast(dict[str, Any], parse_json(progress.config))
 
 
 def metadata_of(progress: Progress) -> dict[str, str]:
@@ -170,20 +176,29 @@ def _progress(path: Path, meta: dict[str, str]) -> Progress:
 
 def revisions_in(meta: dict[str, str]) -> tuple[tuple[int, str], ...]:
     """Revisions of the code in the metadata of a file."""
-    return tuple((int(step), str(name)) for step, name in json.loads(meta.get("revisions", "[]")))
+    return tuple((int(step), str(name)) for step, name in parse_json(meta.get("revisions", "[]")))
 
 
 def origins_in(meta: dict[str, str]) -> tuple[Origin, ...]:
     """What weights began from, in the metadata of a file."""
-    return tuple(Origin(**one) for one in json.loads(meta.get("origins", "[]")))
+    return tuple(Origin(**one) for one in parse_json(meta.get("origins", "[]")))
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor], meta: dict[str, str]) -> None:
-    """Write a safetensors file; it is replaced at once, so a crash leaves the old one."""
+    """Write a safetensors file; it is replaced at once, so a crash leaves the old one.
+
+    Raises:
+        CheckpointError: it cannot be written.
+    """
     part = path.with_suffix(".part")
-    save_file({name: value.contiguous() for name, value in tensors.items()}, part, metadata=meta)
-    part.chmod(0o644)  # safetensors creates files that the owner alone may read
-    os.replace(part, path)
+    try:
+        part.unlink(missing_ok=True)  # what is there may be no file
+        save_file({name: value.contiguous() for name, value in tensors.items()}, part, metadata=meta)
+        part.chmod(0o644)  # safetensors creates files that the owner alone may read
+        os.replace(part, path)
+    except (OSError, SafetensorError) as error:
+        why = (isinstance(error, OSError) and error.strerror) or error
+        raise CheckpointError(f"Weights file {path} cannot be written: {why}.") from error
 
 
 def halved(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

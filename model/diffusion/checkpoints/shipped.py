@@ -21,6 +21,7 @@ from grainloop.model.diffusion.network.state import StateSpace, state_space
 from grainloop.model.estimate.calibration import Calibration, CalibrationError, read_calibration
 from grainloop.model.estimate.share import ShareCorrection, ShareError, read_share_correction
 from grainloop.model.weights import FOLDER, WeightsFile, WeightsIndexError, weights_files, weights_path
+from grainloop.protocols.files import parse_json, read_text, write_text
 
 CALIBRATION = "calibration"
 """Metadata entry of a weights file that holds `Calibration.to_json`."""
@@ -105,7 +106,7 @@ def _calibration(found: Averaged) -> Calibration | None:
 def _share(entry: WeightsFile) -> ShareCorrection | None:
     path = entry.beside(SHARE)
     try:
-        return read_share_correction(path.read_text(encoding="utf-8"), entry.sha256) if path.is_file() else None
+        return read_share_correction(read_text(path), entry.sha256) if path.exists() else None
     except (OSError, ShareError) as error:
         raise CheckpointError(f"File {path}: {error}") from error
 
@@ -136,7 +137,7 @@ def ship_share(group: str, correction: ShareCorrection, folder: Path = FOLDER) -
     """Write a correction beside the shipped weights whose doubt it corrects."""
     entry = weights_files(folder)[group]
     path = entry.beside(SHARE)
-    path.write_text(correction.to_json(entry.sha256) + "\n", encoding="utf-8")
+    write_text(path, correction.to_json(entry.sha256) + "\n")
     load_shipped.cache_clear()
     return path
 
@@ -164,9 +165,9 @@ def ship_weights(
     write_tensors(path, half, meta)
     path.with_name(f"{path.stem}.{SHARE}").unlink(missing_ok=True)
     index = folder / "index.json"
-    entries = json.loads(index.read_text(encoding="utf-8")) if index.is_file() else {}
+    entries = parse_json(read_text(index)) if index.exists() else {}
     entries[group] = {"file": path.name, "sha256": file_hash(path)}
-    index.write_text(json.dumps(entries, indent=2) + "\n", encoding="utf-8")
+    write_text(index, json.dumps(entries, indent=2) + "\n")
     weights_files.cache_clear()
     load_shipped.cache_clear()
     return path

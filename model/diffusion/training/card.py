@@ -17,6 +17,7 @@ from typing import Any
 from grainloop.model.diffusion.checkpoints.checkpoint import Origin, Progress, config_of
 from grainloop.model.diffusion.network.backbone import DEFAULT
 from grainloop.model.microstructure import TRAINING_WEIGHTS
+from grainloop.protocols.files import write_text
 from grainloop.protocols.version import grainloop_version
 
 _LIBRARIES = ("torch", "numpy", "numba", "scipy", "safetensors")
@@ -93,8 +94,8 @@ def _hours(seconds: float | None) -> float | None:
 
 def write_card(card: dict[str, Any], data: Path, text: Path) -> None:
     """Write both forms: `data` for programs, `text` for people."""
-    data.write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    text.write_text(markdown(card), encoding="utf-8")
+    write_text(data, json.dumps(card, indent=2, ensure_ascii=False) + "\n")
+    write_text(text, markdown(card))
 
 
 def markdown(card: dict[str, Any]) -> str:

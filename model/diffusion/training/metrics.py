@@ -9,7 +9,10 @@ from __future__ import annotations
 import csv
 import math
 from dataclasses import dataclass, field
+from io import StringIO
 from pathlib import Path
+
+from grainloop.protocols.files import MOST_BYTES, open_file, read_text, write_text
 
 HEADER = "step,seconds,name,value\n"
 VALIDATION = "val_"
@@ -34,7 +37,7 @@ class Metrics:
     def __init__(self, path: Path, every: int, step: int) -> None:
         self._path, self._every, self._sums, self._count = path, every, dict[str, float](), 0
         kept = _lines_up_to(path, step) if path.exists() else []
-        path.write_text("".join([HEADER, *kept]), encoding="utf-8")
+        write_text(path, "".join([HEADER, *kept]))
 
     def add(self, step: int, seconds: float, parts: dict[str, float]) -> None:
         """Count one step in."""
@@ -48,19 +51,18 @@ class Metrics:
     def write(self, step: int, seconds: float, values: dict[str, float]) -> None:
         """Append one line per value."""
         lines = [f"{step},{seconds:.1f},{name},{value:.6g}\n" for name, value in values.items()]
-        with self._path.open("a", encoding="utf-8") as file:
-            file.writelines(lines)
+        with open_file(self._path, "ab") as file:
+            file.write("".join(lines).encode())
 
 
 def read_metrics(path: Path) -> dict[str, Series]:
     """Every figure of a metrics file, by name."""
     series: dict[str, Series] = {}
-    with path.open(encoding="utf-8", newline="") as file:
-        for row in csv.DictReader(file):
-            one = series.setdefault(row["name"], Series())
-            one.step.append(int(row["step"]))
-            one.seconds.append(float(row["seconds"]))
-            one.value.append(float(row["value"]))
+    for row in csv.DictReader(StringIO(read_text(path, MOST_BYTES), newline="")):
+        one = series.setdefault(row["name"], Series())
+        one.step.append(int(row["step"]))
+        one.seconds.append(float(row["seconds"]))
+        one.value.append(float(row["value"]))
     return series
 
 
@@ -75,5 +77,5 @@ def last_validation(path: Path) -> dict[str, float]:
 
 
 def _lines_up_to(path: Path, step: int) -> list[str]:
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)[1:]
+    lines = read_text(path, MOST_BYTES).splitlines(keepends=True)[1:]
     return [line for line in lines if line.endswith("\n") and int(line.split(",", 1)[0]) <= step]

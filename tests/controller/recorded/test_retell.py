@@ -23,6 +23,7 @@ from grainloop.protocols.messages import (
     CheckHealth,
     Command,
     ControlReply,
+    EventKind,
     FollowRun,
     GetMaps,
     GetPoints,
@@ -213,4 +214,4 @@ def test_watch_follows_a_recording(tmp_path: Path) -> None:
     assert "The run has completed: the budget is spent" in out
     assert f"72 points in {tmp_path / SESSION_NAME}" in out
     events = load_session(tmp_path / SESSION_NAME).events
-    assert [event.text for event in events] == err.splitlines()
+    assert [event.text for event in events if event.event is not EventKind.FINISHED] == err.splitlines()

@@ -157,7 +157,7 @@ async def test_commands_reach_the_run(tmp_path: Path) -> None:
         running = asyncio.create_task(ask(client, RunRequest(plan=PLAN, session_dir=str(tmp_path))))
         await begun.wait()
         assert (await ask(client, Command(command=RunCommand.PAUSE))).state is RunState.PAUSED
-        with pytest.raises(RemoteError, match="paused cannot pause"):
+        with pytest.raises(RemoteError, match="paused cannot be paused"):
             await ask(client, Command(command=RunCommand.PAUSE))
         assert (await ask(client, GetStatus())).state is RunState.PAUSED
         assert (await ask(client, Command(command=RunCommand.RESUME))).state is RunState.RUNNING
@@ -229,3 +229,19 @@ async def test_a_disk_that_takes_nothing_is_told_as_ill_health(monkeypatch: pyte
     assert not health.ok
     assert "A small session cannot be stored" in health.detail
     assert "not there" in health.detail
+
+
+async def test_the_status_tells_where_the_run_is_stored(tmp_path: Path) -> None:
+    async with Lab().open() as client:
+        assert (await ask(client, GetStatus())).session is None
+        await ask(client, RunRequest(plan=PLAN, session_dir=str(tmp_path / "monday")))
+        assert (await ask(client, GetStatus())).session == str(tmp_path / "monday")
+
+
+@pytest.mark.parametrize("named", ["a\0b", "\x1b[31mred"])
+async def test_a_name_that_a_terminal_obeys_is_refused_over_the_wire(tmp_path: Path, named: str) -> None:
+    async with Lab().open() as client:
+        with pytest.raises(RemoteError, match="A session cannot be called '") as caught:
+            await ask(client, RunRequest(plan=PLAN, session_dir=str(tmp_path / named)))
+        assert caught.value.code is ErrorCode.BAD_INPUT
+        assert (await ask(client, GetStatus())).state is RunState.IDLE

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -95,3 +97,27 @@ def test_angles_that_tell_nothing_are_refused(
         save(tmp_path / f"pl_{angle}.png", np.full((48, 60), 9, np.uint8))
     error = refused(capsys, "reconstruct", specimen, "--pl", str(tmp_path))
     assert error.startswith(f"grainloop: The folder {tmp_path} cannot be used. PL is not used: PL cannot be fitted")
+
+
+def png_that_declares(width: int, height: int) -> bytes:
+    """A header alone: 8 bits, grey."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", zlib.compress(bytes(100))) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize("edge", [12_000, 65_535, 2**31 - 1])
+def test_an_image_beyond_reason_is_refused_before_it_is_decoded(tmp_path: Path, edge: int) -> None:
+    (tmp_path / "pl_000.png").write_bytes(png_that_declares(edge, edge))
+    with pytest.raises(BadInput, match=r"pl_000\.png (declares [0-9]+ values; at most|cannot be read as an image)"):
+        load_light(tmp_path, GRID, None)
+
+
+def test_values_beyond_float32_are_refused_without_a_warning(tmp_path: Path) -> None:
+    for angle in (0, 90):
+        save(tmp_path / f"pl_{angle}.tif", np.full((5, 6), 1e300))
+    with pytest.raises(BadInput, match="holds values that are no numbers"):
+        load_light(tmp_path, GRID, None)

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from grainloop.cli import main
-from grainloop.evaluate.sections.point_source import load_points
+from grainloop.evaluate.sections.point_source import MOST_BYTES_OF_POINTS, load_points, read_rows
 from grainloop.evaluate.sections.scenes import EXACT_POINTS, mount
 from grainloop.model.crystal import euler_from_quaternion, multiply, quaternion_from_axis_angle
 from grainloop.model.diffusion.training.validation import regular_grid
@@ -97,4 +97,19 @@ def test_a_file_without_points(text: str, fault: str, tmp_path: Path) -> None:
 def test_none_indexed_is_refused(specimen: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "points.csv").write_text("1,2,,,\n")
     assert main(["reconstruct", specimen, "--points", str(tmp_path / "points.csv")]) == 1
-    assert "None of the 1 points is indexed: there is no map to make." in capsys.readouterr().err
+    assert "1 point, none of them indexed: there is no map to make." in capsys.readouterr().err
+
+
+def test_more_points_than_pixels_are_refused_before_they_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "points.csv"
+    path.write_text("0,0\n" * 1_000_000)
+    with pytest.raises(BadInput, match=r"holds 1000000 points, and the map 2880 pixels\."):
+        read_rows(path, (48, 60))
+
+
+def test_a_file_of_points_without_end_is_refused_by_its_size(tmp_path: Path) -> None:
+    path = tmp_path / "points.csv"
+    with path.open("wb") as file:
+        file.truncate(MOST_BYTES_OF_POINTS + 1)
+    with pytest.raises(BadInput, match="cannot be read: it holds more than"):
+        read_rows(path, (48, 60))

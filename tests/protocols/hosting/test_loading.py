@@ -11,7 +11,7 @@ from grainloop.protocols.aio import Client
 from grainloop.protocols.capabilities import Capabilities
 from grainloop.protocols.driver_service import DriverService
 from grainloop.protocols.errors import BadInput
-from grainloop.protocols.hosting.loading import load_driver
+from grainloop.protocols.hosting.loading import load_driver, require_driver
 from grainloop.protocols.messages import (
     CheckHealth,
     InstrumentReply,
@@ -99,3 +99,13 @@ def test_the_driver_in_the_documentation_works():
     exec(code, names)  # noqa: S102
     blocks = list(names["ToyDriver"]().scan(scan(dwell_s=0.01)))
     assert PointBlock.concatenate(blocks).point_id.tolist() == [*range(10)]
+
+
+@pytest.mark.parametrize("what", ["its", "a phase's"])
+def test_names_that_a_terminal_obeys_are_refused(what):
+    red = "\x1b[31mSEM"
+    phase = CAPABILITIES.phases[0].model_copy(update={"name": red})
+    changes = {"its": {"name": red}, "a phase's": {"phases": (phase,)}}
+    with pytest.raises(BadInput, match=f"{what} name holds control characters") as caught:
+        require_driver(Bench(CAPABILITIES.model_copy(update=changes[what])), "lab:SEM")
+    assert str(caught.value).isprintable()

@@ -190,6 +190,9 @@ def test_the_log_of_a_session_waits_for_its_folder(tmp_path: Path) -> None:
     assert json.loads(line)["event"] == "begun"
 
 
+A_FOLDER = "it is a folder, and only a regular file is used"
+
+
 def test_a_log_that_cannot_be_written_is_told_once_and_stops_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -199,7 +202,7 @@ def test_a_log_that_cannot_be_written_is_told_once_and_stops_nothing(
         for _ in range(3):
             LOG.info("goes on")
     assert len(said(out)) == 3
-    assert capsys.readouterr().err == f"The log {tmp_path / LOG_NAME} cannot be written: Is a directory.\n"
+    assert capsys.readouterr().err == f"The log {tmp_path / LOG_NAME} cannot be written: {A_FOLDER}.\n"
 
 
 @pytest.mark.parametrize(
@@ -250,3 +253,35 @@ def test_a_pipe_that_nobody_reads_costs_lines_and_no_time() -> None:
     assert numbers[0] == 0
     assert left_out > 0
     assert len(numbers) + left_out == 3000
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes in folders")
+@pytest.mark.timeout(60)
+def test_a_pipe_in_the_place_of_a_log_holds_nobody(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """From the beginning, and where the log is begun anew."""
+    os.mkfifo(tmp_path / LOG_NAME)
+    small = LogFile(tmp_path / "small.jsonl", max_bytes=200)
+    record = logging.LogRecord("x", logging.INFO, "", 0, "a line", None, None)
+    small.emit(record)
+    (tmp_path / "small.jsonl").unlink()
+    os.mkfifo(tmp_path / "small.jsonl")
+    out = io.StringIO()
+    with logging_to(LogOptions(), out), logging_beside(tmp_path):
+        LOG.info("goes on")
+        for _ in range(9):
+            small.emit(record)
+    small.close()
+    assert len(said(out)) == 1
+    assert capsys.readouterr().err.count("it is a pipe (FIFO)") >= 1
+
+
+def test_a_log_that_finds_no_room_is_closed_without_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was not written is tried again when a file is closed: on a full disk that ended a run."""
+    if not Path("/dev/full").exists():
+        pytest.skip("no device that is full")
+    log = LogFile(tmp_path / "x.jsonl")
+    with Path("/dev/full").open("a", encoding="utf-8") as full:
+        monkeypatch.setattr(log, "_open", lambda: full)
+        log.emit(logging.LogRecord("x", logging.INFO, "", 0, "a line", None, None))
+        log.close()
+    assert full.closed
