@@ -13,8 +13,8 @@ import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from grainloop.protocols.aio import Call, Service
@@ -26,7 +26,7 @@ from grainloop.protocols.frames import Limits
 from grainloop.protocols.hosting.batches import HeldBatch
 from grainloop.protocols.hosting.dead_man import DEAD_MAN_S, DeadMan
 from grainloop.protocols.hosting.guarded import GuardedDriver
-from grainloop.protocols.hosting.limits import check_images, check_light, check_scan
+from grainloop.protocols.hosting.limits import check_images, check_light, check_scan, linear_images
 from grainloop.protocols.hosting.loading import load_driver, require_driver
 from grainloop.protocols.hosting.measuring import Measuring
 from grainloop.protocols.hosting.scans import Scans
@@ -239,8 +239,9 @@ def _told(batch: HeldBatch) -> int:
     return sum(len(message.points) for message in batch.told)
 
 
-def _images(stack: NDArray[np.float32], request: LightRequest, declared: LightCapabilities) -> LightImages:
-    return LightImages(kind=declared.kind, angles_deg=request.angles_deg, images=stack, pixel_um=declared.pixel_um)
+def _images(stack: NDArray[Any], request: LightRequest, declared: LightCapabilities) -> LightImages:
+    images = linear_images(stack)
+    return LightImages(kind=declared.kind, angles_deg=request.angles_deg, images=images, pixel_um=declared.pixel_um)
 
 
 def _require_wanted(call: Call) -> None:

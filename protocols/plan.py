@@ -19,6 +19,7 @@ LEAST_FIRST_POINTS = 100
 """Fewer points do not register PL reliably."""
 TOO_FEW_TO_CHOOSE = 50
 """Budgets up to this many points are a regular grid: so few neither register PL nor tell what is doubtful."""
+DEFAULT_ANGLES_DEG: Final = tuple(float(angle) for angle in range(0, 180, 10))
 ANY_SHAPE: Final = "auto"
 """Of the shapes that an instrument accepts those that pay most per second."""
 
@@ -59,7 +60,7 @@ class RunPlan(Value):
             longer than one of them lasts and `fill_in` is set.
         fill_in: where the model has not answered in time, measure what its last answer left over, or the largest gaps,
             instead of letting the instrument wait; and let batches last as long as a decision takes.
-        light_angles_deg: stage angles of the PL stack.
+        light_angles_deg: stage angles of the PL stack; by default 18, or fewer where the camera takes fewer.
         use_light: take and use PL images where the instrument can.
         dwell_s: exposure per point, or the instrument's default.
         method: reconstruction method, or the model service's default.
@@ -93,7 +94,7 @@ class RunPlan(Value):
     batches: Annotated[int, Field(ge=1, le=10_000)] = 8
     fill_in: bool = True
     use_light: bool = True
-    light_angles_deg: tuple[float, ...] = tuple(float(a) for a in range(0, 180, 10))
+    light_angles_deg: tuple[float, ...] = DEFAULT_ANGLES_DEG
     dwell_s: Annotated[float, Field(gt=0)] | None = None
     method: str | None = None
     policy: str | None = None

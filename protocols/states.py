@@ -84,7 +84,19 @@ def move(state: RunState, trigger: Trigger) -> RunState:
     try:
         return MOVES[state][trigger]
     except KeyError:
-        legal = ", ".join(MOVES[state]) or "nothing"
-        raise IllegalState(
-            f"A run that is {state} cannot {trigger}; legal now: {legal}.", field="state", value=state
-        ) from None
+        raise IllegalState(_refusal(state, trigger), field="state", value=state) from None
+
+
+_WORDS: Final = {
+    Trigger.PAUSE: "paused",
+    Trigger.RESUME: "resumed",
+    Trigger.STOP: "stopped",
+    Trigger.ABORT: "aborted",
+}
+"""What an operator may say to a run, and what then is done to it."""
+
+
+def _refusal(state: RunState, trigger: Trigger) -> str:
+    done, can = _WORDS.get(trigger), [word for word in _WORDS if word in MOVES[state]]
+    said = f"A run that is {state} cannot be {done}" if done else f"A run that is {state} knows no {trigger}"
+    return f"{said}; what it takes now: {', '.join(can) or 'nothing, for none goes on'}."

@@ -9,7 +9,7 @@ from grainloop.protocols.capabilities import ScanMeans
 from grainloop.protocols.errors import OutOfLimits
 from grainloop.protocols.messages import ModelDescription
 from grainloop.protocols.plan import ANY_SHAPE, RunPlan
-from grainloop.protocols.sentences import printable
+from grainloop.protocols.sentences import counted, printable
 from grainloop.protocols.shapes import ScanShape
 from grainloop.protocols.values import LightKind
 
@@ -107,10 +107,10 @@ def _check_fits(means: ScanMeans, terms: Terms) -> None:
         raise OutOfLimits(message, field="shapes", value=shape_px)
     smallest = min(smallest_points(means.shapes).values())
     if smallest > min(budget, terms.max_points_per_request):
-        least = f"the smallest shape that {name} scans has {smallest} points"
-        message = f"The plan's budget of {budget} points is too small: {least}."
+        least = f"the smallest shape that {name} scans has {counted(smallest, 'point')}"
+        message = f"The plan's budget of {counted(budget, 'point')} is too small: {least}."
         if smallest <= budget:
-            message = f"Requests of at most {terms.max_points_per_request} points are too small: {least}."
+            message = f"Requests of at most {counted(terms.max_points_per_request, 'point')} are too small: {least}."
         raise OutOfLimits(message, field="budget", value=budget)
 
 
@@ -128,7 +128,7 @@ def _check_light(terms: Terms) -> None:
     count = len(terms.plan.light_angles_deg)
     if not _FEWEST_ANGLES <= count <= light.max_images:
         message = (
-            f"The plan's light_angles_deg holds {count} angles; {terms.name} takes "
+            f"The plan's light_angles_deg holds {counted(count, 'angle')}; {terms.name} takes "
             f"{_FEWEST_ANGLES} to {light.max_images} PL images (or set use_light = false)."
         )
         raise OutOfLimits(message, field="light_angles_deg", value=count)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from grainloop.model.crystal import laue_group
 from grainloop.protocols.capabilities import Capabilities, ScanMeans
-from grainloop.protocols.plan import ANY_SHAPE, RunPlan
+from grainloop.protocols.plan import ANY_SHAPE, DEFAULT_ANGLES_DEG, RunPlan
 from grainloop.protocols.sentences import printable
 from grainloop.protocols.shapes import ScanShape
 from grainloop.protocols.values import FramePreset, LightKind
@@ -51,6 +51,18 @@ class Terms:
     def dwell_s(self) -> float:
         """Exposure of a point: the plan's, or the instrument's default."""
         return self.capabilities.default_dwell_s if self.plan.dwell_s is None else self.plan.dwell_s
+
+    def with_angles(self) -> Terms:
+        """The same, with as many PL angles as the camera takes where the default has more; evenly spaced."""
+        light = self.capabilities.light
+        if (
+            light is None
+            or self.plan.light_angles_deg != DEFAULT_ANGLES_DEG
+            or light.max_images >= len(DEFAULT_ANGLES_DEG)
+        ):
+            return self
+        angles = tuple(180.0 * number / light.max_images for number in range(light.max_images))
+        return replace(self, plan=self.plan.model_copy(update={"light_angles_deg": angles}))
 
     def with_decision_time(self) -> Terms:
         """The same, with what a decision counts on the clock of this instrument, or nothing: what it takes."""

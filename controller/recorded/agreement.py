@@ -15,6 +15,7 @@ from grainloop.controller.journal import entries as of
 from grainloop.controller.ledger import aimed_offsets
 from grainloop.controller.recorded.redecide import Recorded, Redecided
 from grainloop.protocols.messages import REASON_CODES, ProposalReason
+from grainloop.protocols.sentences import counted
 
 _FIRST_PASS = REASON_CODES.index(ProposalReason.FIRST_PASS)
 
@@ -102,7 +103,7 @@ def limits(recorded: Recorded, found: Redecided, entries: Sequence[of.Item], bey
     told += _of_points(recorded, first, again) if beyond is None else _of_map(found, beyond)
     failed = [entry.error for entry in entries if isinstance(entry, of.QuestionAnswered) and entry.error is not None]
     if failed:
-        told.append(f"The model failed at {len(failed)} decisions, which space filling made: {failed[0]}")
+        told.append(f"The model failed at {counted(len(failed), 'decision')}, which space filling made: {failed[0]}")
     if recorded.thinking_s:
         usual_s = recorded.usual_thinking_s()
         told.append(f"Decisions were given the time of the recorded ones, {usual_s:.2g} s in the median.")

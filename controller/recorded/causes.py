@@ -6,8 +6,11 @@ Which decisions those are is found by `controller.recorded.compare`.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import takewhile
+from typing import Any
 
 from grainloop.controller.journal import entries as of
+from grainloop.protocols.sentences import counted
 from grainloop.protocols.values import PointBlock, Value
 
 Choice = of.Decided | of.Corrected
@@ -25,9 +28,16 @@ def beginnings(first: Sequence[of.Item], second: Sequence[of.Item]) -> tuple[str
         )
         said += [f"The versions differ of {', '.join(names)}."] if names else []
     light = [next((entry.light for entry in run if isinstance(entry, of.LightStored)), None) for run in (first, second)]
-    if light[0] != light[1]:
+    lost = any(found is None and _may_lack_light(run) for found, run in zip(light, (first, second), strict=True))
+    if light[0] != light[1] and not lost:
         said.append("The PL images differ.")
     return tuple(said)
+
+
+def _may_lack_light(run: Sequence[of.Item]) -> bool:
+    """Whether records are lost before the first decision: PL is stored there."""
+    before = takewhile(lambda entry: not isinstance(entry, of.Decided), run)
+    return any(isinstance(entry, of.Missing) for entry in before)
 
 
 def _fields(words: str, one: Value, other: Value) -> list[str]:
@@ -42,7 +52,7 @@ def causes(
     said = list[str]()
     points = [_points_before(run, entry) for run, entry in ((first, one), (second, other))]
     if len(points[0]) != len(points[1]):
-        said.append(f"The first run had {len(points[0])} points by then, the second {len(points[1])}.")
+        said.append(f"The first run had {counted(len(points[0]), 'point')} by then, the second {len(points[1])}.")
     elif points[0].point_id.tolist() != points[1].point_id.tolist():
         said.append("The points measured before it differ.")
     elif points[0].orientation.tobytes() != points[1].orientation.tobytes():
@@ -55,14 +65,14 @@ def causes(
         said += _answers(answers[0], answers[1])
     over = [entry.when.get("over") for entry in (one, other) if isinstance(entry, of.Decided)]
     if len(over) == len(points) and over[0] != over[1]:
-        said.append(f"{over[0]} batches were over in the first run, {over[1]} in the second.")
+        said.append(f"{_over(over[0])} over in the first run, {over[1]} in the second.")
     return tuple(said)
 
 
 def evidence(one: of.Corrected | None, other: of.Corrected | None) -> tuple[str, ...]:
     """By what the drift was found that each run corrected, if it corrected one."""
     return tuple(
-        f"The {name} run found it by {found.points} points"
+        f"The {name} run found it by {counted(found.points, 'point')}"
         + (f", {found.clear:.1f} standard errors clear." if found.gain else "; how clearly is lost.")
         for name, found in (("first", one), ("second", other))
         if found is not None
@@ -74,6 +84,10 @@ def ends(first: Sequence[of.Item], second: Sequence[of.Item]) -> tuple[str, ...]
     found = [next((entry for entry in run if isinstance(entry, of.Ended)), None) for run in (first, second)]
     said = ["has no end" if end is None else f"has {end.reason}: {end.detail}" for end in found]
     return (f"The first run {said[0]}; the second {said[1]}.",)
+
+
+def _over(batches: Any) -> str:
+    return f"{counted(batches, 'batch', 'batches')} {'was' if batches == 1 else 'were'}"
 
 
 def _question(decision: Choice | None) -> int | float | None:

@@ -37,6 +37,7 @@ from grainloop.protocols.messages import (
 )
 from grainloop.protocols.observability import NO_METRICS, Metrics
 from grainloop.protocols.security import Access
+from grainloop.protocols.sentences import counted
 from grainloop.protocols.states import FinishReason, RunState
 from grainloop.protocols.version import grainloop_version
 
@@ -101,7 +102,7 @@ class Retelling:
             await asyncio.wait([self._telling])
 
     async def _health(self, _request: CheckHealth, _call: Call) -> Health:
-        detail = f"A recording of {self._count} events."
+        detail = f"A recording of {counted(self._count, 'event')}."
         return Health(service=SERVICE, version=grainloop_version(), ok=True, detail=detail)
 
     async def _status(self, _request: GetStatus, _call: Call) -> RunStatus:

@@ -37,7 +37,7 @@ from grainloop.protocols.messages import (
     Sync,
 )
 from grainloop.protocols.plan import RunPlan
-from grainloop.protocols.sentences import one_line, printable
+from grainloop.protocols.sentences import counted, one_line, printable
 from grainloop.protocols.values import LightImages
 
 _NOT_SYNCED = "Records are not synced to disk: they survive the death of any process, not a power failure."
@@ -89,7 +89,7 @@ async def prepare(
         GrainloopError: no instrument, a plan outside its limits, no session file, no PL images.
     """
     described = expect(await instrument.request(Describe(), deadline_s=_ASK_S), Description, "instrument")
-    terms = Terms(plan, described.capabilities)
+    terms = Terms(plan, described.capabilities).with_angles()
     check_terms(terms)
     terms = terms.with_decision_time() if decision_s is None else terms
     software = await _known_model(plan, model)
@@ -126,7 +126,7 @@ async def take_up(path: Path, instrument: Asks, model: Asks, standing: Standing,
     decider, standing.last = found.decider, found.last
     standing.record_in(recording, decider.ledger)
     points, out = len(decider.ledger.points), len(found.sent)
-    text = f"The run goes on with {points} points; {out} batches were out."
+    text = f"The run goes on with {counted(points, 'point')}; {counted(out, 'batch was', 'batches were')} out."
     standing.say(EventKind.RESUMED, text, points=points, batches=out)
     _say_sync(standing, sync)
     light = None if found.light is None else found.light.light

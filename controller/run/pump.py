@@ -26,7 +26,7 @@ from grainloop.protocols.errors import GrainloopError
 from grainloop.protocols.memory import give_back_memory
 from grainloop.protocols.messages import EventKind, Reconstruction, RunCommand
 from grainloop.protocols.observability import about as lines_about
-from grainloop.protocols.sentences import one_line
+from grainloop.protocols.sentences import counted, one_line
 from grainloop.protocols.states import RunState
 
 PIPELINE_DEPTH = 2
@@ -174,7 +174,8 @@ class Pump:
             self.no_more = decided.why
             return
         count = len(decided.request.point_id)
-        text = f"Round {decider.rounds}: {count} points chosen by {one_line(decided.decided_by)}."
+        by = one_line(decided.decided_by)
+        text = f"Round {decider.rounds}: {counted(count, 'point')} chosen by {by}."
         numbers = {"round": decider.rounds, "batch": decided.request.batch, "points": count}
         self._standing.say(EventKind.DECIDED, text, **numbers)
 
@@ -204,7 +205,8 @@ class Pump:
 def say_reconstructed(standing: Standing, answer: Reconstruction, points: int) -> None:
     """Tell of maps that were made from so many points."""
     standing.predicted_wrong = answer.predicted_wrong
-    text = f"{points} points reconstructed by {one_line(answer.method)}; predicted wrong: {answer.predicted_wrong:.1%}."
+    made, by = counted(points, "point"), one_line(answer.method)
+    text = f"{made} reconstructed by {by}; predicted wrong: {answer.predicted_wrong:.1%}."
     standing.say(EventKind.RECONSTRUCTED, " ".join([text, *map(one_line, answer.degraded)]), points=points)
 
 

@@ -26,6 +26,7 @@ from grainloop.protocols.errors import GrainloopError
 from grainloop.protocols.messages import EventKind, RunCommand, RunFinished, Sync
 from grainloop.protocols.observability import get_logger
 from grainloop.protocols.plan import RunPlan
+from grainloop.protocols.sentences import counted
 from grainloop.protocols.states import RunState, Trigger, move
 
 _PAST = {
@@ -206,4 +207,4 @@ def _beginning(decider: Decider) -> str:
     """What is going to be measured, and what a decision counts where that is declared."""
     most, decision_s = decider.terms.max_points, decider.terms.plan.decision_s
     counts = "" if decision_s is None else f" A decision counts {decision_s:.2f} s, however long it takes."
-    return f"Measuring at most {most} points.{counts}"
+    return f"Measuring at most {counted(most, 'point')}.{counts}"

@@ -6,6 +6,7 @@ Every refusal is one `OutOfLimits` sentence that names the instrument, the field
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,6 +84,21 @@ def check_images(images: LightImages, declared: LightCapabilities, name: str) ->
         )
     if not np.isfinite(images.images).all():
         raise DeviceFailed(f"{name} delivered PL images that hold NaN or infinity.", field="light")
+
+
+def linear_images(stack: NDArray[Any]) -> NDArray[Any]:
+    """Images of any type of numbers as float32: whole numbers are shares of the full scale of their type.
+
+    What is no number stays as it is, to be refused with its type.
+    """
+    match stack.dtype.kind:
+        case "u" | "i":
+            return (stack / np.float64(np.iinfo(stack.dtype).max)).astype(np.float32)
+        case "f":
+            with np.errstate(over="ignore"):  # infinite then, which is refused
+                return stack.astype(np.float32)
+        case _:
+            return stack
 
 
 def check_block(block: PointBlock, capabilities: Capabilities, since_s: float = -math.inf) -> None:

@@ -124,7 +124,9 @@ def _cells(row: Row) -> list[str]:
 
 
 def _mean_sd(row: Row) -> str:
-    return f"{100 * row.mean('error_over_5deg'):.1f} ± {100 * row.sd('error_over_5deg'):.1f}"
+    mean = f"{100 * row.mean('error_over_5deg'):.1f}"
+    several = len(row.figures.get("error_over_5deg", ())) > 1
+    return f"{mean} ± {100 * row.sd('error_over_5deg'):.1f}" if several else mean  # one seed has no spread
 
 
 def _shown(value: float, digits: int) -> str:

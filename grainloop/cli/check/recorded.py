@@ -7,6 +7,7 @@ from pathlib import Path
 
 from grainloop.cli.check.findings import Finding, State, bad, good, judge
 from grainloop.protocols.errors import GrainloopError
+from grainloop.protocols.sentences import counted
 
 
 def session(path: Path) -> Iterator[Finding]:
@@ -29,7 +30,9 @@ def _journal(journal: Path, folder: Path) -> Iterator[Finding]:
         return
     points = sum(len(entry.points) for entry in found.entries if isinstance(entry, PointsStored))
     ended = next((entry.reason for entry in reversed(found.entries) if isinstance(entry, Ended)), None)
-    told = f"{len(found.entries)} records, {points} points, " + ("not ended" if ended is None else str(ended))
+    told = f"{counted(len(found.entries), 'record')}, {counted(points, 'point')}, " + (
+        "not ended" if ended is None else str(ended)
+    )
     yield judge(what, ended is not None, told, f"Go on with it: grainloop resume {folder}.", State.WARN)
     for damage in found.damage:
         cut = "The next writer cuts it off; nothing that counted is lost."
@@ -42,7 +45,7 @@ def _view(file: Path) -> Finding:
 
     what = f"session file {file}"
     try:
-        return good(what, f"{len(load_session(file).points)} points can be read")
+        return good(what, f"{counted(len(load_session(file).points), 'point')} can be read")
     except (GrainloopError, OSError) as error:
         return bad(what, str(error), f"Make it again from the journal: grainloop repair {file.parent}.")
 

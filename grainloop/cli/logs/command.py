@@ -16,8 +16,11 @@ from grainloop.cli.logs.reading import Broken, Tail, Wanted, files_of, merged, p
 from grainloop.protocols.errors import BadInput
 from grainloop.protocols.observability.lines import printable, readable, to_json
 from grainloop.protocols.observability.output import LEVELS
+from grainloop.protocols.sentences import counted
 
 _LOOK_AGAIN_S = 0.25
+_MOST_BROKEN = 20
+"""Lines that are none are shown at a time: the last words of a process are a few."""
 
 
 def logs(
@@ -43,6 +46,9 @@ def logs(
         tails = [stack.enter_context(closing(Tail(file))) for named in files for file in files_of(named)]
         shown = Shown(tails, wanted, typer.echo, json=json, colour=sys.stdout.isatty())
         shown.show(to_the_end=not follow)
+        if not follow and shown.broken and not shown.lines:
+            message = f"There is no log line in {', '.join(map(str, files))}; is it a log of grainloop?"
+            raise BadInput(message, field="files", value=files[0])
         with suppress(KeyboardInterrupt):
             while follow:
                 time.sleep(_LOOK_AGAIN_S)
@@ -51,6 +57,10 @@ def logs(
 
 class Shown:
     """Shows what is new in some files.
+
+    Attributes:
+        lines: how many there were so far, asked for or not.
+        broken: how many were none.
 
     Args:
         tails: of the files.
@@ -65,14 +75,21 @@ class Shown:
     ) -> None:
         self._tails, self._wanted, self._say = tails, wanted, say
         self._json, self._colour = json, colour
+        self.lines = self.broken = 0
 
     def show(self, *, to_the_end: bool = False) -> None:
         """Show what has come, by time; `to_the_end` also what is the beginning of a line alone."""
         came = [one for tail in self._tails for one in (*tail.new(), *(tail.rest() if to_the_end else ()))]
-        for one in came:
-            if isinstance(one, Broken):
-                typer.echo(printable(str(one)), err=True)
+        self._complain([one for one in came if isinstance(one, Broken)])
         lines = merged(one for one in came if not isinstance(one, Broken))
+        self.lines += len(lines)
         self._wanted.learn(lines)
         for line in filter(self._wanted.take, lines):
             self._say(to_json(line) if self._json else readable(line, colour=self._colour))
+
+    def _complain(self, broken: list[Broken]) -> None:
+        self.broken += len(broken)
+        for one in broken[:_MOST_BROKEN]:
+            typer.echo(printable(str(one)), err=True)
+        if (more := len(broken) - _MOST_BROKEN) > 0:
+            typer.echo(f"And {counted(more, 'more line')} of that kind.", err=True)

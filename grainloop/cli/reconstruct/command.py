@@ -29,6 +29,7 @@ from grainloop.instrument_sim.driver import SimulatedInstrument
 from grainloop.instrument_sim.specimens.named import load_specimen
 from grainloop.model.maps import OrientationMap
 from grainloop.protocols.errors import BadInput
+from grainloop.protocols.sentences import counted
 from grainloop.protocols.values import FramePreset, LightImages, LightKind
 from grainloop.protocols.version import grainloop_version
 
@@ -100,7 +101,9 @@ def reconstruct_map(options: ReconstructOptions) -> Outcome:
     instrument = _instrument(truth, options)
     points = load_points(options.points, truth, instrument, options.seed)
     if not points.indexed.any():
-        raise BadInput(f"None of the {len(points)} points is indexed: there is no map to make.", field="points")
+        raise BadInput(
+            f"{counted(len(points), 'point')}, none of them indexed: there is no map to make.", field="points"
+        )
     light, notes = _light(options, instrument)
     scene = Scene(truth, points, light, instrument.capabilities, options.seed)
     given, section = scene.given, scene.given.section
@@ -176,7 +179,8 @@ def _print(summary: dict[str, Any], outcome: Outcome, options: ReconstructOption
     from rich.console import Console
     from rich.table import Table
 
-    share = f"{summary['points_measured']} points, {summary['fraction_measured']:.1%} of {Path(options.map).name}"
+    points = counted(summary["points_measured"], "point")
+    share = f"{points}, {summary['fraction_measured']:.1%} of {Path(options.map).name}"
     table = Table("", "mean error", "wrong > 5°", "predicted", "edges F1", "AUROC", "in bound", title=share)
     names = {"nn": "nearest", "pl_watershed": "watershed"}
     rows = {summary["method"]: outcome.merit} | {names[name]: one for name, one in outcome.baselines.items()}

@@ -15,6 +15,7 @@ from grainloop.cli.options import JsonOption, KeyOption, KeysOption, StdinOption
 from grainloop.protocols.endpoints import CONTROLLER_ENDPOINT
 from grainloop.protocols.errors import BadInput
 from grainloop.protocols.security import Access
+from grainloop.protocols.sentences import counted
 
 if TYPE_CHECKING:
     from grainloop.controller.journal import Item
@@ -107,7 +108,8 @@ def _verify(session: Path, json: bool) -> None:
         for note in found.notes:
             typer.echo(note, err=True)
         points = len(found.decider.ledger.points)
-        again = f"{found.decisions} decisions were made again, byte for byte as recorded; {points} points."
+        made = "decision was" if found.decisions == 1 else "decisions were"
+        again = f"{found.decisions} {made} made again, byte for byte as recorded; {counted(points, 'point')}."
         typer.echo(again if found.difference is None else str(found.difference))
         if found.unknown:
             typer.echo(found.unknown)
@@ -125,9 +127,10 @@ def diff(first: SessionArgument, second: SessionArgument, json: JsonOption = Fal
     """
     from grainloop.controller.recorded import compare
 
-    apart = compare(_entries(first, quiet=json), _entries(second, quiet=json))
+    (one, damage), (other, more) = (_entries_and_damage(session, quiet=json) for session in (first, second))
+    apart, damage = compare(one, other), [*damage, *more]
     if json:
-        typer.echo(jsonlib.dumps(asdict(apart), indent=2))
+        typer.echo(jsonlib.dumps(asdict(apart) | {"damage": damage}, indent=2))
     else:
         typer.echo(apart.words)
         for why in (*apart.lost, *apart.why):
@@ -146,13 +149,13 @@ def repair(session: SessionArgument) -> None:
     for one in found.damage:
         typer.echo(one, err=True)
     if found.whole:
-        back = f"{found.back} record{'s' if found.back != 1 else ''} put back"
+        back = f"{counted(found.back, 'record')} put back"
         typer.echo(f"The journal was written anew, {back}: the run can be gone on with.")
         if found.doubt:
             typer.echo(found.doubt)
     elif found.why:
         typer.echo(f"The journal stays as it is: what was lost decides how the run goes on. {found.why}")
-    typer.echo(f"{file} was made again from the journal: {points} points.")
+    typer.echo(f"{file} was made again from the journal: {counted(points, 'point')}.")
 
 
 def _folder(session: Path) -> tuple[Path, Path]:
@@ -165,10 +168,14 @@ def _folder(session: Path) -> tuple[Path, Path]:
 
 def _entries(session: Path, *, quiet: bool) -> tuple[Item, ...]:
     """The entries of a session's journal, with `Missing` where records are lost; damage is told on stderr."""
+    return _entries_and_damage(session, quiet=quiet)[0]
+
+
+def _entries_and_damage(session: Path, *, quiet: bool) -> tuple[tuple[Item, ...], tuple[str, ...]]:
     from grainloop.controller.journal import read_journal
 
     found = read_journal(_folder(session)[0])
     if not quiet:
         for one in found.damage:
             typer.echo(one, err=True)
-    return found.with_gaps
+    return found.with_gaps, found.damage

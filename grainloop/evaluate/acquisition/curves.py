@@ -16,6 +16,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from grainloop.evaluate.acquisition.playing import Moment
+from grainloop.protocols.sentences import counted
 
 Run = tuple[Moment, ...]
 COLUMNS = (
@@ -126,7 +127,7 @@ def mean_sd(values: Sequence[float]) -> dict[str, float | None]:
 def to_terminal(found: Sequence[Played]) -> Table:
     """A table with one row per map."""
     policy = next((played.policy for played in found if played.policy), "first pass alone")
-    title = f"{policy}, {found[0].budget:.3g} of the pixels, {len(found[0].runs)} seeds"
+    title = f"{policy}, {found[0].budget:.3g} of the pixels, {counted(len(found[0].runs), 'seed')}"
     table = Table("", title=title, box=SIMPLE_HEAD, padding=(0, 1, 0, 0), title_justify="left")
     for heading, *_ in COLUMNS:
         table.add_column(heading, justify="right", no_wrap=True)
@@ -139,7 +140,10 @@ def to_terminal(found: Sequence[Played]) -> Table:
 def _with_sd(played: Played) -> str:
     _, name, factor, digits = COLUMNS[0]
     told = mean_sd(played.figure(name))
-    return f"{_cell(told, factor, digits)} ± {factor * (told['sd'] or 0):.{digits}f}"
+    mean, sd = _cell(told, factor, digits), told["sd"]
+    return (
+        mean if not sd and len(played.runs) == 1 else f"{mean} ± {factor * (sd or 0):.{digits}f}"
+    )  # of one, no spread
 
 
 def _cell(told: dict[str, float | None], factor: float, digits: int) -> str:

@@ -6,7 +6,7 @@ import pytest
 
 from grainloop.controller.plans import Terms
 from grainloop.instrument_sim.presets import EXTERNAL_CONTROL, MAP_QUEUE
-from grainloop.protocols.capabilities import LightCapabilities
+from grainloop.protocols.capabilities import Capabilities, LightCapabilities
 from grainloop.protocols.plan import Budget, RunPlan
 from grainloop.protocols.shapes import ScanShape
 from grainloop.protocols.values import FramePreset, LightKind
@@ -92,3 +92,22 @@ def test_without_light_the_first_pass_is_all_of_the_budget_up_to_2_percent_of_th
 def test_fifty_points_are_too_few_to_choose(light: bool) -> None:
     assert RunPlan().first_pass_points(50, 40_000, light=light) == 50
     assert RunPlan().first_pass_points(51, 40_000, light=True) < 51
+
+
+def replaced(camera: LightCapabilities) -> Capabilities:
+    return capabilities().model_copy(update={"light": camera})
+
+
+@pytest.mark.parametrize(("most", "count"), [(36, 18), (18, 18), (12, 12), (3, 3)])
+def test_the_default_angles_are_no_more_than_the_camera_takes(most: int, count: int) -> None:
+    camera = LightCapabilities(kind=LightKind.ROTATION_STACK, shape_px=(9, 9), pixel_um=1.0, max_images=most)
+    angles = Terms(RunPlan(), replaced(camera)).with_angles().light_angles_deg
+    assert len(angles) == count
+    assert angles == pytest.approx([180 * number / count for number in range(count)])
+
+
+def test_angles_that_a_plan_names_stay_as_they_are() -> None:
+    camera = LightCapabilities(kind=LightKind.ROTATION_STACK, shape_px=(9, 9), pixel_um=1.0, max_images=3)
+    plan = RunPlan(light_angles_deg=(0.0, 45.0, 90.0, 135.0))
+    assert Terms(plan, replaced(camera)).with_angles().plan is plan
+    assert Terms(plan, capabilities(light=False)).with_angles().plan is plan

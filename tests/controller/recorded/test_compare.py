@@ -7,10 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from grainloop.cli import main
-from grainloop.controller.journal.entries import Corrected, Decided, EventTold, Missing, PointsStored
+from grainloop.controller.journal.entries import Corrected, Decided, EventTold, LightStored, Missing, PointsStored
 from grainloop.controller.journal.reading import read_journal
 from grainloop.controller.record.recording import JOURNAL_NAME
 from grainloop.controller.recorded.compare import compare
@@ -174,3 +175,21 @@ def test_a_run_whose_end_is_cut_off_ends(whole: Entries) -> None:
     apart = compare(whole[:last], whole)
     assert apart.decision == decided_before(whole, last)
     assert "the first run ends, the other goes on with batch" in apart.field
+
+
+def test_pl_that_was_lost_is_not_said_to_differ(folder: Path, whole: Entries) -> None:
+    at = place(whole, is_a(LightStored))
+    for pair in ((whole, lacking(whole, at)), (lacking(whole, at), whole)):
+        assert "The PL images differ." not in compare(*pair).why
+        assert compare(*pair).words == "All decisions are the same."
+    images = whole[at].light.images + np.float32(0.25)
+    other = changed(whole, at, light=whole[at].light.model_copy(update={"images": images}))
+    assert "The PL images differ." in compare(whole, other).why
+    assert "The PL images differ." in compare(whole, (*whole[:at], *whole[at + 1 :])).why
+
+
+def test_damage_is_told_as_json_too(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    damaged(folder, tmp_path / "run", [records(folder)[-3][0]])
+    main(["diff", str(folder), str(tmp_path / "run"), "--json"])
+    (one, *_) = json.loads(capsys.readouterr().out)["damage"]
+    assert str(tmp_path / "run") in one

@@ -142,7 +142,7 @@ def test_a_model_that_fails_is_told(tmp_path: Path) -> None:
     before = recorded(PLAN, FakeInstrument(), FakeModel())
     found = redecide(before, PLAN, FakeModel([None, broken()]), tmp_path)
     told = limits(before, found, entries(tmp_path), None)
-    assert any("The model failed at 1 decisions, which space filling made: The detector" in words for words in told)
+    assert any("The model failed at 1 decision, which space filling made: The detector" in words for words in told)
 
 
 def test_agreement_is_that_of_as_many_points() -> None:

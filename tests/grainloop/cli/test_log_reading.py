@@ -216,3 +216,20 @@ def test_a_level_that_nobody_knows_is_shown() -> None:
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"The log .*x\.jsonl cannot be read: No such file"):
         Tail(tmp_path / "x.jsonl")
+
+
+def test_a_file_that_is_no_log_is_refused_in_few_lines(tmp_path: Path, capsys: Any) -> None:
+    other = tmp_path / "notes.txt"
+    other.write_text("a line\n" * 1000)
+    assert main(["logs", str(other)]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    *shown, more, sentence = err.splitlines()
+    assert (len(shown), more) == (20, "And 980 more lines of that kind.")
+    assert sentence == f"grainloop: There is no log line in {other}; is it a log of grainloop?"
+
+
+def test_a_log_whose_level_hides_every_line_is_one(session: Path, capsys: Any) -> None:
+    log = session / "logs" / "instrument.log"
+    log.write_text(log.read_text() + "last words\n")
+    assert main(["logs", str(log), "--level", "error"]) == 0

@@ -175,3 +175,24 @@ async def test_a_deadline_stops_the_beam(bench, asker, leap):
     await asker.ask(Park())
     assert bench.exposed == [0, 1, 2]
     assert type(task.exception()).__name__ == "DeadlineExceeded"
+
+
+@pytest.mark.parametrize("kind", ["uint8", "uint16", "int16", "float16", "float32", "float64"])
+async def test_pl_of_any_type_of_numbers_is_converted(bench, asker, monkeypatch, kind):
+    """A whole day at a microscope without PL for the sake of a dtype is no bargain."""
+    full = np.iinfo(kind).max if np.dtype(kind).kind in "ui" else 1
+    images = (np.linspace(0, 1, 2 * 4 * 6).reshape(2, 4, 6) * full).astype(kind)
+    monkeypatch.setattr(bench, "light", lambda section, angles_deg: images)
+    taken = (await asker.ask(LightRequest(angles_deg=(0.0, 45.0)))).light.images
+    assert taken.dtype == np.float32
+    assert taken.min() == 0
+    assert taken.max() == 1
+    np.testing.assert_allclose(taken, images / full, atol=1e-3)
+
+
+@pytest.mark.parametrize("values", ["complex64", "U3", "float64 beyond float32"])
+async def test_pl_that_is_no_numbers_is_refused(bench, asker, monkeypatch, values):
+    images = np.full((2, 4, 6), 1e300) if "beyond" in values else np.ones((2, 4, 6)).astype(values)
+    monkeypatch.setattr(bench, "light", lambda section, angles_deg: images)
+    with pytest.raises(RemoteError, match=r"light|NaN or infinity"):
+        await asker.ask(LightRequest(angles_deg=(0.0, 45.0)))
