@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import enum
 import types
+from math import isqrt
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import annotated_types as at
@@ -29,7 +30,7 @@ from grainloop.protocols.messages import (
     PriorMap,
 )
 from grainloop.protocols.plan import RunPlan
-from grainloop.protocols.values import LightImages, LightKind, PointBlock, Value
+from grainloop.protocols.values import MOST_PIXELS, Grid, LightImages, LightKind, PointBlock, Value
 
 UNIONS = {
     "instrument request": InstrumentRequest,
@@ -180,6 +181,12 @@ def capabilities() -> st.SearchStrategy[Capabilities]:
     )
 
 
+def grids() -> st.SearchStrategy[Grid]:
+    """Up to the largest one."""
+    edge = st.integers(1, isqrt(MOST_PIXELS))
+    return st.builds(Grid, shape_px=st.tuples(edge, edge), step_um=st.floats(1e-6, 1e9))
+
+
 def run_plans() -> st.SearchStrategy[RunPlan]:
     fields = {name: field(info) for name, info in RunPlan.model_fields.items()}
     unique = st.lists(st.floats(-360, 360), max_size=3, unique=True).map(tuple)
@@ -199,6 +206,7 @@ SPECIAL = {
     LightImages: light_images,
     PriorMap: prior_maps,
     Capabilities: capabilities,
+    Grid: grids,
     RunPlan: run_plans,
     PointsCame: lambda: columns(PointsCame),
     PointsPage: lambda: columns(PointsPage),

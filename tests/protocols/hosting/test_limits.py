@@ -91,7 +91,7 @@ async def test_a_faulty_scan_is_the_devices_fault(bench, asker, monkeypatch, blo
 IMAGES = {
     "frame": (np.zeros((1, 6, 4), np.float32), "declared PL images of (4, 6) pixels and delivered (6, 4)"),
     "count": (np.zeros((2, 4, 6), np.float32), "1 images expected, got 2"),
-    "dtype": (np.zeros((1, 4, 6)), "expected an array of float32, got float64"),
+    "dtype": (np.zeros((2, 4, 6), np.complex64), "expected an array of float32, got complex64"),
     "numbers": (np.full((1, 4, 6), np.nan, np.float32), "NaN"),
     "nothing": (None, "failed in light"),
 }
