@@ -12,9 +12,8 @@ import os
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
 
-_READS: Final = os.O_RDWR | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+from grainloop.protocols.files import open_regular
 
 
 class Storage:
@@ -34,7 +33,7 @@ class Storage:
     def __init__(self, path: Path, *, new: bool) -> None:
         self.trouble: OSError | None = None
         self._kept = list[tuple[int, bytes]]()
-        self._descriptor = os.open(path, _READS | (os.O_CREAT | os.O_EXCL if new else 0), 0o644)
+        self._descriptor = open_regular(path, os.O_RDWR | (os.O_CREAT | os.O_EXCL if new else 0), 0o644)
         try:
             _lock(self._descriptor, path)
         except OSError:
