@@ -132,34 +132,34 @@ def test_a_folder_that_is_none_is_named(tmp_path: Path) -> None:
         Journal(tmp_path / "file" / "journal")
 
 
-def test_a_full_disk_ends_the_journal_and_costs_no_record(tmp_path: Path) -> None:
-    """The limit on file sizes cuts a write short as a full disk does."""
+def test_a_file_that_may_not_grow_is_followed_by_the_next_and_costs_no_record(tmp_path: Path) -> None:
+    """The limit on file sizes cuts a write short as a full disk does; a record beyond it finds no room at all."""
     code = """
 import resource, signal, sys
 from pathlib import Path
 from grainloop.controller.journal.entries import SoftwareTold
-from grainloop.controller.journal.writing import Journal, JournalLost
+from grainloop.controller.journal.writing import Journal, JournalFull
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-journal, stored = Journal(Path(sys.argv[1])), 0
-resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))
-try:
-    while True:
-        journal.append(SoftwareTold(software={"text": "x" * 400}))
-        stored += 1
-except JournalLost as error:
-    print(stored, error)
-try:
-    journal.append(SoftwareTold(software={}))
-except JournalLost:
-    print("still lost")
+journal = Journal(Path(sys.argv[1]))
+resource.setrlimit(resource.RLIMIT_FSIZE, (3000, resource.RLIM_INFINITY))
+for _ in range(20):
+    journal.append(SoftwareTold(software={"text": "x" * 400}))
+for _ in range(3):
+    try:
+        journal.append(SoftwareTold(software={"text": "x" * 4000}))
+    except JournalFull as error:
+        print(error)
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+journal.append(SoftwareTold(software={"text": "x" * 4000}))
 """
-    ran = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
-    first, second = ran.stdout.splitlines()
-    stored, _, sentence = first.partition(" ")
-    assert "000.journal cannot be written: File too large." in sentence
-    assert second == "still lost"
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=300, check=True)
+    told = ran.stdout.splitlines()
+    assert len(told) == 3
+    assert all("cannot be written: File too large." in sentence for sentence in told)
     found = read_journal(tmp_path)
-    assert (len(found.entries), found.damage) == (int(stored), ())
+    assert (len(found.entries), found.damage) == (21, ())
+    assert len(journal_files(tmp_path)) == 5
 
 
 def test_a_failed_fsync_ends_the_journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
