@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
+from itertools import count
 from pathlib import Path
 from typing import Final
 
@@ -96,6 +98,42 @@ def cut(path: Path, end: int) -> None:
         os.fsync(file.fileno())
 
 
+def keep_aside(path: Path, suffix: str) -> Path:
+    """A second name for a file, one that no file has yet: `NAME.suffix`, then with 1, 2, …; returns it.
+
+    The name is taken in the same moment in which it is found free, so that two who keep files never take the same one.
+
+    Raises:
+        OSError: it cannot be kept.
+    """
+    for number in count():
+        name = path.with_name(f"{path.name}{suffix}{number or ''}")
+        try:
+            _second_name(path, name)
+        except FileExistsError:
+            continue
+        sync_folder(path.parent)
+        return name
+    raise AssertionError("numbers never end")
+
+
+def _second_name(path: Path, name: Path) -> None:
+    """Link, or copy where the file system has no links."""
+    try:
+        os.link(path, name, follow_symlinks=False)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        with path.open("rb") as old, name.open("xb") as new:
+            try:
+                shutil.copyfileobj(old, new)
+                new.flush()
+                os.fsync(new.fileno())
+            except OSError:
+                name.unlink(missing_ok=True)
+                raise
+
+
 def sync_folder(folder: Path) -> None:
     """A new file survives the death of the machine only if its folder is on disk too; Windows cannot and need not."""
     if os.name == "nt":
@@ -107,6 +145,7 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+_NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK})
 sync_data = os.fdatasync if hasattr(os, "fdatasync") else os.fsync
 
 

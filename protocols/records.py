@@ -13,6 +13,10 @@ from dataclasses import dataclass
 from typing import Final
 
 import google_crc32c
+import numpy as np
+from numpy.typing import NDArray
+
+from grainloop.protocols.record_search import whole_records
 
 SIGNATURE: Final = b"\x89grainloop journal\r\n\x1a\n"
 """How a journal begins; like that of PNG it shows when a transfer took the file for text."""
@@ -26,6 +30,10 @@ _FRAME: Final = struct.Struct("<4sIII")
 HEADER_BYTES: Final = len(SIGNATURE) + _HEADER.size
 FRAME_BYTES: Final = _FRAME.size
 _NUMBERS: Final = 2**32
+_PATIENCE: Final = 4
+"""So many times the size of a file is hashed for marks without a record before all are looked for at once."""
+_LOOK_BYTES: Final = 256
+"""What a look at a mark costs, in bytes hashed in the same time."""
 
 
 class NoJournal(ValueError):
@@ -96,12 +104,13 @@ def record_bytes(number: int, payload: bytes) -> bytes:
 
 
 def read_records(data: bytes | memoryview) -> Iterator[Record | Damage]:
-    """Everything behind the header of a file, in order."""
-    at = HEADER_BYTES
+    """Everything behind the header of a file, in order; work and memory grow with its size alone, whatever it holds."""
+    data = bytes(data)
+    found, at = _Finder(data), HEADER_BYTES
     while at < len(data):
-        record = _record_at(data, at)
+        record = found.record_at(at)
         if record is None:
-            resumed = _next_record(data, at + 1)
+            resumed = found.next_record(at + 1)
             yield Damage(at, len(data) if resumed is None else resumed, resumed is None)
             if resumed is None:
                 return
@@ -109,6 +118,52 @@ def read_records(data: bytes | memoryview) -> Iterator[Record | Damage]:
         else:
             yield record
             at = record.end
+
+
+class _Finder:
+    """Finds whole records in a file, one by one while that is cheap, else all of them at once.
+
+    A mark without a record behind it costs as many bytes of checksum as the length beside it says; many of them would
+    cost the square of the size.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._left = _PATIENCE * len(data)
+        self._all: NDArray[np.int64] | None = None
+
+    def record_at(self, at: int) -> Record | None:
+        """The record that begins at an offset, if there is a whole one."""
+        if self._all is not None:
+            place = int(np.searchsorted(self._all, at))
+            return _record_at(self._data, at) if place < len(self._all) and self._all[place] == at else None
+        record = _record_at(self._data, at)
+        if record is None:
+            self._spend(at)
+        return record
+
+    def next_record(self, start: int) -> int | None:
+        """Offset of the next whole record at or behind `start`."""
+        found = self._data.find(MARK, start)
+        while found >= 0 and self._all is None:
+            if self.record_at(found) is not None:
+                return found
+            found = self._data.find(MARK, found + 1)
+        if self._all is None:
+            return None
+        behind = self._all[np.searchsorted(self._all, start) :]
+        return int(behind[0]) if len(behind) else None
+
+    def _spend(self, at: int) -> None:
+        """What looking at an offset has cost."""
+        length = 0
+        if at + FRAME_BYTES <= len(self._data):
+            mark, _, length, _ = _FRAME.unpack_from(self._data, at)
+            whole = mark == MARK and length <= len(self._data) - at - FRAME_BYTES
+            length = length if whole else 0
+        self._left -= _LOOK_BYTES + length
+        if self._left < 0:
+            self._all = whole_records(self._data, MARK)
 
 
 def _record_at(data: bytes | memoryview, at: int) -> Record | None:
@@ -121,17 +176,6 @@ def _record_at(data: bytes | memoryview, at: int) -> Record | None:
         return None
     payload = bytes(data[at + FRAME_BYTES : end])
     return Record(number, payload, end) if _checksum(number, payload) == checksum else None
-
-
-def _next_record(data: bytes | memoryview, start: int) -> int | None:
-    """Offset of the next whole record at or behind `start`."""
-    text = bytes(data[start:])
-    found = text.find(MARK)
-    while found >= 0:
-        if _record_at(data, start + found) is not None:
-            return start + found
-        found = text.find(MARK, found + 1)
-    return None
 
 
 def _checksum(number: int, payload: bytes) -> int:

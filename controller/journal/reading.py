@@ -68,8 +68,9 @@ class Tail:
 
 
 def journal_files(folder: Path) -> list[Path]:
-    """The files of a journal, in order."""
-    return sorted(path for path in folder.glob("*.journal") if path.stem.isdigit())
+    """The files of a journal, in the order of their numbers."""
+    files = (path for path in folder.glob("*.journal") if path.stem.isascii() and path.stem.isdigit())
+    return sorted(files, key=lambda path: (int(path.stem), path.name))
 
 
 def read_journal(folder: Path) -> Found:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import struct
+
 import google_crc32c
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from grainloop.protocols import records
+from grainloop.protocols.record_search import whole_records
 from grainloop.protocols.records import (
     FORMAT_VERSION,
     FRAME_BYTES,
@@ -123,3 +126,52 @@ def test_a_length_beyond_the_file_is_damage() -> None:
     assert list(read_records(file_header(0) + bytes(huge))) == [
         Damage(HEADER_BYTES, HEADER_BYTES + FRAME_BYTES + 1, at_end=True)
     ]
+
+
+def many_false_marks(size: int) -> bytes:
+    """A torn end that is full of marks, each of which claims all that follows."""
+    data = bytearray(file_header(0) + record_bytes(0, b"before"))
+    while len(data) < size:
+        data += struct.pack("<4sIII", MARK, 1, max(0, size - len(data) - FRAME_BYTES), 1)
+    return bytes(data)
+
+
+def test_what_is_hashed_of_a_torn_file_grows_with_its_size_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    hashed = dict[int, int]()
+    for size in (20_000, 200_000):
+        spent = list[int]()
+
+        def counted(number: int, payload: bytes, spent: list[int] = spent) -> int:
+            spent.append(len(payload))
+            return google_crc32c.extend(google_crc32c.value(struct.pack("<II", number, len(payload))), payload)
+
+        monkeypatch.setattr("grainloop.protocols.records._checksum", counted)
+        found = list(read_records(many_false_marks(size)))
+        assert [type(one) for one in found] == [Record, Damage]
+        hashed[size] = sum(spent)
+    assert all(spent <= 6 * size for size, spent in hashed.items()), hashed
+
+
+@given(PAYLOADS, st.data())
+@example([b"", b"x" * 9000, b"last"], None)
+def test_records_behind_false_marks_are_found_all_at_once_as_one_by_one(
+    payloads: list[bytes], draw: st.DataObject | None
+) -> None:
+    data, _ = written(payloads)
+    noise = MARK * 3 if draw is None else draw.draw(st.binary(max_size=30) | st.just(MARK * 3))
+    place = HEADER_BYTES if draw is None else draw.draw(st.integers(HEADER_BYTES, len(data)))
+    data = data[:place] + noise + data[place:]
+    one_by_one = list(read_records(data))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("grainloop.protocols.records._PATIENCE", 0)
+        assert list(read_records(data)) == one_by_one
+    expected = [at for at in range(len(data)) if whole_at(data, at)]
+    assert whole_records(data, MARK).tolist() == expected
+
+
+def whole_at(data: bytes, at: int) -> bool:
+    if at + FRAME_BYTES > len(data):
+        return False
+    mark, number, length, _ = struct.unpack_from("<4sIII", data, at)
+    payload = data[at + FRAME_BYTES : at + FRAME_BYTES + length]
+    return mark == MARK and data.startswith(record_bytes(number, payload), at) and len(payload) == length

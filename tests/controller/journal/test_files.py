@@ -65,6 +65,12 @@ def test_sections_have_files_of_their_own(tmp_path: Path) -> None:
     assert "record 0 is missing" in read_journal(tmp_path).damage[0]
 
 
+def test_files_are_in_the_order_of_their_numbers_and_other_digits_are_none(tmp_path: Path) -> None:
+    for name in ("1000", "999", "000", "²", "١", "1a"):
+        (tmp_path / f"{name}.journal").touch()
+    assert [path.stem for path in journal_files(tmp_path)] == ["000", "999", "1000"]
+
+
 def test_one_process_writes_at_a_time(tmp_path: Path) -> None:
     journal = Journal(tmp_path)
     with pytest.raises(BadInput, match="Another process writes the journal"):
