@@ -124,7 +124,7 @@ def _second_name(path: Path, name: Path) -> None:
     except OSError as error:
         if error.errno not in _NO_LINKS:
             raise
-        with path.open("rb") as old, name.open("xb") as new:
+        with open_file(path, "rb") as old, open_file(name, "xb") as new:
             try:
                 shutil.copyfileobj(old, new)
                 new.flush()

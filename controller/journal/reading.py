@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import numpy as np
+
 from grainloop.controller.journal.doubts import Doubts
-from grainloop.controller.journal.entries import VERSION, Entry, Item, Missing, read_entry
+from grainloop.controller.journal.entries import VERSION, Entry, Item, Missing, PointsStored, read_entry
 from grainloop.protocols.errors import BadInput, GrainloopError
 from grainloop.protocols.files import read_regular
 from grainloop.protocols.records import HEADER_BYTES, Damage, NoJournal, Record, read_header, read_records
@@ -96,7 +98,16 @@ def read_journal(folder: Path) -> Found:
                 numbers.append(found.number)
             except GrainloopError as error:
                 damage.append(f"{path}: record {found.number} cannot be understood: {error}")
-    return Found(tuple(entries), tuple(damage), torn and len(damage) == 1, tuple(numbers))
+    torn = torn and len(damage) == 1
+    if (twice := _points_twice(entries)) > 0:
+        damage, torn = [*damage, f"{folder} holds {twice} points more than once; each counts once."], False
+    return Found(tuple(entries), tuple(damage), torn, tuple(numbers))
+
+
+def _points_twice(entries: Sequence[Entry]) -> int:
+    """How many points stand in more than one place; no writer stores them so."""
+    numbers = [entry.points.point_id for entry in entries if isinstance(entry, PointsStored)]
+    return sum(map(len, numbers)) - len(np.unique(np.concatenate(numbers))) if numbers else 0
 
 
 def first_entry(folder: Path) -> Entry | None:

@@ -1,7 +1,7 @@
 """What a run leaves behind: the journal first, then its view; and journals that lost records, mended from that view."""
 
 from grainloop.controller.record.first_view import Trouble, nobody
-from grainloop.controller.record.mending import mend
+from grainloop.controller.record.mending import mend, repair
 from grainloop.controller.record.recording import (
     JOURNAL_NAME,
     LOST,
@@ -10,20 +10,25 @@ from grainloop.controller.record.recording import (
     folder_of,
     recorded_beginning,
 )
+from grainloop.controller.record.union import Apart, apart, held_in
 from grainloop.controller.record.views import EventsTo, Heard, View, Views
 
 __all__ = [
     "JOURNAL_NAME",
     "LOST",
     "SESSION_NAME",
+    "Apart",
     "EventsTo",
     "Heard",
     "Recording",
     "Trouble",
     "View",
     "Views",
+    "apart",
     "folder_of",
+    "held_in",
     "mend",
     "nobody",
     "recorded_beginning",
+    "repair",
 ]

@@ -29,22 +29,21 @@ from grainloop.controller.journal import (
     Replayed,
     Resumed,
     first_entry,
-    read_journal,
     replay,
 )
 from grainloop.controller.record.first_view import FirstView, Trouble, nobody
+from grainloop.controller.record.taken_up import decided_again, united_words, view_replaced
+from grainloop.controller.record.union import held_in, put_behind
 from grainloop.controller.record.views import Views
 from grainloop.controller.session import (
     ReopenedSessionFile,
     SessionFile,
     SessionView,
     now_text,
-    replace_view,
     software_versions,
 )
 from grainloop.protocols.errors import BadInput
 from grainloop.protocols.messages import Sync
-from grainloop.protocols.states import FinishReason
 
 LOST = (JournalLost,)
 """Errors after which nothing more may be measured."""
@@ -97,6 +96,7 @@ class Recording:
         path: of the session file.
         journal: of the run.
         points: how many are in it.
+        united: what became of points that only the session file held when the run was gone on with, in sentences.
     """
 
     def __init__(
@@ -105,7 +105,7 @@ class Recording:
         self.path, self.journal = path, journal
         self._first = FirstView(path, path.with_name(JOURNAL_NAME), file)
         self.points = sum(len(entry.points) for entry in earlier if isinstance(entry, PointsStored))
-        self._earlier, self._views = list(earlier), None
+        self._earlier, self._views, self.united = list(earlier), None, ""
         self._waiting = deque[Entry]()
         self._when_full: Trouble = nobody
 
@@ -156,9 +156,16 @@ class Recording:
         began = recorded_beginning(path.parent)  # before a journal is begun where there is none
         journal = Journal(folder, sync)
         try:
-            entries, found = _decided_again(folder, path)
-            replace_view(began, entries, path)
+            entries, found = decided_again(folder, path)
+            held = held_in(path)
+            if back := put_behind(entries, held):
+                for entry in back:
+                    journal.append(entry)
+                entries = (*entries, *back)
+                found = replay(entries)
+            kept = view_replaced(began, entries, held, path)
             recording = cls(path, journal, SessionView(ReopenedSessionFile(path)), entries)
+            recording.united = united_words(back, kept, path.name)
         except BaseException:
             journal.close()
             raise
@@ -268,21 +275,3 @@ def _beginning(decider: Decider, sync: Sync) -> Began:
         sync=sync,
         answers=decider.ledger.answers,
     )
-
-
-def _decided_again(folder: Path, path: Path) -> tuple[Sequence[Entry], Replayed]:
-    """What a journal holds, and the run as far as that goes.
-
-    Raises:
-        BadInput: it is damaged, decided otherwise, or tells of a run that was completed.
-    """
-    read = read_journal(folder)
-    if read.damage:
-        raise BadInput(f"{read.damage[0]} {ADVICE}", field="session", value=folder)
-    found = replay(read.entries)
-    if found.difference is not None:
-        raise BadInput(f"The run in {path.parent} cannot be gone on with. {found.difference}", field="session")
-    if found.ended is not None and found.ended.reason is FinishReason.COMPLETED:
-        message = f"The run in {path.parent} was completed: {found.ended.detail}."
-        raise BadInput(message, field="session", value=path.parent)
-    return read.entries, found

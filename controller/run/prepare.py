@@ -126,7 +126,8 @@ async def take_up(path: Path, instrument: Asks, model: Asks, standing: Standing,
     decider, standing.last = found.decider, found.last
     standing.record_in(recording, decider.ledger)
     points, out = len(decider.ledger.points), len(found.sent)
-    text = f"The run goes on with {counted(points, 'point')}; {counted(out, 'batch was', 'batches were')} out."
+    goes_on = f"The run goes on with {counted(points, 'point')}"
+    text = f"{goes_on}; {counted(out, 'batch was', 'batches were')} out. {recording.united}".rstrip()
     standing.say(EventKind.RESUMED, text, points=points, batches=out)
     _say_sync(standing, sync)
     light = None if found.light is None else found.light.light

@@ -6,6 +6,8 @@ Writing it is the business of `controller.session.writer`; its layout is told in
 from __future__ import annotations
 
 import json
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -136,44 +138,44 @@ def load_session(path: Path) -> Session:
     Raises:
         BadInput: no such file, no HDF5, no session, of a newer format, or damaged.
     """
+    with reading(path), open_hdf5(path, "r") as file:
+        check_format(file, path)
+        return _read(file, path)
+
+
+_AS_LIBRARIES_HAVE_IT = (AttributeError, MemoryError, RecursionError, RuntimeError, TypeError, ValueError)
+"""What h5py, json and pydantic raise for a file that is damaged."""
+
+
+@contextmanager
+def reading(path: Path) -> Generator[None]:
+    """Tell what is wrong with a session file in a sentence.
+
+    Raises:
+        BadInput: as `load_session`.
+    """
     try:
-        with open_hdf5(path, "r") as file:
-            _check_format(file, path)
-            return _read(file, path)
+        yield
     except FileNotFoundError as error:
         raise BadInput(f"There is no session file {path}.", field="session", value=path) from error
     except OSError as error:
         message = f"The session file {path} cannot be read as HDF5: {reason_of(error)}."
         raise BadInput(message, field="session", value=path) from error
     except KeyError as error:
-        raise BadInput(
-            f"The session file {path} is incomplete: {error.args[0]}.", field="session", value=path
-        ) from error
-    except (
-        AttributeError,
-        MemoryError,
-        RecursionError,
-        RuntimeError,
-        TypeError,
-        ValueError,
-    ) as error:  # as h5py, json and pydantic have it
+        message = f"The session file {path} is incomplete: {error.args[0]}."
+        raise BadInput(message, field="session", value=path) from error
+    except _AS_LIBRARIES_HAVE_IT as error:
         reason = "it is nested too deeply" if isinstance(error, RecursionError) else reason_of(error)
         message = f"The session file {path} is damaged ({reason}); 'grainloop repair' makes it again from the journal."
         raise BadInput(message, field="session", value=path) from error
 
 
-def stored_points(path: Path) -> tuple[PointBlock, NDArray[np.int32]]:
-    """Every acknowledged point in a session file as the instrument told it, in order of arrival, and (N,) its batch.
+def check_format(file: Node, path: Path) -> None:
+    """See that an HDF5 file is a session that this version reads.
 
     Raises:
-        BadInput: as `load_session`.
+        BadInput: it is not.
     """
-    load_session(path)
-    with open_hdf5(path, "r") as file:
-        return _read_points(file["measured"])
-
-
-def _check_format(file: Node, path: Path) -> None:
     if file.attrs.get("format") != FORMAT:
         raise BadInput(f"{path} is HDF5, but not a grainloop session.", field="session", value=path)
     if (found := int(file.attrs["format_version"])) > FORMAT_VERSION:
@@ -186,7 +188,7 @@ def _read(file: Node, path: Path) -> Session:
     told = tuple(Corrected.model_validate_json(row) for row in rows)
     corrections = [one.correction for one in told]
     capabilities = Capabilities.model_validate_json(_text(file["capabilities"]))
-    said, batch = _read_points(file["measured"])
+    said, batch = read_points(file["measured"])
     offset_px = measured_offsets(corrections, said.point_id)
     kept = inside(said.position_px + offset_px, capabilities.grid.shape_px)
     placed = said.model_copy(update={"position_px": said.position_px + offset_px})
@@ -240,7 +242,8 @@ def _read_requested(
     return {name: column[kept] for name, column in columns.items()}
 
 
-def _read_points(group: Node) -> tuple[PointBlock, NDArray[np.int32]]:
+def read_points(group: Node) -> tuple[PointBlock, NDArray[np.int32]]:
+    """Every acknowledged point as the instrument told it, in the order of arrival, and (N,) its batch."""
     columns = _read_columns(group)
     whole = (columns["status"] > 0) & (np.linalg.norm(columns["orientation"], axis=1) > 0.5)  # others were cut off
     columns = {name: column[whole] for name, column in columns.items()}

@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterable, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Final, assert_never
+from typing import Final, NamedTuple, assert_never
 
 from grainloop.controller.journal import (
     BatchClosed,
@@ -35,6 +35,7 @@ from grainloop.controller.journal import (
 )
 from grainloop.controller.session.writer import SessionFile
 from grainloop.protocols.errors import BadInput
+from grainloop.protocols.record_file import keep_aside
 
 LATEST: Final = "latest"
 FINAL: Final = "final"
@@ -116,22 +117,49 @@ def repair(journal: Path, session: Path) -> tuple[int, tuple[str, ...]]:
     if not any(isinstance(entry, Began) for entry in found.entries):
         message = f"The beginning of the journal in {journal} is lost: {' '.join(found.damage) or 'it is empty'}."
         raise BadInput(message.replace("..", "."), field="session", value=journal)
-    return remake(found.entries, session), found.damage
+    return remake(found.entries, session).points, found.damage
 
 
-def remake(entries: Sequence[Entry], session: Path) -> int:
-    """Make `session` again from entries that hold a beginning; what was there is kept; returns the number of points."""
+class Made(NamedTuple):
+    """A view made again.
+
+    Attributes:
+        points: in it.
+        kept: the file that was there, under its new name, if there was one.
+    """
+
+    points: int
+    kept: Path | None
+
+
+def remake(entries: Sequence[Entry], session: Path) -> Made:
+    """Make `session` again from entries that hold a beginning; what was there is kept under a name that is new.
+
+    Raises:
+        BadInput: the folder cannot be written.
+    """
     began = next(entry for entry in entries if isinstance(entry, Began))
-    made = _made_of(began, entries, session)
-    if session.exists():
-        os.replace(session, session.with_name(f"{session.name}{BROKEN}"))
-    os.replace(made, session)
-    return sum(len(entry.points) for entry in entries if isinstance(entry, PointsStored))
+    kept = replace_view(began, entries, session, keep=True)
+    numbers = {
+        point for entry in entries if isinstance(entry, PointsStored) for point in entry.points.point_id.tolist()
+    }
+    return Made(len(numbers), kept)
 
 
-def replace_view(began: Began, entries: Iterable[Entry], session: Path) -> None:
-    """Put the view of entries in the place of `session`."""
-    os.replace(_made_of(began, entries, session), session)
+def replace_view(began: Began, entries: Iterable[Entry], session: Path, *, keep: bool) -> Path | None:
+    """Put the view of entries in the place of `session`; the name under which what was there is kept, where it is.
+
+    Raises:
+        BadInput: the folder cannot be written; what was there is still there then.
+    """
+    try:
+        made = _made_of(began, entries, session)
+        kept = keep_aside(session, BROKEN) if keep and session.exists() else None
+        os.replace(made, session)
+    except OSError as error:
+        message = f"The session file {session} cannot be made again: {error.strerror or error}."
+        raise BadInput(message, field="session", value=session) from error
+    return kept
 
 
 def _made_of(began: Began, entries: Iterable[Entry], session: Path) -> Path:

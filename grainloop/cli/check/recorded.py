@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 from grainloop.cli.check.findings import Finding, State, bad, good, judge
 from grainloop.protocols.errors import GrainloopError
 from grainloop.protocols.sentences import counted
+
+if TYPE_CHECKING:
+    from grainloop.controller.record import Apart
+
+_UNITE: Final = "Put together what both hold: grainloop repair"
 
 
 def session(path: Path) -> Iterator[Finding]:
@@ -15,29 +21,61 @@ def session(path: Path) -> Iterator[Finding]:
     from grainloop.controller.record import JOURNAL_NAME, SESSION_NAME, folder_of
 
     folder = folder_of(path)
-    yield from _journal(folder / JOURNAL_NAME, folder)
-    yield _view(folder / SESSION_NAME if folder == path else path)
+    file = folder / SESSION_NAME if folder == path else path
+    held = yield from _journal(folder / JOURNAL_NAME, folder, file)
+    yield _view(file)
+    if held is not None:
+        yield from _both(folder, held)
 
 
-def _journal(journal: Path, folder: Path) -> Iterator[Finding]:
+def _journal(journal: Path, folder: Path, file: Path) -> Generator[Finding, None, Apart | None]:
+    """Findings; returns how the session file differs, nothing where one of the two cannot be read."""
     from grainloop.controller.journal import Ended, PointsStored, read_journal
+    from grainloop.controller.record import apart, held_in
 
     what = f"journal of {folder}"
     try:
         found = read_journal(journal)
     except GrainloopError as error:
         yield bad(what, error.message, "Look for the session elsewhere: without a journal no run goes on.")
-        return
-    points = sum(len(entry.points) for entry in found.entries if isinstance(entry, PointsStored))
+        return None
+    stored = held_in(file)
+    held = None if stored is None else apart(stored, found.entries, file)
+    blocks = [entry.points.point_id.tolist() for entry in found.entries if isinstance(entry, PointsStored)]
+    points = len({number for block in blocks for number in block})
     ended = next((entry.reason for entry in reversed(found.entries) if isinstance(entry, Ended)), None)
     told = f"{counted(len(found.entries), 'record')}, {counted(points, 'point')}, " + (
         "not ended" if ended is None else str(ended)
     )
-    yield judge(what, ended is not None, told, f"Go on with it: grainloop resume {folder}.", State.WARN)
+    more = held is not None and held.more
+    go_on = f"{_UNITE} {folder}." if more else f"Go on with it: grainloop resume {folder}."
+    yield judge(what, ended is not None, told, go_on, State.WARN)
     for damage in found.damage:
-        cut = "The next writer cuts it off; nothing that counted is lost."
-        do = cut if found.torn else "Copy the folder, then run grainloop repair."
+        do = _torn_words(held, folder, file.name) if found.torn else "Copy the folder, then run grainloop repair."
         yield Finding(what, State.WARN if found.torn else State.FAIL, damage, do)
+    return held
+
+
+def _torn_words(held: Apart | None, folder: Path, name: str) -> str:
+    """What becomes of a torn end; that nothing is lost with it only where the session file shows so."""
+    if held is None:
+        return f"The next writer moves it aside; whether points are lost with it is unknown: {name} cannot be read."
+    if held.more:
+        return f"{_UNITE} {folder}."
+    return f"The next writer moves it aside; {name} holds no point that the journal lacks."
+
+
+def _both(folder: Path, held: Apart) -> Iterator[Finding]:
+    """Whether journal and session file hold the same points."""
+    what = f"points of {folder}"
+    told = f"{held.session} holds {held.held:,} points, the journal {held.recorded:,}"
+    if held.more:
+        kinds = [f"{held.lacking:,} are in {held.session} alone"] if held.lacking else []
+        kinds += [f"{held.other:,} have other values there"] if held.other else []
+        yield Finding(what, State.WARN, f"{told}; {' and '.join(kinds)}", f"{_UNITE} {folder}.")
+    if held.behind:
+        do = f"Make it again from the journal: grainloop repair {folder}."
+        yield Finding(what, State.WARN, f"{told}; {held.behind:,} are in the journal alone", do)
 
 
 def _view(file: Path) -> Finding:

@@ -19,6 +19,7 @@ from grainloop.protocols.sentences import counted
 
 if TYPE_CHECKING:
     from grainloop.controller.journal import Item
+    from grainloop.controller.record import Apart
 
 _DIFFERS = 3
 """Exit code where decisions differ; 1 is for sessions that cannot be read, or have lost what would tell."""
@@ -140,12 +141,10 @@ def diff(first: SessionArgument, second: SessionArgument, json: JsonOption = Fal
 
 def repair(session: SessionArgument) -> None:
     """Mend a damaged journal by what session.h5 holds, and make session.h5 again from it; old files are kept."""
-    from grainloop.controller.record import mend
-    from grainloop.controller.session import remake
+    from grainloop.controller.record import repair as mend_both
 
     folder, file = _folder(session)
-    found = mend(folder, file)
-    points = remake(found.entries, file)
+    found, points, kept = mend_both(folder, file)
     for one in found.damage:
         typer.echo(one, err=True)
     if found.whole:
@@ -156,6 +155,16 @@ def repair(session: SessionArgument) -> None:
     elif found.why:
         typer.echo(f"The journal stays as it is: what was lost decides how the run goes on. {found.why}")
     typer.echo(f"{file} was made again from the journal: {counted(points, 'point')}.")
+    if kept is not None:
+        typer.echo(_kept_words(found.left, file.name, kept.name))
+
+
+def _kept_words(left: Apart | None, name: str, kept: str) -> str:
+    if left is None:
+        return f"The old {name} could not be read; it is kept as {kept}."
+    if left.more:
+        return f"{left.words}: the old file is kept as {kept}."
+    return f"The old {name} is kept as {kept}."
 
 
 def _folder(session: Path) -> tuple[Path, Path]:
