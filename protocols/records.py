@@ -16,7 +16,7 @@ import google_crc32c
 import numpy as np
 from numpy.typing import NDArray
 
-from grainloop.protocols.record_search import whole_records
+from grainloop.protocols.files.record_marks import whole_records
 
 SIGNATURE: Final = b"\x89grainloop journal\r\n\x1a\n"
 """How a journal begins; like that of PNG it shows when a transfer took the file for text."""

@@ -81,7 +81,8 @@ def _phases(path: Path, header: list[str], axis: str) -> tuple[MapPhase, ...]:
     count = to_count(path, "Phases", header[start].split()[1])
     lines = header[start + 1 : start + 1 + count]
     if not 1 <= len(lines) == count <= 255:
-        raise MapFileError(path, f"announces {count} phase(s) and describes {len(lines)}.")
+        phases = "1 phase" if count == 1 else f"{count} phases"
+        raise MapFileError(path, f"announces {phases} and describes {len(lines)}.")
     return tuple(_phase(path, number, line, axis) for number, line in enumerate(lines, 1))
 
 

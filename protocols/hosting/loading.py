@@ -51,17 +51,23 @@ def require_driver(candidate: object, name: str) -> InstrumentDriver:
         raise BadInput(f"{name} is no driver: it lacks {', '.join(missing)}.", field="driver", value=name)
     try:
         capabilities = getattr(candidate, "capabilities", None)
+        names = _names(capabilities) if isinstance(capabilities, Capabilities) else []
     except BaseException as error:
         raise BadInput(f"{name} is no driver: its capabilities fail with {said(error)}.", field="driver") from error
     if not isinstance(capabilities, Capabilities):
         raise BadInput(
             f"{name} is no driver: its capabilities are {type(capabilities).__name__}.", field="driver", value=name
         )
-    for what, text in (("its", capabilities.name), *(("a phase's", phase.name) for phase in capabilities.phases)):
+    for what, text in names:
         if not text.isprintable():
             message = f"{name} is no driver: {what} name holds control characters: '{printable(text)}'."
             raise BadInput(message, field="driver", value=name)
     return cast("InstrumentDriver", candidate)
+
+
+def _names(capabilities: Capabilities) -> list[tuple[str, str]]:
+    """Names that are told to an operator, and whose they are."""
+    return [("its", capabilities.name), *(("a phase's", phase.name) for phase in capabilities.phases)]
 
 
 def _import(module_name: str) -> ModuleType:

@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from grainloop.protocols import records
-from grainloop.protocols.record_search import whole_records
+from grainloop.protocols.files.record_marks import whole_records
 from grainloop.protocols.records import (
     FORMAT_VERSION,
     FRAME_BYTES,

@@ -133,10 +133,13 @@ def repair(folder: Path) -> None:
 
 def resume(folder: Path) -> None:
     old = in_session(folder / SESSION_NAME)
+    recording, refused = None, ""
     try:
         recording, _ = Recording.take_up(folder / SESSION_NAME, Sync.NEVER)
     except GrainloopError as error:
-        assert str(error).endswith(".")
+        refused = str(error)
+    if recording is None:
+        assert refused.endswith(".")
         return
     recording.close()
     lost = old - in_session(folder / SESSION_NAME)

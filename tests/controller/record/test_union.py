@@ -258,7 +258,7 @@ def test_a_run_with_records_missing_between_files_is_not_gone_on_with(whole: Pat
         middle.unlink()
     else:
         middle.write_bytes(middle.read_bytes()[:-5])
-    with pytest.raises(BadInput, match="missing before byte|ends in the middle of a record"):
+    with pytest.raises(BadInput, match=r"missing before byte|ends in the middle of a record"):
         Recording.take_up(folder / SESSION_NAME, Sync.NEVER)
 
 

@@ -32,6 +32,7 @@ PLAN = RunPlan(budget=Budget(fraction=0.25), batches=4)
 def disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[Disk]:
     disk = Disk()
     monkeypatch.setattr("grainloop.protocols.record_file.sync_data", disk.sync)
+    monkeypatch.setattr("grainloop.protocols.record_file.sync_folder", disk.sync_folder)
     yield disk
     disk.close()
 

@@ -9,8 +9,6 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable
-from io import FileIO
-from pathlib import Path
 from typing import Any
 
 JOURNAL, VIEW = "journal", "session.h5"
@@ -49,20 +47,12 @@ def _break_journal(pen: Pen) -> None:
 
 
 def _break_view(pen: Pen) -> None:
-    """HDF5 writes through a Python file, which sees every byte, those of the file's own structure too."""
-    import h5py
+    """HDF5 writes through a file of ours, which sees every byte, those of the file's own structure too."""
+    from grainloop.controller.session import storage
 
-    plain: Any = h5py.File
+    plain = storage._write_at
 
-    class Paper(FileIO):
-        def write(self, data: Any) -> int:
-            pen.write(data, super().write)
-            return len(data)
+    def write_at(descriptor: int, data: memoryview, place: int) -> None:
+        pen.write(data, lambda part: plain(descriptor, part, place))
 
-    def opened(path: Path, mode: str, **options: Any) -> Any:
-        if mode == "r":
-            return plain(path, mode, **options)
-        paper = Paper(path, "x+" if mode == "x" else mode)
-        return plain(paper, "w" if mode == "x" else mode, **options)
-
-    h5py.File = opened  # pyright: ignore[reportAttributeAccessIssue]
+    storage._write_at = write_at  # pyright: ignore[reportPrivateUsage]

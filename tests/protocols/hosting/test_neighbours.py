@@ -21,7 +21,7 @@ from grainloop.protocols.capabilities import Capabilities
 @dataclass
 class Microscope:
     told: str = {told}
-    capabilities: Capabilities = Capabilities.model_construct(name="lab")
+    capabilities: Capabilities = Capabilities.model_construct(name="lab", phases=())
 
     async def scan(self, batch, scan): ...
     async def light(self, request): ...

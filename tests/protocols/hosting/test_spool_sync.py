@@ -71,6 +71,7 @@ class Exposing(Bench):
 def disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[Disk]:
     disk = Disk()
     monkeypatch.setattr("grainloop.protocols.record_file.sync_data", disk.sync)
+    monkeypatch.setattr("grainloop.protocols.record_file.sync_folder", disk.sync_folder)
     monkeypatch.setattr("os.fsync", disk.sync)
     yield disk
     disk.close()

@@ -57,7 +57,7 @@ def _agree(octets: NDArray[np.uint8], states: U32, at: NDArray[np.int64]) -> NDA
     table, length = _table(), _words(octets, at + 8)
     head = np.full(len(at), _ONES, np.uint32)
     for n in range(_HEAD_BYTES):
-        head = table[(head ^ octets[at + 4 + n]) & 255] ^ (head >> 8)
+        head = table[(head ^ octets[at + 4 + n]) & 255] ^ (head >> np.uint32(8))
     begin = at + _FRAME_BYTES
     found = _after_zeros(head ^ _at(states, begin), length) ^ _at(states, begin + length) ^ _ONES
     return found == _words(octets, at + 12).astype(np.uint32)
@@ -127,7 +127,7 @@ def _zeros(place: int) -> U32:
         half = _zeros(place - 1)
         return _through(half, half)
     every = np.stack([np.arange(256, dtype=np.uint32) << np.uint32(8 * n) for n in range(4)])
-    return _table()[every & 255] ^ (every >> 8)
+    return _table()[every & 255] ^ (every >> np.uint32(8))
 
 
 def _through(operator: U32, states: U32) -> U32:
@@ -142,5 +142,5 @@ def _table() -> U32:
     """(256,) of the checksum, byte by byte."""
     state = np.arange(256, dtype=np.uint32)
     for _ in range(8):
-        state = (state >> 1) ^ np.where(state & 1, np.uint32(_POLYNOMIAL), np.uint32(0))
+        state = (state >> np.uint32(1)) ^ np.where(state & 1, np.uint32(_POLYNOMIAL), np.uint32(0))
     return state
