@@ -228,7 +228,8 @@ def test_whoever_goes_on_with_an_older_journal_begins_a_new_file(sample: Path, v
     (file,) = journal_files(sample / JOURNAL_NAME)
     before, entries = file.read_bytes(), read_journal(sample / JOURNAL_NAME).entries
     newest = next(entry for entry in reversed(entries) if isinstance(entry, PointsStored))
-    more = newest.model_copy(update={"lost": "exposed, result lost"})
+    others = newest.points.model_copy(update={"point_id": newest.points.point_id + 10**6})
+    more = newest.model_copy(update={"points": others, "lost": "exposed, result lost"})
     journal = Journal(sample / JOURNAL_NAME)
     assert journal.append(more) == len(entries)
     journal.close()

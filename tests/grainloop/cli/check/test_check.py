@@ -161,7 +161,7 @@ def test_a_run_that_did_not_end_is_to_be_gone_on_with(session: Path) -> None:
     rows = list(recorded.session(session))
     assert [one.state for one in rows] == [State.WARN, State.WARN, State.OK]
     assert f"grainloop resume {session}" in rows[0].do
-    assert "nothing that counted is lost" in rows[1].do
+    assert "session.h5 holds no point that the journal lacks" in rows[1].do
 
 
 def test_damage_is_told_and_what_mends_it(session: Path) -> None:
