@@ -133,11 +133,14 @@ class TimedModel(FakeModel):
 
     def __init__(self, seconds: list[float], trouble: list[GrainloopError | None] | None = None) -> None:
         super().__init__(trouble)
-        self._seconds = seconds
+        self._seconds, self._hold = seconds, self._think
         self.answers: list[Reconstruction | None] = []
 
+    async def _think(self) -> None:
+        await asyncio.sleep(self._seconds[min(len(self.asked), len(self._seconds)) - 1])
+
     async def _reconstruct(self, message: ReconstructRequest) -> Reconstruction:
-        await asyncio.sleep(self._seconds[min(len(self.asked), len(self._seconds) - 1)])
+        """Whether a question fails follows from its number, though it be given up before it is answered."""
         number = len(self.answers)
         self.answers.append(None)
         answer = self.answers[number] = await super()._reconstruct(message)
