@@ -32,7 +32,7 @@ fuzz: $(READY)
 	$(BIN)/python -m tests.protocols.fuzz --messages 1000000
 	$(BIN)/python -m tests.integration.junk --seconds 60
 
-# All lies about every field of every reply, of which 'make test' tells every other one.
+# All lies about every field of every reply, of which 'make test' tells every third.
 lies: $(READY)
 	GRAINLOOP_LIES=all $(BIN)/python -m pytest --dist loadfile --no-loadscope-reorder $(PYTEST) tests/integration/liars
 

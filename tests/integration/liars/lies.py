@@ -65,9 +65,9 @@ def lies_of(service: str) -> list[Lie]:
 
 
 def lies_to_tell(service: str) -> list[Lie]:
-    """Every other one of them, always the same, or all where `GRAINLOOP_LIES=all` says so."""
+    """Every third of them, always the same, or all where `GRAINLOOP_LIES=all` says so."""
     wanted = os.environ.get("GRAINLOOP_LIES") == "all"
-    return [lie for lie in lies_of(service) if wanted or zlib.crc32(str(lie).encode()) % 2]
+    return [lie for lie in lies_of(service) if wanted or zlib.crc32(str(lie).encode()) % 3 == 0]
 
 
 def kind_of(model: type[BaseModel]) -> str:
