@@ -14,11 +14,11 @@ from tests.integration.liars.lies import NOT_ASKED, REPLIES, kind_of, kinds_of, 
 FEWEST = 400
 
 
-def test_there_are_many_lies_and_about_half_are_told_each_time() -> None:
+def test_there_are_many_lies_and_about_a_third_is_told_each_time() -> None:
     lies = [str(lie) for service in REPLIES for lie in (f"{service}.{one}" for one in lies_of(service))]
     assert len(set(lies)) == len(lies)
     told = sum(len(lies_to_tell(service)) for service in REPLIES)
-    assert told >= max(FEWEST, len(lies) * 0.45)
+    assert told >= max(FEWEST, len(lies) * 0.3)
 
 
 @pytest.mark.parametrize("service", REPLIES)
