@@ -9,13 +9,15 @@ from enum import IntEnum, StrEnum
 from typing import Annotated, Any, Final
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from grainloop.protocols.arrays import ByteList, FloatList, IdList, ImageStack, PixelList, QuaternionList, TimeList
 
 MOST_PIXELS: Final = 2**25
 """Of a scan grid: the maps of a larger one fit in no message."""
+NO_FIT_DEG: Final = 180.0
+"""Of points without an orientation."""
 _STEPS_UM: Final = 1e-6, 1e9
 
 
@@ -168,6 +170,14 @@ class PointBlock(Value):
     def indexed(self) -> np.ndarray[Any, np.dtype[np.bool_]]:
         """(N,) bool: the points that carry an orientation."""
         return self.status == PointStatus.INDEXED
+
+    def with_failed(self, which: NDArray[np.bool_]) -> PointBlock:
+        """The same points, some (N,) of them failed: without orientation, phase and confidence, of the worst fit."""
+        columns = {name: np.array(getattr(self, name)) for name in PointBlock.model_fields}
+        columns["status"][which], columns["phase_id"][which] = PointStatus.FAILED, 0
+        columns["orientation"][which] = (1, 0, 0, 0)
+        columns["confidence"][which], columns["fit_deg"][which] = 0, NO_FIT_DEG
+        return PointBlock(**columns)
 
     @classmethod
     def one(

@@ -9,8 +9,7 @@ from typing import Any
 from benchmarks.services.durability_live import SIDE_PX, carry_out, come_back, instrument, plan_of
 from benchmarks.services.durability_measure import PER_BATCH, Size, journals_timed, spread, timed
 from grainloop.controller.journal import journal_files, read_journal, replay
-from grainloop.controller.record import JOURNAL_NAME
-from grainloop.controller.session.view import repair
+from grainloop.controller.record import JOURNAL_NAME, repair
 from grainloop.protocols.aio import run
 from grainloop.protocols.record_file import cut
 from grainloop.protocols.records import Record, read_records

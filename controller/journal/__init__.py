@@ -31,7 +31,7 @@ from grainloop.controller.journal.entries import (
     Stopped,
 )
 from grainloop.controller.journal.memory import KeepsEntries, MemoryJournal
-from grainloop.controller.journal.reading import ADVICE, Found, first_entry, journal_files, read_journal
+from grainloop.controller.journal.reading import ADVICE, Found, count_points, first_entry, journal_files, read_journal
 from grainloop.controller.journal.replay import Replayed, first_difference, replay, said_of
 from grainloop.controller.journal.writing import LOCK, SUFFIX, TORN, Journal, JournalFull, JournalLost, locked
 
@@ -70,6 +70,7 @@ __all__ = [
     "answered_entry",
     "batch_of",
     "corrected_entry",
+    "count_points",
     "decided_entry",
     "entries",
     "first_difference",

@@ -7,6 +7,7 @@ without a reason. What is read here is what a newer controller would have stored
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,13 +22,11 @@ from grainloop.controller.journal.entries import (
     Refused,
 )
 from grainloop.protocols.capabilities import Capabilities
-from grainloop.protocols.hosting.limits import LATEST_S, fault_of, faults
+from grainloop.protocols.hosting.limits import LATEST_S, fault_of, faults, first_fault
 from grainloop.protocols.messages import REASON_CODES, ProposalReason, Proposals, ScanDone
-from grainloop.protocols.values import PointBlock, PointStatus
+from grainloop.protocols.values import PointBlock
 
-_NO_FIT_DEG = 180.0
 _PLAIN = REASON_CODES.index(ProposalReason.UNCERTAIN)
-_COLUMNS = ("gain", "reason", "p_wrong", "competing", "misorientation_deg")
 
 
 class Doubts:
@@ -62,24 +61,21 @@ class Doubts:
         bad = np.any(list(wrong.values()), axis=0)
         if not bad.any():
             return entry
-        first = int(np.argmax(bad))
-        field = next(name for name, fault in wrong.items() if fault[first])
+        field, first = first_fault(wrong, bad)
         why = fault_of(points, field, first, capabilities.name).message
         refused = entry.refused or Refused(why=why, points=points.select(bad))
         return entry.model_copy(update={"points": _failed(points, bad), "refused": refused})
 
 
 def _failed(points: PointBlock, bad: NDArray[np.bool_]) -> PointBlock:
-    columns = {name: np.array(getattr(points, name)) for name in PointBlock.model_fields}
-    columns["status"][bad], columns["phase_id"][bad] = PointStatus.FAILED, 0
-    columns["orientation"][bad] = (1, 0, 0, 0)
-    columns["confidence"][bad], columns["fit_deg"][bad] = 0, _NO_FIT_DEG
-    for name in ("time_s", "dwell_s"):
-        column = columns[name]
-        known = np.isfinite(column) & (np.abs(column) < LATEST_S)
-        column[~known] = column[known].max(initial=0.0)
-    columns["dwell_s"] = np.maximum(columns["dwell_s"], 0)
-    return PointBlock(**columns)
+    time_s, dwell_s = _known(points.time_s), np.maximum(_known(points.dwell_s), 0)
+    return points.with_failed(bad).model_copy(update={"time_s": time_s, "dwell_s": dwell_s})
+
+
+def _known(seconds: NDArray[Any]) -> NDArray[Any]:
+    """The latest known value where one cannot be."""
+    known = np.isfinite(seconds) & (np.abs(seconds) < LATEST_S)
+    return np.where(known, seconds, seconds[known].max(initial=0.0)).astype(seconds.dtype)
 
 
 def _absurd(done: ScanDone) -> bool:
@@ -88,12 +84,8 @@ def _absurd(done: ScanDone) -> bool:
 
 def _answer(entry: QuestionAnswered, told: Proposals) -> QuestionAnswered:
     """Proposals with columns of other lengths, by which nobody could decide, are none; a reason can be done without."""
-    count = len(told.position_px)
-    for name in _COLUMNS:
-        column = getattr(told, name)
-        if column is not None and len(column) != count:
-            why = f"The model service answered with {len(column)} values of {name} for {count} proposals."
-            return QuestionAnswered(question=entry.question, error=why)
+    for _, said in told.uneven():
+        return QuestionAnswered(question=entry.question, error=f"The model service answered with {said}.")
     if not (told.reason >= len(REASON_CODES)).any():
         return entry
     return entry.model_copy(update={"proposals": told.model_copy(update={"reason": known_reasons(told.reason)})})

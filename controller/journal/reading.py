@@ -99,15 +99,19 @@ def read_journal(folder: Path) -> Found:
             except GrainloopError as error:
                 damage.append(f"{path}: record {found.number} cannot be understood: {error}")
     torn = torn and len(damage) == 1
-    if (twice := _points_twice(entries)) > 0:
+    if (twice := _stored(entries) - count_points(entries)) > 0:  # no writer stores a point in two places
         damage, torn = [*damage, f"{folder} holds {twice} points more than once; each counts once."], False
     return Found(tuple(entries), tuple(damage), torn, tuple(numbers))
 
 
-def _points_twice(entries: Sequence[Entry]) -> int:
-    """How many points stand in more than one place; no writer stores them so."""
+def _stored(entries: Sequence[Entry]) -> int:
+    return sum(len(entry.points) for entry in entries if isinstance(entry, PointsStored))
+
+
+def count_points(entries: Sequence[Entry]) -> int:
+    """How many points entries hold, each once."""
     numbers = [entry.points.point_id for entry in entries if isinstance(entry, PointsStored)]
-    return sum(map(len, numbers)) - len(np.unique(np.concatenate(numbers))) if numbers else 0
+    return len(np.unique(np.concatenate(numbers))) if numbers else 0
 
 
 def first_entry(folder: Path) -> Entry | None:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from grainloop.controller.geometry import inside
 from grainloop.protocols.capabilities import Capabilities
-from grainloop.protocols.hosting.limits import UNIT_TOLERANCE, fault_of, faults
+from grainloop.protocols.hosting.limits import UNIT_TOLERANCE, fault_of, faults, first_fault
 from grainloop.protocols.messages import ScanRequest
 from grainloop.protocols.sentences import printable
 from grainloop.protocols.values import PointBlock, PointStatus
@@ -23,7 +23,6 @@ from grainloop.protocols.values import PointBlock, PointStatus
 Flags = NDArray[np.bool_]
 _PATIENCE_S, _PATIENCE_FACTOR = 600.0, 20.0
 """What an exposure may last: so long, and so many times what was asked for."""
-_NO_FIT_DEG = 180.0
 
 
 @dataclass(frozen=True)
@@ -65,8 +64,7 @@ def look_at(
     block = _plain_where_nothing_is_shown(block, capabilities)
     if not bad.any():
         return Looked(block, bad, "", newest_s)
-    first = int(np.argmax(bad))
-    field = next(name for name, fault in wrong.items() if fault[first])
+    field, first = first_fault(wrong, bad)
     failed = _failed(block, request, bad, shown_s)
     return Looked(failed, bad, _told(block, field, first, printable(capabilities.name)), newest_s)
 
@@ -112,16 +110,14 @@ def _plain_where_nothing_is_shown(block: PointBlock, capabilities: Capabilities)
 
 def _failed(block: PointBlock, request: ScanRequest, bad: Flags, shown_s: float | None) -> PointBlock:
     """The block with failed points in the place of bad ones."""
-    columns = {name: np.array(getattr(block, name)) for name in PointBlock.model_fields}
     place = {point: row for row, point in enumerate(request.point_id.tolist())}
     rows = [place[point] for point in block.point_id[bad].tolist()]
-    columns["position_px"][bad] = request.position_px[rows]
-    columns["status"][bad], columns["phase_id"][bad] = PointStatus.FAILED, 0
-    columns["orientation"][bad] = (1, 0, 0, 0)
-    columns["confidence"][bad], columns["fit_deg"][bad] = 0, _NO_FIT_DEG
-    columns["time_s"] = _times(block.time_s, bad, shown_s, request.not_before_s)
-    columns["dwell_s"][bad] = request.dwell_s
-    return PointBlock(**columns)
+    position_px = block.position_px.copy()
+    position_px[bad] = request.position_px[rows]
+    times_s = _times(block.time_s, bad, shown_s, request.not_before_s)
+    dwell_s = np.where(bad, np.float32(request.dwell_s), block.dwell_s)
+    told = {"position_px": position_px, "time_s": times_s, "dwell_s": dwell_s}
+    return block.with_failed(bad).model_copy(update=told)
 
 
 def _times(time_s: NDArray[np.float64], bad: Flags, shown_s: float | None, not_before_s: float) -> NDArray[np.float64]:

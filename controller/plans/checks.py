@@ -14,8 +14,6 @@ from grainloop.protocols.shapes import ScanShape
 from grainloop.protocols.values import LightKind
 
 _FEWEST_ANGLES = 3
-_MOST_PIXELS = 2**27
-"""Of a section: ten times what the largest maps have; more is a slip, and would not fit into memory."""
 _LONGEST_S = 1e6
 """Nothing that an instrument declares of one point, line or request takes longer."""
 
@@ -25,9 +23,8 @@ def check_terms(terms: Terms) -> None:
 
     Raises:
         OutOfLimits: section, exposure, PL angles, budget or shape of scans outside what the instrument declares, or a
-            phase whose point group is unknown; a grid or durations that no instrument has.
+            phase whose point group is unknown; durations that no instrument has.
     """
-    _check_size(terms)
     _check_durations(terms)
     _check_phases(terms)
     _check_section(terms)
@@ -49,14 +46,6 @@ def check_model(plan: RunPlan, model: ModelDescription) -> None:
         if asked is not None and asked not in known:
             message = f"The model service has no {field} '{asked}'; it has: {', '.join(known) or 'none'}."
             raise OutOfLimits(message, field=field, value=asked)
-
-
-def _check_size(terms: Terms) -> None:
-    rows, columns = terms.shape_px
-    if rows * columns > _MOST_PIXELS:
-        most = f"a section of at most {_MOST_PIXELS:,} px can be measured"
-        message = f"{terms.name} declares a grid of {rows} × {columns} px; {most}."
-        raise OutOfLimits(message, field="shape_px", value=terms.shape_px)
 
 
 def _check_durations(terms: Terms) -> None:

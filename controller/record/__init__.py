@@ -4,7 +4,6 @@ from grainloop.controller.record.first_view import Trouble, nobody
 from grainloop.controller.record.mending import mend, repair
 from grainloop.controller.record.recording import (
     JOURNAL_NAME,
-    LOST,
     SESSION_NAME,
     Recording,
     folder_of,
@@ -15,7 +14,6 @@ from grainloop.controller.record.views import EventsTo, Heard, View, Views
 
 __all__ = [
     "JOURNAL_NAME",
-    "LOST",
     "SESSION_NAME",
     "Apart",
     "EventsTo",

@@ -45,8 +45,6 @@ from grainloop.controller.session import (
 from grainloop.protocols.errors import BadInput
 from grainloop.protocols.messages import Sync
 
-LOST = (JournalLost,)
-"""Errors after which nothing more may be measured."""
 SESSION_NAME, JOURNAL_NAME = "session.h5", "journal"
 """The session file, and the folder of the journal beside it."""
 
@@ -129,7 +127,7 @@ class Recording:
         try:
             recording.record(began)
             recording.require_stored()
-        except LOST:
+        except JournalLost:
             journal.close()
             file.discard()
             raise
@@ -172,7 +170,7 @@ class Recording:
         try:
             recording.record(Resumed(created=now_text(), software=software_versions(), sync=sync))
             recording.require_stored()
-        except LOST:
+        except JournalLost:
             recording.close()
             raise
         found.decider.ledger.meet_again()
@@ -199,7 +197,7 @@ class Recording:
         Raises:
             JournalLost: it cannot be written, now or later.
         """
-        waited = self.waits
+        waited = bool(self._waiting)
         self._waiting.append(entry)
         try:
             self.store_waiting()
@@ -208,11 +206,6 @@ class Recording:
                 self._views.show(entry, None, 0.0)
             if not waited:
                 self._when_full(full.message)
-
-    @property
-    def waits(self) -> bool:
-        """Whether anything waits for room."""
-        return bool(self._waiting)
 
     def store_waiting(self) -> None:
         """Store what waits, in order.
@@ -258,11 +251,6 @@ class Recording:
         self._first.close()
         self.journal.close()
         self._first.make_again()
-
-    @property
-    def view_lost(self) -> str:
-        """Why the session file is not what the journal holds, in a sentence; empty where it is."""
-        return self._first.lost
 
 
 def _beginning(decider: Decider, sync: Sync) -> Began:

@@ -47,12 +47,17 @@ class Apart:
         return bool(self.lacking or self.other)
 
     @property
-    def words(self) -> str:
-        """What the file holds more, as a part of a sentence."""
-        both = f"{self.session} held {self.held:,} points, the journal {self.recorded:,}"
+    def alone(self) -> str:
+        """What the file alone holds, as a part of a sentence; empty where that is nothing."""
         parts = [f"{self.lacking:,} are in {self.session} alone"] if self.lacking else []
         parts += [f"{self.other:,} have other values there"] if self.other else []
-        return ", ".join([both, " and ".join(parts)]) if parts else both
+        return " and ".join(parts)
+
+    @property
+    def words(self) -> str:
+        """What both held, and what the file alone does, as a part of a sentence."""
+        both = f"{self.session} held {self.held:,} points, the journal {self.recorded:,}"
+        return f"{both}, {self.alone}" if self.more else both
 
 
 def held_in(session: Path) -> HeldPoints | None:

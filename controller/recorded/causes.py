@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import takewhile
-from typing import Any
 
 from grainloop.controller.journal import entries as of
 from grainloop.protocols.sentences import counted
@@ -65,7 +64,8 @@ def causes(
         said += _answers(answers[0], answers[1])
     over = [entry.when.get("over") for entry in (one, other) if isinstance(entry, of.Decided)]
     if len(over) == len(points) and over[0] != over[1]:
-        said.append(f"{_over(over[0])} over in the first run, {over[1]} in the second.")
+        batches = counted(int(over[0] or 0), "batch was", "batches were")
+        said.append(f"{batches} over in the first run, {over[1]} in the second.")
     return tuple(said)
 
 
@@ -84,10 +84,6 @@ def ends(first: Sequence[of.Item], second: Sequence[of.Item]) -> tuple[str, ...]
     found = [next((entry for entry in run if isinstance(entry, of.Ended)), None) for run in (first, second)]
     said = ["has no end" if end is None else f"has {end.reason}: {end.detail}" for end in found]
     return (f"The first run {said[0]}; the second {said[1]}.",)
-
-
-def _over(batches: Any) -> str:
-    return f"{counted(batches, 'batch', 'batches')} {'was' if batches == 1 else 'were'}"
 
 
 def _question(decision: Choice | None) -> int | float | None:

@@ -51,7 +51,7 @@ class Arrivals:
             BadMessage: it is none of this batch.
             DeviceFailed: it holds points that were not asked for.
             TimeSpent: the instrument took longer than it had declared.
-            JournalLost, CannotStore: it cannot be stored.
+            JournalLost: it cannot be stored.
         """
         if not isinstance(message, PointsMeasured) or message.batch != self._number:
             raise self._something_else()

@@ -2,8 +2,7 @@
 
 A batch is sent when its decision is in the journal, and counts as done when its points are. One that fails is written
 down with what it brought; without the instrument, without a journal, or after three failures in a row the run cannot go
-on. What to measure is the
-business of the decider.
+on. What to measure is the business of the decider.
 
 A simulated instrument may be faster than time: it would have measured what is queued before the model can answer. So it
 gets one batch at a time; what waits behind that one waits here, and the answer of the model and the end of a batch come
@@ -17,8 +16,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from grainloop.controller.decide import Batch, Decider
-from grainloop.controller.journal import BatchClosed, decided_entry
-from grainloop.controller.record import LOST, Recording
+from grainloop.controller.journal import BatchClosed, JournalLost, decided_entry
+from grainloop.controller.record import Recording
 from grainloop.controller.run.arrivals import Arrivals, TimeSpent
 from grainloop.controller.run.links import Asks, Thinking
 from grainloop.controller.run.standing import Standing
@@ -179,7 +178,7 @@ class Batches:
         if error is None or isinstance(error, Cancelled | TimeSpent):
             self._failures_in_a_row = 0
             return
-        if isinstance(error, LOST) or error.code in GONE:
+        if isinstance(error, JournalLost) or error.code in GONE:
             raise error
         self._failures_in_a_row += 1
         if self._failures_in_a_row >= _FAILURES_IN_A_ROW:

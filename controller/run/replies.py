@@ -190,10 +190,7 @@ def _light_faults(answer: Reconstruction) -> Iterator[Fault]:
 
 def _proposal_faults(told: Proposals, asked: ProposalRequest, shape_px: tuple[int, int]) -> Iterator[Fault]:
     count = len(told.position_px)
-    columns = ("gain", "reason", "p_wrong", "competing", "misorientation_deg")
-    lengths = {name: len(column) for name in columns if (column := getattr(told, name)) is not None}
-    uneven = [(name, f"{length} values of {name} for {count} proposals") for name, length in lengths.items()]
-    yield from (fault for fault, length in zip(uneven, lengths.values(), strict=True) if length != count)
+    yield from told.uneven()
     if told.pieces is None and count > asked.count:
         yield "position_px", f"{count} proposals where {asked.count} were asked for"
     yield from _place_faults(told, shape_px)

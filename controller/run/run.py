@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grainloop.controller.decide import Decider
-from grainloop.controller.record import LOST, SESSION_NAME, Recording, View, recorded_beginning
+from grainloop.controller.journal import JournalLost
+from grainloop.controller.record import SESSION_NAME, Recording, View, recorded_beginning
 from grainloop.controller.run.finish import Ending, WayOut, how_it_ended
 from grainloop.controller.run.links import Asks, DecisionTime
 from grainloop.controller.run.prepare import Begins, Prepared, prepare, take_up
@@ -119,7 +120,7 @@ class Run:
             self.standing.say(_PAST[command], f"The operator {_PAST[command]} the run.")
             if command is RunCommand.STOP and self.standing.session is not None:
                 self.standing.session.require_stored()
-        except LOST as lost:  # the run must not wait for words that nobody can say any more
+        except JournalLost as lost:  # the run must not wait for words that nobody can say any more
             self._fail(lost)
             raise
         self._stopped = self._stopped or command is RunCommand.STOP

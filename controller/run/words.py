@@ -5,6 +5,7 @@ from __future__ import annotations
 from grainloop.controller.ledger import Closed
 from grainloop.controller.run.standing import Standing
 from grainloop.protocols.messages import EventKind
+from grainloop.protocols.sentences import counted
 
 
 def say_closed(
@@ -26,7 +27,7 @@ def say_closed(
 
 def say_refused(standing: Standing, number: int, refused: int, why: str) -> None:
     """That so many points of a batch cannot be believed, and why the first one cannot."""
-    points = "1 point" if refused == 1 else f"{refused} points"
+    points = counted(refused, "point")
     count = "counts as failed, and is" if refused == 1 else "count as failed, and are"
     text = f"{why} {points} of batch {number} {count} in the journal as sent."
     standing.say(EventKind.POINTS_REFUSED, text, batch=number, points=refused)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,8 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from grainloop.controller.session.opening import open_hdf5
-from grainloop.controller.session.reader import check_format, read_points, reading
+from grainloop.controller.session.reader import opened_session, read_points
 from grainloop.protocols.values import PointBlock
 
 
@@ -51,15 +48,8 @@ def held_points(path: Path) -> HeldPoints:
     Raises:
         BadInput: as `load_session`, but for damage that is not in the points.
     """
-    with _opened(path) as file:
+    with opened_session(path) as file:
         return HeldPoints(*read_points(file["measured"]), _asked_px(file))
-
-
-@contextmanager
-def _opened(path: Path) -> Generator[Any]:
-    with reading(path), open_hdf5(path, "r") as file:
-        check_format(file, path)
-        yield file
 
 
 def _asked_px(file: Any) -> dict[int, tuple[int, int]]:

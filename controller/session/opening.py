@@ -21,15 +21,15 @@ _SAID: Final = re.compile(r"error message = '([^']+)'")
 _IN_BRACKETS: Final = re.compile(r"\(([^:(),]+)")
 
 
-def open_hdf5(path: Path, mode: str) -> Node:
-    """The open file, `r` or `r+`; to be closed.
+def open_hdf5(path: Path) -> Node:
+    """The file, open to be read; to be closed.
 
     Raises:
         OSError: it is no regular file, or no HDF5.
         ValueError: it refers to other files, or declares more than it can hold.
     """
     require_regular(path)
-    file = h5py.File(path, mode, rdcc_nbytes=CHUNK_CACHE_BYTES)
+    file = h5py.File(path, "r", rdcc_nbytes=CHUNK_CACHE_BYTES)
     try:
         links = list[tuple[str, Any]]()
 

@@ -138,9 +138,20 @@ def load_session(path: Path) -> Session:
     Raises:
         BadInput: no such file, no HDF5, no session, of a newer format, or damaged.
     """
-    with reading(path), open_hdf5(path, "r") as file:
-        check_format(file, path)
+    with opened_session(path) as file:
         return _read(file, path)
+
+
+@contextmanager
+def opened_session(path: Path) -> Generator[Node]:
+    """A session file of a format that is known, to be read.
+
+    Raises:
+        BadInput: as `load_session`; what is read while it is open is told so too.
+    """
+    with _told(path), open_hdf5(path) as file:
+        _check_format(file, path)
+        yield file
 
 
 _AS_LIBRARIES_HAVE_IT = (AttributeError, MemoryError, RecursionError, RuntimeError, TypeError, ValueError)
@@ -148,12 +159,8 @@ _AS_LIBRARIES_HAVE_IT = (AttributeError, MemoryError, RecursionError, RuntimeErr
 
 
 @contextmanager
-def reading(path: Path) -> Generator[None]:
-    """Tell what is wrong with a session file in a sentence.
-
-    Raises:
-        BadInput: as `load_session`.
-    """
+def _told(path: Path) -> Generator[None]:
+    """Tell what is wrong with a session file in a sentence."""
     try:
         yield
     except FileNotFoundError as error:
@@ -170,12 +177,7 @@ def reading(path: Path) -> Generator[None]:
         raise BadInput(message, field="session", value=path) from error
 
 
-def check_format(file: Node, path: Path) -> None:
-    """See that an HDF5 file is a session that this version reads.
-
-    Raises:
-        BadInput: it is not.
-    """
+def _check_format(file: Node, path: Path) -> None:
     if file.attrs.get("format") != FORMAT:
         raise BadInput(f"{path} is HDF5, but not a grainloop session.", field="session", value=path)
     if (found := int(file.attrs["format_version"])) > FORMAT_VERSION:

@@ -31,7 +31,7 @@ from grainloop.controller.journal import (
     Started,
     Stopped,
     batch_of,
-    read_journal,
+    count_points,
 )
 from grainloop.controller.session.writer import SessionFile
 from grainloop.protocols.errors import BadInput
@@ -104,22 +104,6 @@ def _add_end(file: SessionFile, entry: BatchClosed) -> None:
         file.close_batch(entry.batch, entry.asked, entry.points, entry.done, entry.error)
 
 
-def repair(journal: Path, session: Path) -> tuple[int, tuple[str, ...]]:
-    """Make `session` again from the journal in a folder; what was there is kept beside it as `….broken`.
-
-    Returns:
-        Number of points, and one sentence for each damage of the journal.
-
-    Raises:
-        BadInput: there is no journal, or its beginning is lost.
-    """
-    found = read_journal(journal)
-    if not any(isinstance(entry, Began) for entry in found.entries):
-        message = f"The beginning of the journal in {journal} is lost: {' '.join(found.damage) or 'it is empty'}."
-        raise BadInput(message.replace("..", "."), field="session", value=journal)
-    return remake(found.entries, session).points, found.damage
-
-
 class Made(NamedTuple):
     """A view made again.
 
@@ -140,10 +124,7 @@ def remake(entries: Sequence[Entry], session: Path) -> Made:
     """
     began = next(entry for entry in entries if isinstance(entry, Began))
     kept = replace_view(began, entries, session, keep=True)
-    numbers = {
-        point for entry in entries if isinstance(entry, PointsStored) for point in entry.points.point_id.tolist()
-    }
-    return Made(len(numbers), kept)
+    return Made(count_points(entries), kept)
 
 
 def replace_view(began: Began, entries: Iterable[Entry], session: Path, *, keep: bool) -> Path | None:

@@ -16,7 +16,7 @@ from grainloop.protocols.hosting.spool import RunSpool
 from grainloop.protocols.hosting.spool_entries import Begun, Entry, Finished, Step
 from grainloop.protocols.messages import PointsMeasured, ScanDone, ScanRequest
 from grainloop.protocols.shapes import rest_of
-from grainloop.protocols.values import PointBlock, PointStatus
+from grainloop.protocols.values import NO_FIT_DEG, PointBlock, PointStatus
 
 Key = tuple[int, int]
 """Section and number of a batch in its run."""
@@ -148,7 +148,7 @@ class HeldBatch:
             phase_id=np.zeros(count, np.uint8),
             orientation=np.tile(np.array([1, 0, 0, 0], np.float32), (count, 1)),
             confidence=np.zeros(count, np.float32),
-            fit_deg=np.full(count, 180, np.float32),
+            fit_deg=np.full(count, NO_FIT_DEG, np.float32),
             time_s=np.full(count, newest_s, np.float64),
             dwell_s=np.full(count, request.dwell_s, np.float32),
         )

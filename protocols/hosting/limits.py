@@ -125,6 +125,12 @@ def fault_of(block: PointBlock, field: str, index: int, name: str) -> DeviceFail
     return DeviceFailed(f"{name} delivered point {point} with {field} {value}{why}.", field=field, value=value)
 
 
+def first_fault(wrong: dict[str, NDArray[np.bool_]], bad: NDArray[np.bool_]) -> tuple[str, int]:
+    """Field and row of the first point that is at fault: of those in `bad` (N,), of which there is one at least."""
+    first = int(np.argmax(bad))
+    return next(name for name, fault in wrong.items() if fault[first]), first
+
+
 def malformed(block: PointBlock, capabilities: Capabilities, since_s: float = -math.inf) -> NDArray[np.bool_]:
     """(N,) the points that `check_block` refuses."""
     return np.any(list(faults(block, capabilities, since_s).values()), axis=0)

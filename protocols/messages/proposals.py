@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from enum import StrEnum
 from typing import Annotated, Literal
 
@@ -83,3 +84,17 @@ class Proposals(Value):
     p_wrong: FloatList | None = None
     competing: ByteList | None = None
     misorientation_deg: FloatList | None = None
+
+    def uneven(self) -> Iterator[tuple[str, str]]:
+        """Columns of another length than there are proposals: the name of each, and what is wrong, to be told."""
+        count = len(self.position_px)
+        columns = {
+            "gain": self.gain,
+            "reason": self.reason,
+            "p_wrong": self.p_wrong,
+            "competing": self.competing,
+            "misorientation_deg": self.misorientation_deg,
+        }
+        for name, column in columns.items():
+            if column is not None and len(column) != count:
+                yield name, f"{len(column)} values of {name} for {count} proposals"

@@ -24,8 +24,8 @@ from hypothesis.stateful import (
     rule,
 )
 
-from grainloop.controller.journal.writing import Journal
-from grainloop.controller.record.recording import JOURNAL_NAME, LOST
+from grainloop.controller.journal.writing import Journal, JournalLost
+from grainloop.controller.record.recording import JOURNAL_NAME
 from grainloop.controller.run.standing import Standing
 from grainloop.controller.serve.service import ControlService
 from grainloop.controller.session.writer import SessionFile
@@ -211,7 +211,7 @@ class Operated(RuleBasedStateMachine):
         if told.exception() is None:
             assert told.result().state in [after for *_, after in self.moves[moved:]]
         else:
-            assert isinstance(told.exception(), LOST)
+            assert isinstance(told.exception(), JournalLost)
             self._pass(ABORT_S)
             assert not self.going
         return before

@@ -30,7 +30,7 @@ def session(path: Path) -> Iterator[Finding]:
 
 def _journal(journal: Path, folder: Path, file: Path) -> Generator[Finding, None, Apart | None]:
     """Findings; returns how the session file differs, nothing where one of the two cannot be read."""
-    from grainloop.controller.journal import Ended, PointsStored, read_journal
+    from grainloop.controller.journal import Ended, count_points, read_journal
     from grainloop.controller.record import apart, held_in
 
     what = f"journal of {folder}"
@@ -41,8 +41,7 @@ def _journal(journal: Path, folder: Path, file: Path) -> Generator[Finding, None
         return None
     stored = held_in(file)
     held = None if stored is None else apart(stored, found.entries, file)
-    blocks = [entry.points.point_id.tolist() for entry in found.entries if isinstance(entry, PointsStored)]
-    points = len({number for block in blocks for number in block})
+    points = count_points(found.entries)
     ended = next((entry.reason for entry in reversed(found.entries) if isinstance(entry, Ended)), None)
     told = f"{counted(len(found.entries), 'record')}, {counted(points, 'point')}, " + (
         "not ended" if ended is None else str(ended)
@@ -70,9 +69,7 @@ def _both(folder: Path, held: Apart) -> Iterator[Finding]:
     what = f"points of {folder}"
     told = f"{held.session} holds {held.held:,} points, the journal {held.recorded:,}"
     if held.more:
-        kinds = [f"{held.lacking:,} are in {held.session} alone"] if held.lacking else []
-        kinds += [f"{held.other:,} have other values there"] if held.other else []
-        yield Finding(what, State.WARN, f"{told}; {' and '.join(kinds)}", f"{_UNITE} {folder}.")
+        yield Finding(what, State.WARN, f"{told}; {held.alone}", f"{_UNITE} {folder}.")
     if held.behind:
         do = f"Make it again from the journal: grainloop repair {folder}."
         yield Finding(what, State.WARN, f"{told}; {held.behind:,} are in the journal alone", do)

@@ -109,8 +109,8 @@ def _verify(session: Path, json: bool) -> None:
         for note in found.notes:
             typer.echo(note, err=True)
         points = len(found.decider.ledger.points)
-        made = "decision was" if found.decisions == 1 else "decisions were"
-        again = f"{found.decisions} {made} made again, byte for byte as recorded; {counted(points, 'point')}."
+        made = counted(found.decisions, "decision was", "decisions were")
+        again = f"{made} made again, byte for byte as recorded; {counted(points, 'point')}."
         typer.echo(again if found.difference is None else str(found.difference))
         if found.unknown:
             typer.echo(found.unknown)

@@ -19,10 +19,10 @@ from grainloop.controller.journal.entries import (
 )
 from grainloop.controller.journal.reading import read_journal
 from grainloop.controller.journal.replay import replay
+from grainloop.controller.record.mending import repair
 from grainloop.controller.record.recording import JOURNAL_NAME, SESSION_NAME
 from grainloop.controller.run.run import Run
 from grainloop.controller.session.reader import load_session
-from grainloop.controller.session.view import repair
 from grainloop.protocols.messages import Sync
 from grainloop.protocols.plan import Budget, RunPlan
 from grainloop.protocols.record_file import RecordFile
@@ -114,7 +114,8 @@ def test_a_session_with_a_point_that_cannot_be_is_gone_on_with(
         "dwell_s",
     )
     assert replay(found.entries).difference is None
-    assert repair(journal, tmp_path / SESSION_NAME) == (60, ())
+    repaired = repair(journal, tmp_path / SESSION_NAME)
+    assert (repaired.points, repaired.mended.damage) == (60, ())
     session = load_session(tmp_path / SESSION_NAME)
     assert len(session.points) == 60
     assert np.isfinite(session.points.time_s).all()
@@ -146,7 +147,7 @@ def test_a_reason_that_is_none_does_not_lock_a_session(tmp_path: Path, recorded:
     journal = written(tmp_path, entries)
     found = read_journal(journal)
     assert replay(found.entries).difference is None
-    assert repair(journal, tmp_path / SESSION_NAME)[0] == 60
+    assert repair(journal, tmp_path / SESSION_NAME).points == 60
     assert (load_session(tmp_path / SESSION_NAME).requested.reason < 8).all()
 
 

@@ -37,9 +37,9 @@ from grainloop.controller.journal.entries import (
 from grainloop.controller.journal.reading import journal_files, read_journal
 from grainloop.controller.journal.replay import replay
 from grainloop.controller.journal.writing import Journal
+from grainloop.controller.record.mending import repair
 from grainloop.controller.record.recording import JOURNAL_NAME, SESSION_NAME
 from grainloop.controller.session.reader import load_session
-from grainloop.controller.session.view import repair
 from grainloop.protocols.errors import BadInput
 from grainloop.protocols.messages import RunEvent
 from grainloop.protocols.plan import RunPlan
@@ -179,8 +179,8 @@ def test_a_sample_is_decided_again_byte_for_byte(sample: Path, facts: Facts) -> 
 
 def test_the_session_file_of_a_sample_is_made_again(sample: Path, facts: Facts) -> None:
     recorded = content(sample / SESSION_NAME)
-    points, damage = repair(sample / JOURNAL_NAME, sample / SESSION_NAME)
-    assert (points, damage) == (facts.points, ())
+    repaired = repair(sample / JOURNAL_NAME, sample / SESSION_NAME)
+    assert (repaired.points, repaired.mended.damage) == (facts.points, ())
     again = content(sample / SESSION_NAME)
     assert again.keys() == recorded.keys()
     for name, value in recorded.items():

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from grainloop.cli import main
 from grainloop.controller.journal.reading import read_journal
 from grainloop.controller.journal.replay import replay
+from grainloop.controller.record.mending import repair
 from grainloop.controller.record.recording import JOURNAL_NAME, SESSION_NAME
 from grainloop.controller.recorded.agreement import AskedPixels, agreement, limits
 from grainloop.controller.recorded.compare import compare
@@ -25,7 +26,6 @@ from grainloop.controller.recorded.instrument import RecordedPoints
 from grainloop.controller.recorded.redecide import Recorded, recorded_run, redecide
 from grainloop.controller.run.run import Run
 from grainloop.controller.session.reader import load_session
-from grainloop.controller.session.view import repair
 from grainloop.evaluate.sections.known_map import known_map
 from grainloop.model.crystal import disorientation_deg
 from grainloop.protocols.errors import BadInput, DeviceFailed

@@ -13,10 +13,10 @@ from grainloop.controller.journal.entries import Corrected, Decided, PointsStore
 from grainloop.controller.journal.reading import read_journal
 from grainloop.controller.journal.replay import Replayed, replay
 from grainloop.controller.ledger.aim import aimed_offsets, measured_offsets
+from grainloop.controller.record.mending import repair
 from grainloop.controller.record.recording import JOURNAL_NAME, SESSION_NAME
 from grainloop.controller.run.run import Run
 from grainloop.controller.session.reader import Session, load_session
-from grainloop.controller.session.view import repair
 from grainloop.model.crystal import random_quaternions
 from grainloop.protocols.messages import (
     PointsMeasured,

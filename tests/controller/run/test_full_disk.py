@@ -15,10 +15,10 @@ import pytest
 from grainloop.controller.journal import Decided, EventTold, PointsStored, read_journal, replay
 from grainloop.controller.journal.writing import Journal, JournalLost
 from grainloop.controller.record import EventsTo
+from grainloop.controller.record.mending import repair
 from grainloop.controller.record.recording import JOURNAL_NAME, SESSION_NAME
 from grainloop.controller.run.run import Run
 from grainloop.controller.session.reader import load_session
-from grainloop.controller.session.view import repair
 from grainloop.controller.session.writer import CannotStore, SessionFile
 from grainloop.protocols.errors import IllegalState
 from grainloop.protocols.messages import EventKind, RunCommand, RunEvent, RunFinished
@@ -232,7 +232,7 @@ async def test_a_view_for_which_there_is_no_room_is_made_by_repair(disk: Disk, t
     finished = await made(tmp_path, fill).execute()
     assert finished.reason is FinishReason.COMPLETED
     disk.view_is_full = False
-    assert repair(tmp_path / JOURNAL_NAME, tmp_path / SESSION_NAME)[0] == POINTS
+    assert repair(tmp_path / JOURNAL_NAME, tmp_path / SESSION_NAME).points == POINTS
     assert [name for name in os.listdir(tmp_path) if name.endswith(".new")] == []
 
 

@@ -48,14 +48,15 @@ import json, sys
 from pathlib import Path
 from grainloop.controller.journal import PointsStored, read_journal, replay
 from grainloop.controller.session import load_session
-from grainloop.controller.session.view import repair
+from grainloop.controller.record.mending import repair
 
 folder = Path(sys.argv[1])
 found = read_journal(folder / "journal")
 points = sum(len(entry.points) for entry in found.entries if isinstance(entry, PointsStored))
-made, damage = repair(folder / "journal", folder / "session.h5")
+repaired = repair(folder / "journal", folder / "session.h5")
 session = load_session(folder / "session.h5")
-print(json.dumps([points, made, len(session.points), list(damage), replay(found.entries).difference]))
+damage = list(repaired.mended.damage)
+print(json.dumps([points, repaired.points, len(session.points), damage, replay(found.entries).difference]))
 """
 
 

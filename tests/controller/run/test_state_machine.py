@@ -20,9 +20,9 @@ from grainloop.controller.journal import entries as of
 from grainloop.controller.journal.reading import read_journal
 from grainloop.controller.journal.replay import replay
 from grainloop.controller.journal.writing import LOCK
+from grainloop.controller.record.mending import repair
 from grainloop.controller.record.recording import SESSION_NAME
 from grainloop.controller.session.reader import load_session
-from grainloop.controller.session.view import repair
 from grainloop.protocols.errors import GrainloopError
 from grainloop.protocols.states import MOVES, FinishReason, RunState
 from tests.controller.fakes import DWELL_S

@@ -12,11 +12,11 @@ from typer.testing import CliRunner
 from grainloop.cli.app import app
 from grainloop.controller.journal.reading import read_journal
 from grainloop.controller.record import EventsTo
+from grainloop.controller.record.mending import repair
 from grainloop.controller.record.recording import JOURNAL_NAME, SESSION_NAME
 from grainloop.controller.run.run import Run
 from grainloop.controller.serve.service import ControlService
 from grainloop.controller.session.reader import load_session
-from grainloop.controller.session.view import repair
 from grainloop.protocols.aio import Client
 from grainloop.protocols.messages import ControlReply, GetStatus, PointsMeasured, RunEvent, Stored, Sync
 from grainloop.protocols.plan import Budget, RunPlan

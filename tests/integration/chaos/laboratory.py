@@ -23,7 +23,7 @@ from grainloop.controller.journal.entries import PointsStored
 from grainloop.controller.journal.reading import read_journal
 from grainloop.controller.record.recording import JOURNAL_NAME, SESSION_NAME
 from grainloop.controller.session.reader import load_session
-from grainloop.controller.session.view import repair
+from grainloop.controller.session.view import remake
 from grainloop.protocols.errors import GrainloopError
 from grainloop.protocols.hosting.spool import SUFFIX
 from grainloop.protocols.hosting.spool_entries import Dropped, Opened, as_entry
@@ -177,10 +177,10 @@ class Laboratory:
             return None
 
     def mended(self) -> set[int]:
-        """Ids of the points in a session file made from the journal, as `grainloop repair` does."""
+        """Ids of the points in a session file made from the journal."""
         made = self._folder / "mended.h5"
         made.unlink(missing_ok=True)
-        repair(self.session / JOURNAL_NAME, made)
+        remake(read_journal(self.session / JOURNAL_NAME).entries, made)
         return set(load_session(made).points.point_id.tolist())
 
     def let_go_of(self, run: str) -> set[int]:
